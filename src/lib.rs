@@ -1,0 +1,5 @@
+//! kvstore
+pub mod limits;
+pub mod protocol;
+pub mod rules;
+pub mod store;

@@ -1,0 +1,116 @@
+//! Every bound of the program, in one place, each with its reason. What is not here is bounded by something that is.
+
+use std::time::Duration;
+
+/// The longest key, in bytes. A record keeps its length in 16 bits; no useful key comes near.
+pub const MAX_KEY_BYTES: usize = 65_535;
+
+/// The longest value, in bytes. Larger things belong into a file: a value is copied whole for each read and each peer.
+pub const MAX_VALUE_BYTES: usize = 8 * 1024 * 1024;
+
+/// The longest plain line, in bytes, with its verb and key. Longer values need a Redis client, which says the length first.
+pub const MAX_LINE_BYTES: usize = 1024 * 1024;
+
+/// The longest request or peer's reply, in bytes: the largest key and value, with room for a large MSET.
+pub const MAX_FRAME_BYTES: usize = 16 * 1024 * 1024;
+
+/// The most arguments of one request and items of one reply. Bounds what is kept about a frame beside its bytes.
+pub const MAX_ARGS: usize = 1024 * 1024;
+
+/// The longest name of a node, in bytes. Names stand in log lines.
+pub const MAX_NAME_BYTES: usize = 64;
+
+/// The most peers of one node. A full mesh beyond this needs another protocol.
+pub const MAX_PEERS: usize = 64;
+
+/// How far another node's clock may pull ours ahead of our wall clock, in milliseconds. Machines that run NTP are within a
+/// second; a minute leaves room for a sick one without letting it drag the cluster into next year.
+pub const MAX_CLOCK_DRIFT_MS: u64 = 60_000;
+
+/// How many changed keys may wait for one peer. What does not fit is repaired by the next round: more room costs memory
+/// while a peer is away, less room makes bursts wait for the round.
+pub const PROPAGATION_QUEUE: usize = 65_536;
+
+/// How many changed keys are sent to a peer before their replies are awaited.
+pub const PROPAGATION_BATCH: usize = 1024;
+
+/// How many bytes of entries are sent to a peer before the replies are awaited. A single entry may be larger.
+pub const PUSH_BATCH_BYTES: usize = 256 * 1024;
+
+/// How many nodes of the digest tree one request may ask for: a whole level above the leaves.
+pub const DIGEST_BATCH: usize = 4096;
+
+/// How many leaves one request may list. Small enough that a batch's keys are a small part of the store.
+pub const LEAF_BATCH: usize = 256;
+
+/// About how many keys one reply lists. It covers fewer leaves than asked for if they are that full.
+pub const LEAF_REPLY_KEYS: usize = 8192;
+
+/// About how many bytes of entries one reply holds; at least one entry, whatever its size.
+pub const FETCH_REPLY_BYTES: usize = 1024 * 1024;
+
+/// The first wait before a lost link is tried again. Doubles up to [`MAX_RETRY_DELAY`].
+pub const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
+
+/// The longest wait before a lost link is tried again.
+pub const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
+
+/// How long to wait for a peer to accept a connection. A round trip around the earth takes a third of it.
+pub const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long to wait for a peer to send or take anything before it is given up.
+pub const PEER_IO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a stopping node goes on delivering what is queued for its peers.
+pub const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// As [`PEER_CONNECT_TIMEOUT`], for a node that is stopping: it must end in time.
+pub const DRAIN_CONNECT_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// How long a client may refuse to take any byte of its answers before it is cut off.
+pub const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many bytes of answers are collected before they are written, if a client sends that many requests at once.
+pub const ANSWER_FLUSH_BYTES: usize = 64 * 1024;
+
+/// How many bytes a connection's buffer has at first. It grows with what arrives and shrinks when it is empty.
+pub const FIRST_BUFFER_BYTES: usize = 4 * 1024;
+
+/// A buffer that has grown beyond this is given back when it is empty.
+pub const KEPT_BUFFER_BYTES: usize = 64 * 1024;
+
+/// The default of `--max-connections`. Each costs a thread.
+pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
+
+/// How many connections beyond `--max-connections` are heard out, so that peers get in when clients have taken every place.
+pub const PEER_RESERVE: usize = 64;
+
+/// How long a connection beyond `--max-connections` has to show that it is a peer.
+pub const RESERVE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How many connections may wait to be accepted.
+pub const ACCEPT_BACKLOG: i32 = 1024;
+
+/// How long accepting pauses when the machine has no descriptor or thread left.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long `SYNC` waits for its round.
+pub const SYNC_PATIENCE: Duration = Duration::from_secs(60);
+
+/// How many requests for a round may wait.
+pub const SYNC_QUEUE: usize = 64;
+
+/// The shortest `--interval` between rounds.
+pub const MIN_INTERVAL: Duration = Duration::from_millis(10);
+
+/// The longest `--interval` between rounds.
+pub const MAX_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// The longest name that a client may give itself, in bytes.
+pub const MAX_CLIENT_NAME_BYTES: usize = 256;
+
+/// The largest COUNT of a SCAN: bounds how many keys one answer copies.
+pub const MAX_SCAN_COUNT: usize = 100_000;
+
+/// The stack of each connection's thread, in bytes. Sessions do not recurse; only pages that are touched count.
+pub const SESSION_STACK_BYTES: usize = 256 * 1024;

@@ -1,0 +1,153 @@
+//! Bytes to commands and back. No sockets here: a buffer comes in, a command or an error comes out.
+//!
+//! One port takes two ways to speak, told apart by the first byte of each request: `*` begins a RESP array ([`resp`]), anything
+//! else is a plain line ([`line`]). Both are cut into the same [`Args`], from which [`command`] makes a command; [`reply`] writes
+//! the answer in the form of the request.
+
+pub mod command;
+pub mod glob;
+pub mod line;
+pub mod reply;
+pub mod resp;
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::limits::{MAX_ARGS, MAX_FRAME_BYTES, MAX_LINE_BYTES};
+
+/// How a request was written, and so how it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A line of text, for people and shell scripts.
+    Plain,
+    /// A RESP2 array of bulk strings, for Redis clients and peers.
+    Resp,
+}
+
+/// The words of a request (or the items of a peer's reply), where they lie in the buffer.
+#[derive(Clone, Copy)]
+pub struct Args<'a> {
+    frame: &'a [u8],
+    items: &'a [Range<usize>],
+}
+
+impl<'a> Args<'a> {
+    /// How many words there are.
+    pub fn len(self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// The word at `index`, counted from 0.
+    pub fn get(self, index: usize) -> Option<&'a [u8]> {
+        self.items.get(index).map(|item| &self.frame[item.clone()])
+    }
+
+    /// All words in their order.
+    pub fn iter(self) -> impl ExactSizeIterator<Item = &'a [u8]> {
+        self.items.iter().map(move |item| &self.frame[item.clone()])
+    }
+
+    /// The words from `index` on.
+    #[must_use]
+    pub fn from(self, index: usize) -> Self {
+        Self { frame: self.frame, items: self.items.get(index..).unwrap_or_default() }
+    }
+}
+
+impl fmt::Debug for Args<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|word| word.escape_ascii().to_string())).finish()
+    }
+}
+
+/// Why a stream of requests cannot be read on. After any of these nobody knows where the next request begins, so the
+/// session ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FrameError {
+    /// A length that is no number, is negative, or is beyond a limit.
+    BadLength {
+        /// What the length was for.
+        of: &'static str,
+        /// The greatest length that would have been taken.
+        limit: usize,
+    },
+    /// A byte that cannot stand where it stands.
+    Unexpected {
+        /// What should have come.
+        expected: &'static str,
+        /// What came.
+        found: u8,
+    },
+    /// A frame whose parts are within their limits, but not together.
+    FrameTooLong,
+    /// A plain line that does not end within the limit.
+    LineTooLong,
+    /// A web browser or another HTTP client. It is not served, lest a web page slip commands in.
+    Http,
+}
+
+impl fmt::Display for FrameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadLength { of, limit } => {
+                write!(f, "Protocol error: invalid {of} length, expected a number from 0 to {limit}")
+            }
+            Self::Unexpected { expected, found } => {
+                write!(f, "Protocol error: expected {expected}, got '{}'", found.escape_ascii())
+            }
+            Self::FrameTooLong => {
+                write!(f, "Protocol error: a request has at most {MAX_FRAME_BYTES} bytes and {MAX_ARGS} words")
+            }
+            Self::LineTooLong => {
+                write!(f, "a line has at most {MAX_LINE_BYTES} bytes; use a Redis client for longer values")
+            }
+            Self::Http => write!(f, "this is not a web server; type HELP with a newline, or use a Redis client"),
+        }
+    }
+}
+
+impl std::error::Error for FrameError {}
+
+/// Cuts a stream of requests into words. Keeps its place in a request that has not arrived whole, so each byte is looked
+/// at once, however slowly it comes.
+#[derive(Debug, Default)]
+pub struct RequestParser {
+    resp: resp::Parser,
+    line: line::Parser,
+}
+
+impl RequestParser {
+    /// Looks for a whole request at the start of `bytes`, which must begin where the last request ended. Returns its form and
+    /// its length in bytes; `None` if more bytes are needed. [`RequestParser::args`] then gives its words.
+    pub fn parse(&mut self, bytes: &[u8]) -> Result<Option<(Form, usize)>, FrameError> {
+        let (form, length) = match bytes.first() {
+            None => return Ok(None),
+            Some(b'*') => (Form::Resp, self.resp.parse(bytes)?),
+            Some(_) => (Form::Plain, self.line.parse(bytes)?),
+        };
+        Ok(length.map(|length| (form, length)))
+    }
+
+    /// Takes what is left of `bytes` at the end of the input for a plain line whose newline is missing. A RESP array that has
+    /// not arrived whole is no request.
+    pub fn parse_last(&mut self, bytes: &[u8]) -> Result<Option<(Form, usize)>, FrameError> {
+        match bytes.first() {
+            None | Some(b'*') => Ok(None),
+            Some(_) => self.line.parse_last(bytes).map(|length| Some((Form::Plain, length))),
+        }
+    }
+
+    /// The words of the request that was found in `bytes`.
+    pub fn args<'a>(&'a self, form: Form, bytes: &'a [u8]) -> Args<'a> {
+        let items = match form {
+            Form::Plain => self.line.items(),
+            Form::Resp => self.resp.items(),
+        };
+        Args { frame: bytes, items }
+    }
+}

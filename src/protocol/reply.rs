@@ -1,0 +1,137 @@
+//! Answers, written in the form of the request.
+//!
+//! ```text
+//! answer       plain                      RESP
+//! ok           OK                         +OK
+//! a value      the value                  $5 hello
+//! nothing      Key not found              $-1
+//! a number     42                         :42
+//! a list       a line each, then END      *2 …
+//! a text       its lines, then END        $… in one piece
+//! a failure    ERROR: what is wrong       -ERR what is wrong
+//! ```
+
+use super::{Form, resp};
+
+/// Writes answers behind those that already stand in a buffer.
+pub struct Answer<'a> {
+    form: Form,
+    out: &'a mut Vec<u8>,
+}
+
+impl<'a> Answer<'a> {
+    /// A writer of answers in `form`, to the end of `out`.
+    pub fn new(form: Form, out: &'a mut Vec<u8>) -> Self {
+        Self { form, out }
+    }
+
+    /// `OK`
+    pub fn ok(&mut self) {
+        self.status("OK");
+    }
+
+    /// A word that is no value, such as `PONG`.
+    pub fn status(&mut self, word: &'static str) {
+        match self.form {
+            Form::Plain => self.line(word.as_bytes()),
+            Form::Resp => {
+                self.out.push(b'+');
+                self.out.extend_from_slice(word.as_bytes());
+                self.out.extend_from_slice(b"\r\n");
+            }
+        }
+    }
+
+    /// A value, or that there is none.
+    pub fn value(&mut self, value: Option<&[u8]>) {
+        match (self.form, value) {
+            (Form::Plain, Some(value)) => self.line(value),
+            (Form::Plain, None) => self.line(b"Key not found"),
+            (Form::Resp, Some(value)) => resp::write_bulk(self.out, value),
+            (Form::Resp, None) => self.out.extend_from_slice(b"$-1\r\n"),
+        }
+    }
+
+    /// A number.
+    pub fn integer(&mut self, number: usize) {
+        match self.form {
+            Form::Plain => self.line(number.to_string().as_bytes()),
+            Form::Resp => resp::write_integer(self.out, number as i64),
+        }
+    }
+
+    /// What is wrong, and what to do instead. `code` is Redis' first word for this kind of failure.
+    pub fn failure(&mut self, code: &'static str, message: &str) {
+        debug_assert!(!message.contains(['\r', '\n']), "a failure is one line: {message}");
+        match self.form {
+            Form::Plain => self.line(format!("ERROR: {message}").as_bytes()),
+            Form::Resp => self.out.extend_from_slice(format!("-{code} {message}\r\n").as_bytes()),
+        }
+    }
+
+    /// The head of a list of `len` values, which come next, and then [`Answer::end`].
+    pub fn list(&mut self, len: usize) {
+        if self.form == Form::Resp {
+            resp::write_array(self.out, len);
+        }
+    }
+
+    /// The end of a list.
+    pub fn end(&mut self) {
+        if self.form == Form::Plain {
+            self.line(b"END");
+        }
+    }
+
+    /// A text of several lines.
+    pub fn text(&mut self, text: &str) {
+        match self.form {
+            Form::Plain => {
+                for line in text.lines() {
+                    self.line(line.as_bytes());
+                }
+                self.end();
+            }
+            Form::Resp => resp::write_bulk(self.out, text.as_bytes()),
+        }
+    }
+
+    /// The form in which this answers.
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    fn line(&mut self, bytes: &[u8]) {
+        self.out.extend_from_slice(bytes);
+        self.out.push(b'\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answers(form: Form, write: impl FnOnce(&mut Answer<'_>)) -> String {
+        let mut out = Vec::new();
+        write(&mut Answer::new(form, &mut out));
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn each_answer_has_its_two_forms() {
+        let all = |answer: &mut Answer<'_>| {
+            answer.ok();
+            answer.value(Some(b"v"));
+            answer.value(None);
+            answer.integer(42);
+            answer.failure("ERR", "no");
+            answer.list(1);
+            answer.value(Some(b"a"));
+            answer.end();
+            answer.text("x\ny\n");
+        };
+        assert_eq!(answers(Form::Plain, all), "OK\nv\nKey not found\n42\nERROR: no\na\nEND\nx\ny\nEND\n");
+        let resp = "+OK\r\n$1\r\nv\r\n$-1\r\n:42\r\n-ERR no\r\n*1\r\n$1\r\na\r\n$4\r\nx\ny\n\r\n";
+        assert_eq!(answers(Form::Resp, all), resp);
+    }
+}

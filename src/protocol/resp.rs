@@ -1,0 +1,277 @@
+//! RESP2, the Redis serialization protocol: requests are arrays of bulk strings, `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`.
+//!
+//! Everything is announced by its length, so any bytes may stand in a key or value. A length is a claim: it is checked
+//! against a limit, and nothing is allocated for it until its bytes are there. Replies use the same arrays and three
+//! more forms, of which peers need but a few; what clients are sent is written in [`reply`](super::reply).
+//!
+//! Specification: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
+
+use std::ops::Range;
+
+use super::{Args, FrameError};
+use crate::limits::{MAX_ARGS, MAX_FRAME_BYTES, MAX_VALUE_BYTES};
+
+/// The longest bulk string: a value, or a peer's record with its key and header.
+const MAX_BULK_BYTES: usize = MAX_VALUE_BYTES + 128 * 1024;
+
+/// The longest line of digits with its sign, type and end: `*-9223372036854775808\r\n`.
+const MAX_LENGTH_LINE: usize = 24;
+
+/// The longest line of text in a peer's reply.
+const MAX_STATUS_LINE: usize = 1024;
+
+/// Finds the items of one RESP array that arrives in pieces.
+#[derive(Debug, Default)]
+pub struct Parser {
+    /// How many bytes of the array have been read. 0: a new array begins.
+    at: usize,
+    /// How many items the array still lacks.
+    missing: usize,
+    /// Where the items lie.
+    items: Vec<Range<usize>>,
+}
+
+impl Parser {
+    /// Reads on in the array at the start of `bytes`. Returns its length once it is whole.
+    pub fn parse(&mut self, bytes: &[u8]) -> Result<Option<usize>, FrameError> {
+        if self.at == 0 {
+            let Some((count, at)) = length(bytes, 0, b'*', "an array ('*')", "array", MAX_ARGS)? else { return Ok(None) };
+            (self.at, self.missing) = (at, count);
+            self.items.clear();
+        }
+        while self.missing > 0 {
+            let limit = MAX_BULK_BYTES;
+            let Some((len, start)) = length(bytes, self.at, b'$', "a bulk string ('$')", "bulk", limit)? else {
+                return Ok(None);
+            };
+            let end = start + len;
+            if end + 2 > MAX_FRAME_BYTES {
+                return Err(FrameError::FrameTooLong);
+            }
+            if bytes.len() < end + 2 {
+                return Ok(None);
+            }
+            if let Some(&found) = bytes[end..end + 2].iter().zip(b"\r\n").find(|(a, b)| a != b).map(|(a, _)| a) {
+                return Err(FrameError::Unexpected { expected: "the end of a bulk string", found });
+            }
+            self.items.push(start..end);
+            self.at = end + 2;
+            self.missing -= 1;
+        }
+        Ok(Some(std::mem::take(&mut self.at)))
+    }
+
+    /// Where the items of the array lie that was found last.
+    pub(super) fn items(&self) -> &[Range<usize>] {
+        &self.items
+    }
+
+    /// Finds one reply at the start of `bytes`: itself and its length, once it is whole.
+    pub fn parse_reply<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Option<(Frame<'a>, usize)>, FrameError> {
+        let Some(&kind) = bytes.first() else { return Ok(None) };
+        match kind {
+            b'*' => {
+                let length = self.parse(bytes)?;
+                Ok(length.map(|length| (Frame::Array(Args { frame: bytes, items: &self.items }), length)))
+            }
+            b'$' => {
+                let Some((len, start)) = length(bytes, 0, b'$', "a bulk string ('$')", "bulk", MAX_BULK_BYTES)? else {
+                    return Ok(None);
+                };
+                let whole = bytes.len() >= start + len + 2;
+                Ok(whole.then(|| (Frame::Bulk(&bytes[start..start + len]), start + len + 2)))
+            }
+            b'+' | b'-' | b':' => {
+                let Some(end) = line_end(bytes, 0, MAX_STATUS_LINE)? else { return Ok(None) };
+                let text = &bytes[1..end];
+                let frame = match kind {
+                    b'+' => Frame::Simple(text),
+                    b'-' => Frame::Error(text),
+                    _ => Frame::Integer(number(text).ok_or(FrameError::BadLength { of: "integer", limit: usize::MAX })?),
+                };
+                Ok(Some((frame, end + 2)))
+            }
+            found => Err(FrameError::Unexpected { expected: "a reply", found }),
+        }
+    }
+}
+
+/// A peer's reply.
+#[derive(Clone, Copy, Debug)]
+pub enum Frame<'a> {
+    /// `+OK`
+    Simple(&'a [u8]),
+    /// `-ERR what is wrong`
+    Error(&'a [u8]),
+    /// `:1`; peers send no negative ones.
+    Integer(usize),
+    /// `$3`, then three bytes.
+    Bulk(&'a [u8]),
+    /// `*3`, then three bulk strings.
+    Array(Args<'a>),
+}
+
+/// The length line at `at`: its number, and where it ends.
+fn length(
+    bytes: &[u8],
+    at: usize,
+    kind: u8,
+    expected: &'static str,
+    of: &'static str,
+    limit: usize,
+) -> Result<Option<(usize, usize)>, FrameError> {
+    match bytes.get(at) {
+        None => return Ok(None),
+        Some(&found) if found != kind => return Err(FrameError::Unexpected { expected, found }),
+        Some(_) => {}
+    }
+    let bad = FrameError::BadLength { of, limit };
+    let end = match line_end(bytes, at, MAX_LENGTH_LINE) {
+        Ok(Some(end)) => end,
+        Ok(None) => return Ok(None),
+        Err(_) => return Err(bad),
+    };
+    match number(&bytes[at + 1..end]) {
+        Some(length) if length <= limit => Ok(Some((length, end + 2))),
+        _ => Err(bad),
+    }
+}
+
+/// Where the line at `at` has its `\r\n`, which must come within `limit` bytes.
+fn line_end(bytes: &[u8], at: usize, limit: usize) -> Result<Option<usize>, FrameError> {
+    let window = &bytes[at..bytes.len().min(at + limit)];
+    match window.iter().position(|&byte| byte == b'\r') {
+        Some(end) if end + 1 < window.len() => match window[end + 1] {
+            b'\n' => Ok(Some(at + end)),
+            found => Err(FrameError::Unexpected { expected: "the end of a line", found }),
+        },
+        _ if window.len() == limit => Err(FrameError::LineTooLong),
+        _ => Ok(None),
+    }
+}
+
+/// A number of digits alone.
+fn number(digits: &[u8]) -> Option<usize> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_usize, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| usize::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// Writes the head of an array of `len` items.
+pub fn write_array(out: &mut Vec<u8>, len: usize) {
+    write_length(out, b'*', len as u64);
+}
+
+/// Writes a bulk string.
+pub fn write_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
+    write_length(out, b'$', bytes.len() as u64);
+    out.extend_from_slice(bytes);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes an integer.
+pub fn write_integer(out: &mut Vec<u8>, number: i64) {
+    if number < 0 {
+        out.extend_from_slice(format!(":{number}\r\n").as_bytes());
+    } else {
+        write_length(out, b':', number as u64);
+    }
+}
+
+/// Writes a type, a number and the end of the line, without the detour over the formatter that it would take.
+fn write_length(out: &mut Vec<u8>, kind: u8, number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = number;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.push(kind);
+    out.extend_from_slice(&digits[at..]);
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn encoded(words: &[Vec<u8>]) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_array(&mut out, words.len());
+        words.iter().for_each(|word| write_bulk(&mut out, word));
+        out
+    }
+
+    fn words(parser: &Parser, bytes: &[u8]) -> Vec<Vec<u8>> {
+        parser.items().iter().map(|item| bytes[item.clone()].to_vec()).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn an_array_is_found_wherever_the_input_is_split(
+            expected in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..20), 0..6)
+        ) {
+            let bytes = encoded(&expected);
+            let mut parser = Parser::default();
+            for end in 0..bytes.len() {
+                prop_assert_eq!(parser.parse(&bytes[..end]), Ok(None), "at {}", end);
+            }
+            prop_assert_eq!(parser.parse(&bytes), Ok(Some(bytes.len())));
+            prop_assert_eq!(words(&parser, &bytes), expected.clone());
+            let followed = [&bytes[..], b"*1\r\n"].concat();
+            prop_assert_eq!(parser.parse(&followed), Ok(Some(bytes.len())), "what follows is left alone");
+            prop_assert_eq!(words(&parser, &followed), expected);
+        }
+
+        #[test]
+        fn rubbish_does_not_panic(bytes: Vec<u8>) {
+            let _ = Parser::default().parse(&[b"*", &bytes[..]].concat());
+            let _ = Parser::default().parse_reply(&bytes);
+        }
+
+        #[test]
+        fn numbers_are_written_as_the_formatter_would(number: i64) {
+            let mut out = Vec::new();
+            write_integer(&mut out, number);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), format!(":{number}\r\n"));
+        }
+    }
+
+    #[test]
+    fn impossible_lengths_are_refused_before_anything_is_allocated_for_them() {
+        let bad = ["*-1\r\n", "*1000000000\r\n", "*x\r\n", "*\r\n", "*1\r\n$-1\r\n", "*1\r\n$99999999999\r\n", "*+1\r\n"];
+        for bytes in bad {
+            let mut parser = Parser::default();
+            let error = parser.parse(bytes.as_bytes()).expect_err(bytes);
+            assert!(matches!(error, FrameError::BadLength { .. }), "{bytes}: {error}");
+            assert_eq!(parser.items.capacity(), 0);
+        }
+        let endless = [b"*".as_slice(), &[b'1'; 100]].concat();
+        assert!(Parser::default().parse(&endless).is_err());
+    }
+
+    #[test]
+    fn an_array_in_an_array_and_a_wrong_length_are_refused() {
+        for bytes in ["*1\r\n*1\r\n$1\r\na\r\n", "*1\r\n$1\r\nab\r\n", "*1\r\n:1\r\n"] {
+            let error = Parser::default().parse(bytes.as_bytes()).expect_err(bytes);
+            assert!(matches!(error, FrameError::Unexpected { .. }), "{bytes}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_frame_of_allowed_parts_is_refused_when_they_are_too_long_together() {
+        let value = vec![b'x'; MAX_VALUE_BYTES];
+        let bytes = encoded(&[value.clone(), value.clone(), value]);
+        assert_eq!(Parser::default().parse(&bytes), Err(FrameError::FrameTooLong));
+    }
+}

@@ -1,0 +1,231 @@
+//! What a node stores. Nothing here knows of sockets, threads, chance or the time of day.
+//!
+//! In reading order: [`clock`] and [`version`] say what "newer" means, [`entry`] holds the one rule that follows from it,
+//! [`record`] how an entry lies in memory, [`digest`] how two stores find out where they differ. [`KeyValueStore`] puts them
+//! together.
+
+pub mod clock;
+pub mod digest;
+pub mod entry;
+pub mod record;
+mod shard;
+pub mod version;
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use parking_lot::RwLock;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::rules::Rules;
+use clock::Timestamp;
+use digest::{Digest, FANOUT, LEAVES, Prefix};
+use entry::{Content, Entry};
+use record::Record;
+pub use shard::Merged;
+use shard::{LEAVES_PER_SHARD, Shard};
+use version::Version;
+
+/// How many shards there are, each with a lock of its own: one for each first byte of a hash.
+const SHARDS: usize = 256;
+
+/// How many bits of a key's hash a scan's cursor has: few enough for a client that keeps it in a floating-point number.
+const CURSOR_BITS: u32 = 48;
+
+/// The hash that places a key: the same on every node, on every machine, for ever (xxh3, seed 0).
+fn hash_key(key: &[u8]) -> u64 {
+    xxh3_64(key)
+}
+
+/// How much the store holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Keys with a value.
+    pub keys: usize,
+    /// Deleted keys whose tombstone some peer may not hold yet.
+    pub tombstones: usize,
+    /// Deleted keys whose tombstone every peer holds; they are about to be forgotten.
+    pub settled: usize,
+}
+
+/// A concurrent map from keys to entries, with a digest of itself.
+///
+/// Reads share the lock of one of 256 shards, writes hold it alone, and no lock is held while anything outside the store
+/// happens. Every way in ends in the same merge, so the store never goes back to an older version of a key.
+pub struct KeyValueStore {
+    shards: Box<[RwLock<Shard>]>,
+    /// How many entries were accepted so far. Each gets the next number while its shard is locked. Only grows.
+    arrivals: AtomicU64,
+    rules: Rules,
+}
+
+impl KeyValueStore {
+    /// An empty store.
+    pub fn new(rules: Rules) -> Self {
+        let shards = (0..SHARDS).map(|_| RwLock::new(Shard::new())).collect();
+        Self { shards, arrivals: AtomicU64::new(0), rules }
+    }
+
+    /// Calls `read` with the value of `key`, if it has one, and returns what that returns. The value is not copied: `read`
+    /// runs while the shard is locked for reading, so it must be short, and must not come back to the store.
+    pub fn get<R>(&self, key: &[u8], read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        let hash = hash_key(key);
+        let shard = self.shard(hash).read();
+        read(shard.find(hash, key).and_then(|record| record.content().value()))
+    }
+
+    /// A copy of what stands under `key`, tombstones included.
+    pub fn record(&self, key: &[u8]) -> Option<Record> {
+        let hash = hash_key(key);
+        self.shard(hash).read().find(hash, key).cloned()
+    }
+
+    /// The version of what stands under `key`, tombstones included.
+    pub fn version(&self, key: &[u8]) -> Option<Version> {
+        let hash = hash_key(key);
+        self.shard(hash).read().find(hash, key).map(Record::version)
+    }
+
+    /// Writes `content` under `key`. `stamp` gives its version; it is called with the version that is being replaced, while
+    /// the shard is locked, so that nothing can come between.
+    pub fn write(&self, key: &[u8], content: Content<'_>, stamp: impl FnOnce(Option<Version>) -> Version) -> Merged {
+        let hash = hash_key(key);
+        let mut shard = self.shard(hash).write();
+        let version = stamp(shard.find(hash, key).map(Record::version));
+        shard.merge(hash, Record::new(key, Entry { version, content }), &self.arrivals, self.rules)
+    }
+
+    /// Merges an entry that was written elsewhere.
+    pub fn merge(&self, record: Record) -> Merged {
+        let hash = hash_key(record.key());
+        self.shard(hash).write().merge(hash, record, &self.arrivals, self.rules)
+    }
+
+    /// How many entries this store has accepted. An entry that was accepted under this number or a smaller one is found by
+    /// whoever looks for it after this call.
+    pub fn arrivals(&self) -> u64 {
+        self.arrivals.load(Relaxed)
+    }
+
+    /// The digest of the whole store.
+    pub fn root(&self) -> Digest {
+        self.shards.iter().map(|shard| shard.read().total()).sum()
+    }
+
+    /// The digest of one node of the tree.
+    pub fn digest(&self, prefix: Prefix) -> Digest {
+        let leaves = prefix.leaves();
+        if leaves.len() >= LEAVES_PER_SHARD {
+            let shards = leaves.start / LEAVES_PER_SHARD..leaves.end / LEAVES_PER_SHARD;
+            return self.shards[shards].iter().map(|shard| shard.read().total()).sum();
+        }
+        let first = leaves.start % LEAVES_PER_SHARD;
+        let shard = self.shards[leaves.start / LEAVES_PER_SHARD].read();
+        shard.sums()[first..first + leaves.len()].iter().copied().sum()
+    }
+
+    /// The digests of the children of a node of the tree, which must not be a leaf.
+    pub fn children(&self, prefix: Prefix) -> [Digest; FANOUT] {
+        std::array::from_fn(|digit| self.digest(prefix.child(digit)))
+    }
+
+    /// Visits the entries of some leaves, given in ascending order, except settled tombstones. Each shard is read once.
+    pub fn visit_leaves(&self, leaves: &[Prefix], mut visit: impl FnMut(&Record)) {
+        let shard_of = |leaf: &Prefix| leaf.leaves().start / LEAVES_PER_SHARD;
+        for group in leaves.chunk_by(|a, b| shard_of(a) == shard_of(b)) {
+            let mut wanted = [false; LEAVES_PER_SHARD];
+            for leaf in group {
+                wanted[leaf.leaves().start % LEAVES_PER_SHARD] = true;
+            }
+            let shard = self.shards[shard_of(&group[0])].read();
+            let in_wanted = |record: &&Record| {
+                wanted[Prefix::leaf_of(hash_key(record.key())).leaves().start % LEAVES_PER_SHARD]
+            };
+            shard.unsettled().filter(in_wanted).for_each(&mut visit);
+        }
+    }
+
+    /// How many leaves hold about `entries` entries together; at least 1.
+    pub fn leaves_for(&self, entries: usize) -> usize {
+        let held: usize = self.shards.iter().map(|shard| shard.read().records().size_hint().0).sum();
+        (entries * LEAVES / held.max(1)).clamp(1, LEAVES)
+    }
+
+    /// Calls `visit` with every key that has a value, in no particular order, a shard at a time.
+    pub fn visit_keys(&self, mut visit: impl FnMut(&[u8])) {
+        for shard in &self.shards {
+            for record in shard.read().records().filter(|record| record.content() != Content::Tombstone) {
+                visit(record.key());
+            }
+        }
+    }
+
+    /// Some keys with a value, about `count` of them, from `cursor` on, and the cursor for the next call. A scan begins with
+    /// cursor 0, and has ended when 0 comes back.
+    ///
+    /// Keys come in the order of their hashes, so a scan misses no key that stands in the store from its beginning to its
+    /// end, and shows none twice, whatever is written meanwhile.
+    pub fn scan(&self, cursor: u64, count: usize) -> (u64, Vec<Box<[u8]>>) {
+        let position = |key: &[u8]| hash_key(key) >> (u64::BITS - CURSOR_BITS);
+        let first_shard = (cursor >> (CURSOR_BITS - 8)) as usize;
+        let mut keys = Vec::new();
+        for index in first_shard..SHARDS {
+            let shard = self.shards[index].read();
+            let mut ahead: Vec<(u64, &Record)> = shard
+                .records()
+                .filter(|record| record.content() != Content::Tombstone)
+                .map(|record| (position(record.key()), record))
+                .filter(|&(position, _)| position >= cursor)
+                .collect();
+            let missing = count.max(1) - keys.len();
+            if ahead.len() > missing {
+                // Cut after the last wanted position, with all keys that share it: the cursor could not tell them apart.
+                let (_, &mut (last, _), _) = ahead.select_nth_unstable_by_key(missing - 1, |&(position, _)| position);
+                ahead.retain(|&(position, _)| position <= last);
+                keys.extend(ahead.into_iter().map(|(_, record)| record.key().into()));
+                return (last + 1, keys);
+            }
+            keys.extend(ahead.into_iter().map(|(_, record)| record.key().into()));
+            if keys.len() >= count.max(1) && index + 1 < SHARDS {
+                return (((index + 1) as u64) << (CURSOR_BITS - 8), keys);
+            }
+        }
+        (0, keys)
+    }
+
+    /// How much is stored.
+    pub fn counts(&self) -> Counts {
+        self.shards.iter().fold(Counts::default(), |counts, shard| {
+            let shard = shard.read();
+            Counts {
+                keys: counts.keys + shard.live(),
+                tombstones: counts.tombstones + shard.waiting().len(),
+                settled: counts.settled + shard.settled(),
+            }
+        })
+    }
+
+    /// How many unsettled tombstones arrived after `arrival`: those that wait for a peer that has confirmed up to there.
+    pub fn tombstones_after(&self, arrival: u64) -> usize {
+        self.shards.iter().map(|shard| shard.read().waiting().range(arrival + 1..).count()).sum()
+    }
+
+    /// Settles the tombstones that arrived up to `up_to` and do not lie ahead of `clock`: from now on they count in no digest and
+    /// stand in no list. They still win over what is older. Returns how many.
+    pub fn settle(&self, up_to: u64, clock: Timestamp, tick: u64) -> usize {
+        self.shards.iter().map(|shard| shard.write().settle(up_to, clock, tick)).sum()
+    }
+
+    /// Forgets the tombstones that settled at `tick` or before. Returns how many.
+    pub fn forget(&self, tick: u64) -> usize {
+        self.shards.iter().map(|shard| shard.write().forget(tick)).sum()
+    }
+
+    /// The digest of the whole store, computed from the entries. For tests: it must always equal [`KeyValueStore::root`].
+    pub fn rebuilt_root(&self) -> Digest {
+        self.shards.iter().flat_map(|shard| shard.read().unsettled().map(Record::digest).collect::<Vec<_>>()).sum()
+    }
+
+    fn shard(&self, hash: u64) -> &RwLock<Shard> {
+        &self.shards[(hash >> (u64::BITS - 8)) as usize]
+    }
+}

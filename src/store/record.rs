@@ -1,0 +1,216 @@
+//! A key and its entry, packed into one allocation.
+//!
+//! A store of small values pays mostly for its bookkeeping: a key, a value and a version in three objects cost three
+//! allocations and three pointers. A [`Record`] is one byte string, and the same bytes serve four ends: they stand in the
+//! store's table, they are hashed for the digest, they travel in the answer to a fetch, and what a fetch brings is
+//! put into the table as it came.
+//!
+//! ```text
+//!   0         10       12     13       13 + key
+//!   | version | length | kind | key …  | value …            kind 0: a value
+//!                                      | arrival (8 bytes)  kind 1: a tombstone, kind 2: a settled tombstone
+//! ```
+//!
+//! The length is the key's, big-endian. A tombstone's arrival number belongs to the node that keeps it: it is neither hashed nor
+//! sent.
+
+use std::fmt;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::digest::Digest;
+use super::entry::{Content, Entry};
+use super::version::Version;
+use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
+
+const LENGTH_AT: usize = Version::ENCODED_BYTES;
+const KIND_AT: usize = LENGTH_AT + 2;
+const KEY_AT: usize = KIND_AT + 1;
+const ARRIVAL_BYTES: usize = 8;
+
+const VALUE: u8 = 0;
+const TOMBSTONE: u8 = 1;
+const SETTLED: u8 = 2;
+
+/// A key and what stands under it.
+///
+/// Invariants: the key has at most [`MAX_KEY_BYTES`], the value at most [`MAX_VALUE_BYTES`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct Record(Box<[u8]>);
+
+impl Record {
+    /// How many bytes a record has beside key and value.
+    pub const HEADER_BYTES: usize = KEY_AT;
+
+    /// Packs a key and its entry. A tombstone has no arrival number until a store accepts it.
+    ///
+    /// # Panics
+    /// If key or value are longer than they may be: every way in checks that first.
+    pub fn new(key: &[u8], entry: Entry<'_>) -> Self {
+        let (kind, payload): (u8, &[u8]) = match entry.content {
+            Content::Value(value) => (VALUE, value),
+            Content::Tombstone => (TOMBSTONE, &[0; ARRIVAL_BYTES]),
+        };
+        assert!(key.len() <= MAX_KEY_BYTES && payload.len() <= MAX_VALUE_BYTES, "lengths are checked on arrival");
+        let mut bytes = Vec::with_capacity(KEY_AT + key.len() + payload.len());
+        bytes.extend_from_slice(&entry.version.encode());
+        bytes.extend_from_slice(&(key.len() as u16).to_be_bytes());
+        bytes.push(kind);
+        bytes.extend_from_slice(key);
+        bytes.extend_from_slice(payload);
+        Self(bytes.into_boxed_slice())
+    }
+
+    /// The key.
+    pub fn key(&self) -> &[u8] {
+        &self.0[KEY_AT..self.payload_at()]
+    }
+
+    /// The version of the write that made it.
+    pub fn version(&self) -> Version {
+        Version::decode(&self.0[..LENGTH_AT]).expect("every way in has checked the version")
+    }
+
+    /// What stands under the key.
+    pub fn content(&self) -> Content<'_> {
+        match self.0[KIND_AT] {
+            VALUE => Content::Value(&self.0[self.payload_at()..]),
+            _ => Content::Tombstone,
+        }
+    }
+
+    /// Version and content.
+    pub fn entry(&self) -> Entry<'_> {
+        Entry { version: self.version(), content: self.content() }
+    }
+
+    /// What this entry adds to the digest of its leaf: the hash of key, version and content.
+    pub fn digest(&self) -> Digest {
+        Digest::from_bits(xxh3_64(self.shared_bytes()))
+    }
+
+    /// The record as it travels: without what only this node knows.
+    pub fn encode(&self) -> &[u8] {
+        self.shared_bytes()
+    }
+
+    /// The record in `bytes`; `None` if they do not hold exactly one.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let (header, rest) = bytes.split_at_checked(KEY_AT)?;
+        let version = Version::decode(&header[..LENGTH_AT])?;
+        let key_len = usize::from(u16::from_be_bytes([header[LENGTH_AT], header[LENGTH_AT + 1]]));
+        let (key, payload) = rest.split_at_checked(key_len)?;
+        let content = match header[KIND_AT] {
+            VALUE if payload.len() <= MAX_VALUE_BYTES => Content::Value(payload),
+            TOMBSTONE | SETTLED if payload.is_empty() => Content::Tombstone,
+            _ => return None,
+        };
+        Some(Self::new(key, Entry { version, content }))
+    }
+
+    /// How many bytes the record holds.
+    pub fn bytes(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether this is a tombstone that every peer is known to hold.
+    pub(super) fn is_settled(&self) -> bool {
+        self.0[KIND_AT] == SETTLED
+    }
+
+    /// The number under which the store accepted this tombstone; `None` for a value.
+    pub(super) fn arrival(&self) -> Option<u64> {
+        if self.0[KIND_AT] == VALUE {
+            return None;
+        }
+        let bytes = &self.0[self.payload_at()..];
+        Some(u64::from_be_bytes(bytes.try_into().expect("a tombstone's payload is its arrival number")))
+    }
+
+    /// Notes the number under which the store accepts this tombstone. Nothing for a value, which needs none.
+    pub(super) fn set_arrival(&mut self, arrival: u64) {
+        if self.0[KIND_AT] != VALUE {
+            let at = self.payload_at();
+            self.0[KIND_AT] = TOMBSTONE;
+            self.0[at..].copy_from_slice(&arrival.to_be_bytes());
+        }
+    }
+
+    /// Marks a tombstone as settled.
+    pub(super) fn set_settled(&mut self) {
+        assert_eq!(self.0[KIND_AT], TOMBSTONE, "only a tombstone settles, and only once");
+        self.0[KIND_AT] = SETTLED;
+    }
+
+    fn payload_at(&self) -> usize {
+        KEY_AT + usize::from(u16::from_be_bytes([self.0[LENGTH_AT], self.0[LENGTH_AT + 1]]))
+    }
+
+    fn shared_bytes(&self) -> &[u8] {
+        match self.0[KIND_AT] {
+            VALUE => &self.0,
+            _ => &self.0[..self.payload_at()],
+        }
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={:?}", self.key().escape_ascii(), self.entry())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::clock::Timestamp;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn record(key: &[u8], content: Content<'_>) -> Record {
+        Record::new(key, Entry { version: Version::new(Timestamp::from_millis(7), 3), content })
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_gives_back_what_it_was_made_of(key: Vec<u8>, value: Option<Vec<u8>>, node: u16) {
+            let content = value.as_deref().map_or(Content::Tombstone, Content::Value);
+            let entry = Entry { version: Version::new(Timestamp::from_millis(5), node), content };
+            let record = Record::new(&key, entry);
+            prop_assert_eq!((record.key(), record.entry()), (&key[..], entry));
+            prop_assert_eq!(Record::decode(record.encode()), Some(record));
+        }
+
+        #[test]
+        fn decoding_rubbish_does_not_panic(bytes: Vec<u8>) {
+            if let Some(record) = Record::decode(&bytes) {
+                prop_assert_eq!(record.key().len() + Record::HEADER_BYTES + record.content().value().map_or(0, <[u8]>::len), bytes.len());
+            }
+        }
+    }
+
+    #[test]
+    fn key_version_and_content_all_count_in_the_digest() {
+        let base = record(b"k", Content::Value(b"v"));
+        let others = [
+            record(b"kv", Content::Value(b"")),
+            record(b"", Content::Value(b"kv")),
+            record(b"k", Content::Value(b"w")),
+            record(b"k", Content::Tombstone),
+            Record::new(b"k", Entry { version: Version::new(Timestamp::from_millis(7), 4), ..base.entry() }),
+        ];
+        for other in others {
+            assert_ne!(base.digest(), other.digest(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_node_notes_about_a_tombstone_neither_counts_nor_travels() {
+        let mut here = record(b"k", Content::Tombstone);
+        let there = here.clone();
+        here.set_arrival(99);
+        assert_eq!(here.arrival(), Some(99));
+        assert_eq!(here.digest(), there.digest());
+        assert_eq!(here.encode(), there.encode());
+        assert_eq!(Record::decode(here.encode()), Some(there));
+    }
+}

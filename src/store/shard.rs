@@ -1,0 +1,206 @@
+//! One shard of the store: what changes together, under one lock.
+
+use std::collections::BTreeMap;
+use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry as Slot;
+
+use super::clock::Timestamp;
+use super::digest::{Digest, LEAVES, Prefix};
+use super::entry::{Content, Survivor, merge};
+use super::record::Record;
+use super::{SHARDS, hash_key};
+use crate::rules::Rules;
+
+/// How many leaves of the digest tree one shard covers.
+pub(super) const LEAVES_PER_SHARD: usize = LEAVES / SHARDS;
+
+/// Part of the keys, with their share of the digest tree and the queues of their tombstones.
+///
+/// Invariants, which hold whenever nobody has the lock for writing:
+/// * `sums[leaf]` is the sum of the digests of the records of that leaf that are not settled, `total` the sum of `sums`.
+/// * `live` counts the values. Every tombstone's arrival number stands in `waiting` or, if it is settled, in `settled`,
+///   and nothing else stands there.
+pub(super) struct Shard {
+    table: HashTable<Record>,
+    sums: Box<[Digest; LEAVES_PER_SHARD]>,
+    total: Digest,
+    live: usize,
+    /// The tombstones that some peer may not hold yet: by arrival number, the hash of the key.
+    waiting: BTreeMap<u64, u64>,
+    /// The tombstones that every peer holds: by arrival number, the hash of the key and the tick at which it settled.
+    settled: BTreeMap<u64, (u64, u64)>,
+}
+
+/// What became of an entry that was offered to a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Merged {
+    /// Whether it now stands in the store; false if what stood there was newer or the same.
+    pub won: bool,
+    /// Whether the key held a value before.
+    pub held_value: bool,
+}
+
+impl Shard {
+    pub(super) fn new() -> Self {
+        Self {
+            table: HashTable::new(),
+            sums: Box::new([Digest::default(); LEAVES_PER_SHARD]),
+            total: Digest::default(),
+            live: 0,
+            waiting: BTreeMap::new(),
+            settled: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<&Record> {
+        self.table.find(spread(hash), |record| record.key() == key)
+    }
+
+    /// The only way in: offers an entry to the merge rule, and keeps it if it wins.
+    pub(super) fn merge(&mut self, hash: u64, mut incoming: Record, arrivals: &AtomicU64, rules: Rules) -> Merged {
+        let same_key = |record: &Record| record.key() == incoming.key();
+        let slot = self.table.entry(spread(hash), same_key, |record| spread(hash_key(record.key())));
+        let current = match &slot {
+            Slot::Occupied(slot) => Some(slot.get()),
+            Slot::Vacant(_) => None,
+        };
+        let held_value = current.is_some_and(|record| record.content() != Content::Tombstone);
+        let loses =
+            current.is_some_and(|current| merge(current.entry(), incoming.entry(), rules.tie_break) == Survivor::Current);
+        if loses {
+            return Merged { won: false, held_value };
+        }
+
+        // The number is taken inside the lock: whoever reads it finds every entry up to it by waiting for the locks.
+        let arrival = arrivals.fetch_add(1, Relaxed) + 1;
+        incoming.set_arrival(arrival);
+        let is_value = incoming.content() != Content::Tombstone;
+        if !is_value && !rules.tombstones {
+            if let Slot::Occupied(slot) = slot {
+                let (gone, _) = slot.remove();
+                self.uncount(hash, &gone);
+            }
+            return Merged { won: true, held_value };
+        }
+        let digest = incoming.digest();
+        match slot {
+            Slot::Occupied(mut slot) => {
+                let replaced = mem::replace(slot.get_mut(), incoming);
+                self.uncount(hash, &replaced);
+            }
+            Slot::Vacant(slot) => {
+                slot.insert(incoming);
+            }
+        }
+        self.sums[leaf_index(hash)].add(digest);
+        self.total.add(digest);
+        if is_value {
+            self.live += 1;
+        } else {
+            self.waiting.insert(arrival, hash);
+        }
+        Merged { won: true, held_value }
+    }
+
+    /// Takes a record that leaves the table out of sums, counts and queues.
+    fn uncount(&mut self, hash: u64, record: &Record) {
+        if !record.is_settled() {
+            let digest = record.digest();
+            self.sums[leaf_index(hash)].remove(digest);
+            self.total.remove(digest);
+        }
+        match record.arrival() {
+            None => self.live -= 1,
+            Some(arrival) => {
+                let queued = self.waiting.remove(&arrival).is_some() || self.settled.remove(&arrival).is_some();
+                debug_assert!(queued, "every tombstone waits in one of the queues");
+            }
+        }
+    }
+
+    /// Settles the waiting tombstones that arrived up to `up_to` and do not lie ahead of `clock`; returns how many.
+    pub(super) fn settle(&mut self, up_to: u64, clock: Timestamp, tick: u64) -> usize {
+        let due: Vec<(u64, u64)> = self.waiting.range(..=up_to).map(|(&arrival, &hash)| (arrival, hash)).collect();
+        let mut settled = 0;
+        for (arrival, hash) in due {
+            let tombstone = self
+                .table
+                .find_mut(spread(hash), |record| record.arrival() == Some(arrival))
+                .expect("a tombstone that is replaced leaves the queue at once");
+            if tombstone.version().timestamp > clock {
+                continue;
+            }
+            let digest = tombstone.digest();
+            tombstone.set_settled();
+            self.sums[leaf_index(hash)].remove(digest);
+            self.total.remove(digest);
+            self.waiting.remove(&arrival);
+            self.settled.insert(arrival, (hash, tick));
+            settled += 1;
+        }
+        settled
+    }
+
+    /// Forgets the tombstones that settled at `tick` or before; returns how many.
+    pub(super) fn forget(&mut self, tick: u64) -> usize {
+        let before = self.settled.len();
+        self.settled.retain(|&arrival, &mut (hash, settled_at)| {
+            if settled_at > tick {
+                return true;
+            }
+            let slot = self.table.find_entry(spread(hash), |record| record.arrival() == Some(arrival));
+            slot.expect("a settled tombstone that is replaced leaves the queue at once").remove();
+            false
+        });
+        let forgotten = before - self.settled.len();
+        if forgotten > 0 && self.table.len() < self.table.capacity() / 4 {
+            self.table.shrink_to(self.table.len() * 2, |record| spread(hash_key(record.key())));
+        }
+        forgotten
+    }
+
+    pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
+        self.table.iter()
+    }
+
+    /// The entries that count in the digests: all but the settled tombstones.
+    pub(super) fn unsettled(&self) -> impl Iterator<Item = &Record> {
+        self.table.iter().filter(|record| !record.is_settled())
+    }
+
+    /// The digests of the shard's leaves.
+    pub(super) fn sums(&self) -> &[Digest; LEAVES_PER_SHARD] {
+        &self.sums
+    }
+
+    /// The digest of the whole shard.
+    pub(super) fn total(&self) -> Digest {
+        self.total
+    }
+
+    pub(super) fn live(&self) -> usize {
+        self.live
+    }
+
+    pub(super) fn waiting(&self) -> &BTreeMap<u64, u64> {
+        &self.waiting
+    }
+
+    pub(super) fn settled(&self) -> usize {
+        self.settled.len()
+    }
+}
+
+/// The number of a hash's leaf within its shard: the second byte.
+fn leaf_index(hash: u64) -> usize {
+    Prefix::leaf_of(hash).leaves().start % LEAVES_PER_SHARD
+}
+
+/// The hash as the table gets it. The table tells records apart by the topmost bits first, and within a shard these are
+/// all the same: so bits from further down are mixed in.
+fn spread(hash: u64) -> u64 {
+    hash ^ (hash << 32)
+}

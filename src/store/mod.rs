@@ -22,7 +22,7 @@ use digest::{Digest, FANOUT, LEAVES, Prefix};
 use entry::{Content, Entry};
 use record::Record;
 pub use shard::Merged;
-use shard::{LEAVES_PER_SHARD, Shard};
+use shard::{LEAVES_PER_SHARD, Shard, leaf_index};
 use version::Version;
 
 /// How many shards there are, each with a lock of its own: one for each first byte of a hash.
@@ -128,19 +128,18 @@ impl KeyValueStore {
         std::array::from_fn(|digit| self.digest(prefix.child(digit)))
     }
 
-    /// Visits the entries of some leaves, given in ascending order, except settled tombstones. Each shard is read once.
-    pub fn visit_leaves(&self, leaves: &[Prefix], mut visit: impl FnMut(&Record)) {
-        let shard_of = |leaf: &Prefix| leaf.leaves().start / LEAVES_PER_SHARD;
-        for group in leaves.chunk_by(|a, b| shard_of(a) == shard_of(b)) {
+    /// Visits the entries below some nodes of the tree, except settled tombstones. The nodes have two digits at least, and
+    /// stand in ascending order: each shard is read once.
+    pub fn visit_below(&self, nodes: &[Prefix], mut visit: impl FnMut(&Record)) {
+        let shard_of = |node: &Prefix| node.leaves().start / LEAVES_PER_SHARD;
+        for group in nodes.chunk_by(|a, b| shard_of(a) == shard_of(b)) {
             let mut wanted = [false; LEAVES_PER_SHARD];
-            for leaf in group {
-                wanted[leaf.leaves().start % LEAVES_PER_SHARD] = true;
+            for node in group {
+                let first = node.leaves().start % LEAVES_PER_SHARD;
+                wanted[first..first + node.leaves().len()].fill(true);
             }
             let shard = self.shards[shard_of(&group[0])].read();
-            let in_wanted = |record: &&Record| {
-                wanted[Prefix::leaf_of(hash_key(record.key())).leaves().start % LEAVES_PER_SHARD]
-            };
-            shard.unsettled().filter(in_wanted).for_each(&mut visit);
+            shard.unsettled().filter(|record| wanted[leaf_index(hash_key(record.key()))]).for_each(&mut visit);
         }
     }
 

@@ -7,11 +7,11 @@
 //!
 //! ```text
 //!   0         10       12     13       13 + key
-//!   | version | length | kind | key …  | value …            kind 0: a value
-//!                                      | arrival (8 bytes)  kind 1: a tombstone, kind 2: a settled tombstone
+//!   | version | length | kind | key …  | value …                     kind 0: a value
+//!                                      | arrival (8) | settled (1)   kind 1: a tombstone
 //! ```
 //!
-//! The length is the key's, big-endian. A tombstone's arrival number belongs to the node that keeps it: it is neither hashed nor
+//! The length is the key's, big-endian. What follows a tombstone's key belongs to the node that keeps it: it is neither hashed nor
 //! sent.
 
 use std::fmt;
@@ -27,10 +27,10 @@ const LENGTH_AT: usize = Version::ENCODED_BYTES;
 const KIND_AT: usize = LENGTH_AT + 2;
 const KEY_AT: usize = KIND_AT + 1;
 const ARRIVAL_BYTES: usize = 8;
+const NOTE_BYTES: usize = ARRIVAL_BYTES + 1;
 
 const VALUE: u8 = 0;
 const TOMBSTONE: u8 = 1;
-const SETTLED: u8 = 2;
 
 /// A key and what stands under it.
 ///
@@ -49,7 +49,7 @@ impl Record {
     pub fn new(key: &[u8], entry: Entry<'_>) -> Self {
         let (kind, payload): (u8, &[u8]) = match entry.content {
             Content::Value(value) => (VALUE, value),
-            Content::Tombstone => (TOMBSTONE, &[0; ARRIVAL_BYTES]),
+            Content::Tombstone => (TOMBSTONE, &[0; NOTE_BYTES]),
         };
         assert!(key.len() <= MAX_KEY_BYTES && payload.len() <= MAX_VALUE_BYTES, "lengths are checked on arrival");
         let mut bytes = Vec::with_capacity(KEY_AT + key.len() + payload.len());
@@ -102,7 +102,7 @@ impl Record {
         let (key, payload) = rest.split_at_checked(key_len)?;
         let content = match header[KIND_AT] {
             VALUE if payload.len() <= MAX_VALUE_BYTES => Content::Value(payload),
-            TOMBSTONE | SETTLED if payload.is_empty() => Content::Tombstone,
+            TOMBSTONE if payload.is_empty() => Content::Tombstone,
             _ => return None,
         };
         Some(Self::new(key, Entry { version, content }))
@@ -113,9 +113,14 @@ impl Record {
         self.0.len()
     }
 
+    /// Tells contents apart that stand under one version: half of the digest is enough for what happens only after a fault.
+    pub fn check(&self) -> u32 {
+        (self.digest().to_bits() >> 32) as u32
+    }
+
     /// Whether this is a tombstone that every peer is known to hold.
     pub(super) fn is_settled(&self) -> bool {
-        self.0[KIND_AT] == SETTLED
+        self.0[KIND_AT] == TOMBSTONE && self.0.last() == Some(&1)
     }
 
     /// The number under which the store accepted this tombstone; `None` for a value.
@@ -123,23 +128,25 @@ impl Record {
         if self.0[KIND_AT] == VALUE {
             return None;
         }
-        let bytes = &self.0[self.payload_at()..];
-        Some(u64::from_be_bytes(bytes.try_into().expect("a tombstone's payload is its arrival number")))
+        let at = self.payload_at();
+        let bytes = self.0[at..at + ARRIVAL_BYTES].try_into().expect("a tombstone has room for its arrival number");
+        Some(u64::from_be_bytes(bytes))
     }
 
-    /// Notes the number under which the store accepts this tombstone. Nothing for a value, which needs none.
+    /// Notes the number under which the store accepts this tombstone, which is not settled. Nothing for a value.
     pub(super) fn set_arrival(&mut self, arrival: u64) {
-        if self.0[KIND_AT] != VALUE {
+        if self.0[KIND_AT] == TOMBSTONE {
             let at = self.payload_at();
-            self.0[KIND_AT] = TOMBSTONE;
-            self.0[at..].copy_from_slice(&arrival.to_be_bytes());
+            self.0[at..at + ARRIVAL_BYTES].copy_from_slice(&arrival.to_be_bytes());
+            self.0[at + ARRIVAL_BYTES] = 0;
         }
     }
 
-    /// Marks a tombstone as settled.
+    /// Notes that every peer is known to hold this tombstone.
     pub(super) fn set_settled(&mut self) {
-        assert_eq!(self.0[KIND_AT], TOMBSTONE, "only a tombstone settles, and only once");
-        self.0[KIND_AT] = SETTLED;
+        assert!(self.0[KIND_AT] == TOMBSTONE && !self.is_settled(), "only a tombstone settles, and only once");
+        let at = self.payload_at() + ARRIVAL_BYTES;
+        self.0[at] = 1;
     }
 
     fn payload_at(&self) -> usize {
@@ -208,7 +215,8 @@ mod tests {
         let mut here = record(b"k", Content::Tombstone);
         let there = here.clone();
         here.set_arrival(99);
-        assert_eq!(here.arrival(), Some(99));
+        here.set_settled();
+        assert_eq!((here.arrival(), here.is_settled()), (Some(99), true));
         assert_eq!(here.digest(), there.digest());
         assert_eq!(here.encode(), there.encode());
         assert_eq!(Record::decode(here.encode()), Some(there));

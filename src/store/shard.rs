@@ -195,7 +195,7 @@ impl Shard {
 }
 
 /// The number of a hash's leaf within its shard: the second byte.
-fn leaf_index(hash: u64) -> usize {
+pub(super) fn leaf_index(hash: u64) -> usize {
     Prefix::leaf_of(hash).leaves().start % LEAVES_PER_SHARD
 }
 

@@ -1,0 +1,460 @@
+//! The peer protocol. The two enums are its specification.
+//!
+//! A node that wants something from a peer opens one connection to it, sends [`Request`]s and reads a [`Reply`] to each, in
+//! order. Requests are RESP arrays on the port that clients use; from PEER on, a connection speaks this protocol only.
+//! Numbers are decimal text, digests, versions and clocks big-endian bytes.
+//!
+//! Every request may be lost, or its reply may, and then it is sent again on a new connection. So each is idempotent.
+//!
+//! | request | sent by | when | if lost | if repeated or late |
+//! |---|---|---|---|---|
+//! | `PEER` | initiator | first on a connection; at the start of a round | no connection, or no round | merges the clock again; a *new* connection revokes older ones |
+//! | `PROPAGATE` | replicator, round | after a write; for what the peer lacks | the key is kept and tried again; the next round finds it | loses against what stands there: same version |
+//! | `DIGEST` | round | while the digests differ | the round fails | only reads |
+//! | `LEAF` | round | for the leaves that differ | the round fails | only reads |
+//! | `FETCH` | round | for what the peer has newer | the round fails | only reads |
+//! | `CONFIRM` | round | when all of the above has succeeded | tombstones wait for the next round | the number only grows; on a revoked connection it is refused |
+
+use std::fmt;
+
+use super::PeerError;
+use crate::limits::{MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_VALUE_BYTES};
+use crate::protocol::Args;
+use crate::protocol::resp::{self, Frame, write_array, write_bulk};
+use crate::store::clock::Timestamp;
+use crate::store::digest::{Digest, FANOUT, Prefix};
+use crate::store::entry::{Content, Entry};
+use crate::store::record::Record;
+use crate::store::version::Version;
+
+/// The version of this protocol. Nodes that speak another are refused: mixing them could break what they agree on.
+pub const PROTOCOL: u16 = 1;
+
+/// Who a node is, and what time it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Greeting {
+    /// The node's name, unique in the cluster: letters, digits, `.`, `_` and `-`.
+    pub name: String,
+    /// The node's number, unique in the cluster. It decides between writes of the same instant.
+    pub node: u16,
+    /// Drawn at random when the node starts without its old data: another number says that its memory is gone.
+    pub incarnation: u64,
+    /// The last timestamp of the node's clock.
+    pub clock: Timestamp,
+}
+
+/// What an initiator asks of a responder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// `PEER protocol name node incarnation clock`: who I am. Answered by [`Reply::Peer`], or refused: another protocol
+    /// version, or the responder's own name or number.
+    Peer(Greeting),
+    /// `PROPAGATE SET key value version` or `PROPAGATE DEL key version`: an entry as I hold it now. Answered by
+    /// [`Reply::Merged`].
+    Propagate(Record),
+    /// `DIGEST`: the digest of all that you hold. Answered by [`Reply::Root`].
+    Root,
+    /// `DIGEST prefix…`: the digests of the children of these nodes of the tree. Answered by [`Reply::Children`].
+    Digest(Vec<Prefix>),
+    /// `LEAF prefix…`: the keys and versions below these nodes of the tree, which have two digits at least and stand in
+    /// ascending order. Answered by [`Reply::Leaf`], perhaps for the first of them only.
+    Leaf(Vec<Prefix>),
+    /// `FETCH key…`: the entries of these keys. Answered by [`Reply::Entries`], perhaps for the first of them only.
+    Fetch(Vec<Box<[u8]>>),
+    /// `CONFIRM arrivals`: I now hold everything, or something newer, that you held when you said that number in your
+    /// answer to PEER on this connection. Answered by [`Reply::Ok`].
+    Confirm(u64),
+}
+
+/// What a responder answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// Who the responder is, and how many entries it has accepted so far: the number for CONFIRM.
+    Peer {
+        /// The responder's own greeting.
+        greeting: Greeting,
+        /// How many entries it has accepted since it started.
+        arrivals: u64,
+    },
+    /// Whether the entry was newer than what stood there.
+    Merged(bool),
+    /// The digest of the whole store.
+    Root(Digest),
+    /// The digests of the children of each node that was asked for.
+    Children(Vec<[Digest; FANOUT]>),
+    /// What stands below the first `covered` of the nodes that were asked for.
+    Leaf {
+        /// At least 1; the initiator asks again for the rest.
+        covered: usize,
+        /// In no particular order.
+        entries: Vec<Listed>,
+    },
+    /// The entries of the first `covered` of the keys that were asked for, as they are now; none for a key that is gone.
+    Entries {
+        /// At least 1; the initiator asks again for the rest.
+        covered: usize,
+        /// In the order of the keys.
+        records: Vec<Record>,
+    },
+    /// Done.
+    Ok,
+    /// `-REFUSED why`: the responder ends the connection.
+    Refused(String),
+}
+
+/// An entry as a LEAF reply lists it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The key.
+    pub key: Box<[u8]>,
+    /// The entry's version.
+    pub version: Version,
+    /// [`Record::check`] of the entry.
+    pub check: u32,
+}
+
+impl From<&Record> for Listed {
+    fn from(record: &Record) -> Self {
+        Self { key: record.key().into(), version: record.version(), check: record.check() }
+    }
+}
+
+/// A request or reply that does not follow the protocol: its sender's fault. The connection is ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadMessage(pub String);
+
+impl fmt::Display for BadMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadMessage {}
+
+impl From<BadMessage> for PeerError {
+    fn from(bad: BadMessage) -> Self {
+        Self::Malformed(bad.0)
+    }
+}
+
+impl Request {
+    /// Whether these words of a client begin the peer protocol.
+    pub fn is_greeting(words: Args<'_>) -> bool {
+        words.get(0).is_some_and(|verb| verb.eq_ignore_ascii_case(b"PEER"))
+    }
+
+    /// Writes the request to the end of `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Peer(greeting) => {
+                write_array(out, 1 + GREETING_WORDS);
+                write_bulk(out, b"PEER");
+                encode_greeting(greeting, out);
+            }
+            Self::Propagate(record) => {
+                let Entry { version, content } = record.entry();
+                let verb: &[u8] = if content == Content::Tombstone { b"DEL" } else { b"SET" };
+                write_array(out, if content == Content::Tombstone { 4 } else { 5 });
+                write_bulk(out, b"PROPAGATE");
+                write_bulk(out, verb);
+                write_bulk(out, record.key());
+                if let Content::Value(value) = content {
+                    write_bulk(out, value);
+                }
+                write_bulk(out, &version.encode());
+            }
+            Self::Root => write_command(out, "DIGEST", 0, |_| {}),
+            Self::Digest(prefixes) => write_prefixes(out, "DIGEST", prefixes),
+            Self::Leaf(prefixes) => write_prefixes(out, "LEAF", prefixes),
+            Self::Fetch(keys) => write_command(out, "FETCH", keys.len(), |out| {
+                keys.iter().for_each(|key| write_bulk(out, key));
+            }),
+            Self::Confirm(arrivals) => write_command(out, "CONFIRM", 1, |out| write_number(out, *arrivals)),
+        }
+    }
+
+    /// The request in these words.
+    pub fn decode(words: Args<'_>) -> Result<Self, BadMessage> {
+        let rest = words.from(1);
+        let verb = words.get(0).unwrap_or_default().to_ascii_uppercase();
+        match (verb.as_slice(), rest.len()) {
+            (b"PEER", GREETING_WORDS) => decode_greeting(rest).map(Self::Peer),
+            (b"PROPAGATE", 3 | 4) => decode_propagate(rest).map(Self::Propagate),
+            (b"DIGEST", 0) => Ok(Self::Root),
+            (b"DIGEST", _) => decode_prefixes(rest, 0..=3).map(Self::Digest),
+            (b"LEAF", 1..) => decode_prefixes(rest, 2..=4).map(Self::Leaf),
+            (b"FETCH", 1..) => rest.iter().map(decode_key).collect::<Result<_, _>>().map(Self::Fetch),
+            (b"CONFIRM", 1) => decode_number(rest.get(0)).map(Self::Confirm),
+            _ => Err(BadMessage(format!("no request of the peer protocol: {} with {} words", verb.escape_ascii(), rest.len()))),
+        }
+    }
+}
+
+impl Reply {
+    /// Writes the reply to the end of `out`.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Peer { greeting, arrivals } => {
+                write_array(out, GREETING_WORDS + 1);
+                encode_greeting(greeting, out);
+                write_number(out, *arrivals);
+            }
+            Self::Merged(won) => resp::write_integer(out, i64::from(*won)),
+            Self::Root(digest) => write_bulk(out, &digest.to_bits().to_be_bytes()),
+            Self::Children(nodes) => {
+                write_array(out, nodes.len());
+                for children in nodes {
+                    write_bulk(out, children.map(|child| child.to_bits().to_be_bytes()).as_flattened());
+                }
+            }
+            Self::Leaf { covered, entries } => {
+                write_array(out, 1 + entries.len());
+                write_number(out, *covered as u64);
+                for Listed { key, version, check } in entries {
+                    write_bulk(out, &[&version.encode()[..], &check.to_be_bytes(), key].concat());
+                }
+            }
+            Self::Entries { covered, records } => {
+                write_array(out, 1 + records.len());
+                write_number(out, *covered as u64);
+                records.iter().for_each(|record| write_bulk(out, record.encode()));
+            }
+            Self::Ok => out.extend_from_slice(b"+OK\r\n"),
+            Self::Refused(why) => {
+                let why: String = why.chars().filter(|char| !char.is_control()).collect();
+                out.extend_from_slice(format!("-REFUSED {why}\r\n").as_bytes());
+            }
+        }
+    }
+
+    /// The reply to `request` in this frame. It is checked against what was asked: a reply that could not follow from the request is bad.
+    pub fn decode(frame: Frame<'_>, request: &Request) -> Result<Self, BadMessage> {
+        let bad = |what: &str| BadMessage(format!("bad reply to a request: {what}"));
+        match (frame, request) {
+            (Frame::Error(text), _) => {
+                let text = String::from_utf8_lossy(text);
+                Ok(Self::Refused(text.strip_prefix("REFUSED ").unwrap_or(&text).to_string()))
+            }
+            (Frame::Array(items), Request::Peer(_)) if items.len() == GREETING_WORDS + 1 => {
+                Ok(Self::Peer { greeting: decode_greeting(items)?, arrivals: decode_number(items.get(GREETING_WORDS))? })
+            }
+            (Frame::Integer(won @ 0..=1), Request::Propagate(_)) => Ok(Self::Merged(won == 1)),
+            (Frame::Bulk(bytes), Request::Root) => {
+                let bytes = bytes.try_into().map_err(|_| bad("a digest has 8 bytes"))?;
+                Ok(Self::Root(Digest::from_bits(u64::from_be_bytes(bytes))))
+            }
+            (Frame::Array(items), Request::Digest(prefixes)) if items.len() == prefixes.len() => {
+                let nodes: Option<Vec<_>> = items.iter().map(decode_children).collect();
+                nodes.map(Self::Children).ok_or_else(|| bad("a node has 16 children of 8 bytes"))
+            }
+            (Frame::Array(items), Request::Leaf(prefixes)) => {
+                let covered = decode_covered(items.get(0), prefixes.len())?;
+                let entries: Option<Vec<_>> = items.from(1).iter().map(decode_listed).collect();
+                Ok(Self::Leaf { covered, entries: entries.ok_or_else(|| bad("a listed key has a version before it"))? })
+            }
+            (Frame::Array(items), Request::Fetch(keys)) => {
+                let covered = decode_covered(items.get(0), keys.len())?;
+                let records: Option<Vec<_>> = items.from(1).iter().map(Record::decode).collect();
+                Ok(Self::Entries { covered, records: records.ok_or_else(|| bad("an entry that is none"))? })
+            }
+            (Frame::Simple(b"OK"), Request::Confirm(_)) => Ok(Self::Ok),
+            _ => Err(bad("of another kind")),
+        }
+    }
+}
+
+/// Protocol version, name, number, incarnation and clock.
+const GREETING_WORDS: usize = 5;
+
+fn encode_greeting(greeting: &Greeting, out: &mut Vec<u8>) {
+    write_number(out, u64::from(PROTOCOL));
+    write_bulk(out, greeting.name.as_bytes());
+    write_number(out, u64::from(greeting.node));
+    write_bulk(out, format!("{:016x}", greeting.incarnation).as_bytes());
+    write_bulk(out, &greeting.clock.to_bits().to_be_bytes());
+}
+
+fn decode_greeting(words: Args<'_>) -> Result<Greeting, BadMessage> {
+    let protocol = decode_number(words.get(0))?;
+    if protocol != u64::from(PROTOCOL) {
+        return Err(BadMessage(format!("this node speaks version {PROTOCOL} of the peer protocol, not {protocol}")));
+    }
+    let text = |index| words.get(index).and_then(|word| std::str::from_utf8(word).ok()).unwrap_or_default();
+    let name = text(1).to_string();
+    check_name(&name).map_err(BadMessage)?;
+    let node = u16::try_from(decode_number(words.get(2))?).ok().filter(|&node| node > 0);
+    let node = node.ok_or_else(|| BadMessage("a node's number is from 1 to 65535".into()))?;
+    let incarnation = u64::from_str_radix(text(3), 16).map_err(|_| BadMessage("an incarnation is a hex number".into()))?;
+    let clock = words.get(4).and_then(|bytes| bytes.try_into().ok()).map(|bytes| Timestamp::from_bits(u64::from_be_bytes(bytes)));
+    let clock = clock.filter(|&clock| clock < Timestamp::YEAR_2200);
+    Ok(Greeting { name, node, incarnation, clock: clock.ok_or_else(|| BadMessage("a clock before 2200 is needed".into()))? })
+}
+
+/// Whether a node may have this name; the error says what is wrong with it.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(allowed) {
+        return Err(format!("a name has 1 to {MAX_NAME_BYTES} letters, digits, dots, dashes or underscores"));
+    }
+    Ok(())
+}
+
+fn decode_propagate(words: Args<'_>) -> Result<Record, BadMessage> {
+    let word = |index| words.get(index).unwrap_or_default();
+    let (content, version) = match (word(0), words.len()) {
+        (b"SET", 4) if word(2).len() <= MAX_VALUE_BYTES => (Content::Value(word(2)), word(3)),
+        (b"DEL", 3) => (Content::Tombstone, word(2)),
+        _ => return Err(BadMessage("PROPAGATE SET key value version, or DEL key version".into())),
+    };
+    let key = word(1);
+    let version = Version::decode(version).ok_or_else(|| BadMessage("a version is 10 bytes, from before 2200".into()))?;
+    if key.len() > MAX_KEY_BYTES {
+        return Err(BadMessage("a key that is too long".into()));
+    }
+    Ok(Record::new(key, Entry { version, content }))
+}
+
+fn decode_prefixes(words: Args<'_>, digits: std::ops::RangeInclusive<u8>) -> Result<Vec<Prefix>, BadMessage> {
+    let prefix = |word| Prefix::parse(word).filter(|prefix| digits.contains(&prefix.len()));
+    let prefixes: Option<Vec<Prefix>> = words.iter().map(prefix).collect();
+    let prefixes = prefixes.filter(|prefixes| prefixes.is_sorted_by(|a, b| a.leaves().start < b.leaves().start));
+    prefixes.ok_or_else(|| BadMessage(format!("prefixes of {digits:?} hex digits in ascending order are needed")))
+}
+
+fn decode_key(word: &[u8]) -> Result<Box<[u8]>, BadMessage> {
+    if word.len() > MAX_KEY_BYTES { Err(BadMessage("a key that is too long".into())) } else { Ok(word.into()) }
+}
+
+fn decode_listed(item: &[u8]) -> Option<Listed> {
+    let (version, rest) = item.split_at_checked(Version::ENCODED_BYTES)?;
+    let (check, key) = rest.split_first_chunk::<4>()?;
+    let version = Version::decode(version)?;
+    (key.len() <= MAX_KEY_BYTES).then(|| Listed { key: key.into(), version, check: u32::from_be_bytes(*check) })
+}
+
+fn decode_children(bytes: &[u8]) -> Option<[Digest; FANOUT]> {
+    let (digests, rest) = bytes.as_chunks::<8>();
+    let digests: &[[u8; 8]; FANOUT] = digests.try_into().ok().filter(|_| rest.is_empty())?;
+    Some(digests.map(|digest| Digest::from_bits(u64::from_be_bytes(digest))))
+}
+
+fn decode_covered(word: Option<&[u8]>, asked: usize) -> Result<usize, BadMessage> {
+    let covered = decode_number(word)?;
+    usize::try_from(covered).ok().filter(|covered| (1..=asked).contains(covered)).ok_or_else(|| {
+        BadMessage(format!("a reply that covers {covered} of {asked}"))
+    })
+}
+
+fn decode_number(word: Option<&[u8]>) -> Result<u64, BadMessage> {
+    let number = word.and_then(|word| std::str::from_utf8(word).ok()).and_then(|word| word.parse().ok());
+    number.ok_or_else(|| BadMessage("a number is missing".into()))
+}
+
+fn write_command(out: &mut Vec<u8>, verb: &str, words: usize, write_words: impl FnOnce(&mut Vec<u8>)) {
+    write_array(out, 1 + words);
+    write_bulk(out, verb.as_bytes());
+    write_words(out);
+}
+
+fn write_prefixes(out: &mut Vec<u8>, verb: &str, prefixes: &[Prefix]) {
+    write_command(out, verb, prefixes.len(), |out| {
+        prefixes.iter().for_each(|prefix| write_bulk(out, prefix.to_string().as_bytes()));
+    });
+}
+
+fn write_number(out: &mut Vec<u8>, number: u64) {
+    write_bulk(out, number.to_string().as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Form, RequestParser};
+
+    fn record(content: Content<'_>) -> Record {
+        let version = Version::new(Timestamp::from_millis(9), 2);
+        Record::new(b"key", Entry { version, content })
+    }
+
+    fn greeting() -> Greeting {
+        Greeting { name: "node1".into(), node: 1, incarnation: 0xfeed, clock: Timestamp::from_millis(5) }
+    }
+
+    fn leaves(names: &[&str]) -> Vec<Prefix> {
+        names.iter().map(|name| Prefix::parse(name.as_bytes()).unwrap()).collect()
+    }
+
+    fn decoded(bytes: &[u8]) -> Result<Request, BadMessage> {
+        let mut parser = RequestParser::default();
+        assert_eq!(parser.parse(bytes), Ok(Some((Form::Resp, bytes.len()))));
+        Request::decode(parser.args(Form::Resp, bytes))
+    }
+
+    #[test]
+    fn requests_and_replies_survive_the_wire() {
+        let digest = Digest::from_bits(0x0123_4567_89ab_cdef);
+        let version = Version::new(Timestamp::from_millis(3), 1);
+        let pairs = [
+            (Request::Peer(greeting()), Reply::Peer { greeting: greeting(), arrivals: 17 }),
+            (Request::Propagate(record(Content::Value(b"\r\n"))), Reply::Merged(true)),
+            (Request::Propagate(record(Content::Tombstone)), Reply::Merged(false)),
+            (Request::Root, Reply::Root(digest)),
+            (Request::Digest(leaves(&["", "a3"])), Reply::Children(vec![[digest; FANOUT]; 2])),
+            (Request::Leaf(leaves(&["00", "a3f", "ffff"])), Reply::Leaf { covered: 2, entries: vec![Listed { key: b"k"[..].into(), version, check: 7 }] }),
+            (
+                Request::Fetch(vec![b"a"[..].into(), b""[..].into()]),
+                Reply::Entries { covered: 1, records: vec![record(Content::Value(b"v")), record(Content::Tombstone)] },
+            ),
+            (Request::Confirm(99), Reply::Ok),
+            (Request::Root, Reply::Refused("revoked".into())),
+        ];
+        for (request, reply) in pairs {
+            let mut bytes = Vec::new();
+            request.encode(&mut bytes);
+            assert_eq!(decoded(&bytes), Ok(request.clone()));
+            bytes.clear();
+            reply.encode(&mut bytes);
+            let mut parser = resp::Parser::default();
+            let (frame, length) = parser.parse_reply(&bytes).unwrap().expect("whole");
+            assert_eq!(length, bytes.len());
+            assert_eq!(Reply::decode(frame, &request), Ok(reply));
+        }
+    }
+
+    #[test]
+    fn what_does_not_follow_the_protocol_is_refused() {
+        let bad: &[&[&[u8]]] = &[
+            &[b"GET", b"k"],
+            &[b"PEER", b"1", b"node1", b"1", b"feed"],
+            &[b"PEER", b"2", b"node1", b"1", b"feed", &[0; 8]],
+            &[b"PEER", b"1", b"no spaces", b"1", b"feed", &[0; 8]],
+            &[b"PEER", b"1", b"node1", b"0", b"feed", &[0; 8]],
+            &[b"PEER", b"1", b"node1", b"70000", b"feed", &[0; 8]],
+            &[b"PEER", b"1", b"node1", b"1", b"feed", &[255; 8]],
+            &[b"PROPAGATE", b"SET", b"k", b"v", &[255; 10]],
+            &[b"PROPAGATE", b"SET", b"k", &[0; 10]],
+            &[b"PROPAGATE", b"DEL", b"k", b"v", &[0; 10]],
+            &[b"DIGEST", b"abcd"],
+            &[b"LEAF", b"b", b"a"],
+            &[b"LEAF", b"aaaa", b"aaaa"],
+            &[b"LEAF"],
+            &[b"CONFIRM", b"-1"],
+        ];
+        for words in bad {
+            let mut bytes = Vec::new();
+            write_array(&mut bytes, words.len());
+            words.iter().for_each(|word| write_bulk(&mut bytes, word));
+            assert!(decoded(&bytes).is_err(), "{}", bytes.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn a_reply_must_fit_its_request() {
+        let request = Request::Leaf(leaves(&["aaaa"]));
+        for bytes in [&b":1\r\n"[..], b"*1\r\n$1\r\n0\r\n", b"*1\r\n$1\r\n2\r\n", b"*2\r\n$1\r\n1\r\n$3\r\nabc\r\n", b"*0\r\n"] {
+            let mut parser = resp::Parser::default();
+            let (frame, _) = parser.parse_reply(bytes).unwrap().expect("whole");
+            assert!(Reply::decode(frame, &request).is_err(), "{}", bytes.escape_ascii());
+        }
+    }
+}

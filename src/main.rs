@@ -1,1 +1,20 @@
-fn main(){}
+//! `kvstore`: all nodes of a cluster in one process, the start with one command.
+
+use std::process::ExitCode;
+
+use kvstore::{config, program};
+
+fn main() -> ExitCode {
+    program::run(config::cluster_from_command_line(), |nodes| {
+        let mut text = String::new();
+        for node in nodes {
+            text += &format!("{} listens on {}\n", node.name(), node.address());
+        }
+        let port = |index: usize| nodes[index].address().port();
+        text += "\nTry, in another terminal:\n";
+        text += &format!("  printf 'SET greeting hello world\\nQUIT\\n' | nc 127.0.0.1 {}\n", port(0));
+        text += &format!("  printf 'GET greeting\\nQUIT\\n' | nc 127.0.0.1 {}\n", port(nodes.len() - 1));
+        text += &format!("  redis-cli -p {}\n", port(0));
+        text + "HELP lists the commands. Ctrl-C stops the nodes; what they hold is in memory only."
+    })
+}

@@ -25,8 +25,28 @@ pub struct Spec {
 
 #[derive(Clone, Copy, Debug)]
 enum Verb {
-    Get, Set, Del, Exists, MGet, MSet, Keys, Scan, DbSize, Version, Digest, Sync, Info, Ping, Echo, Help, Quit, Hello, Select,
-    Client, Command, Config,
+    Get,
+    Set,
+    Del,
+    Exists,
+    MGet,
+    MSet,
+    Keys,
+    Scan,
+    DbSize,
+    Version,
+    Digest,
+    Sync,
+    Info,
+    Ping,
+    Echo,
+    Help,
+    Quit,
+    Hello,
+    Select,
+    Client,
+    Command,
+    Config,
 }
 
 const fn spec(
@@ -72,14 +92,21 @@ pub const COMMANDS: &[Spec] = &[
 #[allow(missing_docs, reason = "described by the table COMMANDS")]
 pub enum Command<'a> {
     Get(&'a [u8]),
-    Set { key: &'a [u8], value: &'a [u8] },
+    Set {
+        key: &'a [u8],
+        value: &'a [u8],
+    },
     Del(Args<'a>),
     Exists(Args<'a>),
     MGet(Args<'a>),
     /// Keys and values in turn.
     MSet(Args<'a>),
     Keys(&'a [u8]),
-    Scan { cursor: u64, pattern: Option<&'a [u8]>, count: usize },
+    Scan {
+        cursor: u64,
+        pattern: Option<&'a [u8]>,
+        count: usize,
+    },
     DbSize,
     Version(&'a [u8]),
     Digest(Prefix),
@@ -89,7 +116,9 @@ pub enum Command<'a> {
     Echo(&'a [u8]),
     Help,
     Quit,
-    Hello { name: Option<&'a [u8]> },
+    Hello {
+        name: Option<&'a [u8]>,
+    },
     Select,
     ClientId,
     ClientList,
@@ -170,7 +199,11 @@ impl<'a> Command<'a> {
             Verb::MSet if count % 2 == 0 => return Err(wrong_arity()),
             Verb::MSet => {
                 for (index, word) in rest.iter().enumerate() {
-                    if index % 2 == 0 { check_key(word)? } else { check_value(word)? };
+                    if index % 2 == 0 {
+                        check_key(word)?
+                    } else {
+                        check_value(word)?
+                    };
                 }
                 Self::MSet(rest)
             }
@@ -209,7 +242,9 @@ impl<'a> Command<'a> {
             },
             Verb::Config if word(1).eq_ignore_ascii_case(b"GET") => Self::ConfigGet(words.from(2)),
             Verb::Config => {
-                return Err(CommandError::Syntax("settings are given at the start, see --help: type CONFIG GET name".into()));
+                return Err(CommandError::Syntax(
+                    "settings are given at the start, see --help: type CONFIG GET name".into(),
+                ));
             }
         })
     }
@@ -217,7 +252,8 @@ impl<'a> Command<'a> {
 
 fn parse_scan(rest: Args<'_>) -> Result<Command<'_>, CommandError> {
     let usage = || CommandError::Syntax("syntax error: type SCAN cursor [MATCH pattern] [COUNT n]".into());
-    let cursor = parse_number(rest.get(0)).ok_or_else(|| CommandError::Syntax("invalid cursor: begin with SCAN 0".into()))?;
+    let cursor =
+        parse_number(rest.get(0)).ok_or_else(|| CommandError::Syntax("invalid cursor: begin with SCAN 0".into()))?;
     let (mut pattern, mut count) = (None, 10);
     let mut options = rest.from(1).iter();
     while let Some(option) = options.next() {
@@ -244,14 +280,20 @@ fn parse_hello(rest: Args<'_>) -> Result<Command<'_>, CommandError> {
 
 fn check_key(key: &[u8]) -> Result<&[u8], CommandError> {
     if key.len() > MAX_KEY_BYTES {
-        return Err(CommandError::Syntax(format!("a key has at most {MAX_KEY_BYTES} bytes, this one has {}", key.len())));
+        return Err(CommandError::Syntax(format!(
+            "a key has at most {MAX_KEY_BYTES} bytes, this one has {}",
+            key.len()
+        )));
     }
     Ok(key)
 }
 
 fn check_value(value: &[u8]) -> Result<&[u8], CommandError> {
     if value.len() > MAX_VALUE_BYTES {
-        return Err(CommandError::Syntax(format!("a value has at most {MAX_VALUE_BYTES} bytes, this one has {}", value.len())));
+        return Err(CommandError::Syntax(format!(
+            "a value has at most {MAX_VALUE_BYTES} bytes, this one has {}",
+            value.len()
+        )));
     }
     Ok(value)
 }
@@ -309,14 +351,20 @@ mod tests {
         assert_eq!(parsed("GET"), "ERR wrong number of arguments for 'get' command: type GET key");
         assert_eq!(parsed("GET a b"), "ERR wrong number of arguments for 'get' command: type GET key");
         assert_eq!(parsed("FROB x"), "ERR unknown command 'FROB': type HELP for the list");
-        assert_eq!(parsed("MSET a 1 b"), "ERR wrong number of arguments for 'mset' command: type MSET key value [key value ...]");
+        assert_eq!(
+            parsed("MSET a 1 b"),
+            "ERR wrong number of arguments for 'mset' command: type MSET key value [key value ...]"
+        );
         assert_eq!(parsed("DIGEST xyz"), "ERR a prefix is up to 4 hex digits: type DIGEST, or DIGEST a3");
         assert_eq!(parsed("HELLO 3"), "NOPROTO unsupported protocol version: type HELLO 2");
         assert_eq!(parsed("SELECT 1"), "ERR DB index is out of range: type SELECT 0");
         assert_eq!(parsed("SCAN x"), "ERR invalid cursor: begin with SCAN 0");
         assert_eq!(parsed("SCAN 0 COUNT 0"), "ERR syntax error: type SCAN cursor [MATCH pattern] [COUNT n]");
         assert_eq!(parsed("\u{1}\u{2}"), r"ERR unknown command '\x01\x02': type HELP for the list");
-        assert_eq!(parsed(&"X".repeat(1000)).chars().count(), "ERR unknown command '…': type HELP for the list".chars().count() + 64);
+        assert_eq!(
+            parsed(&"X".repeat(1000)).chars().count(),
+            "ERR unknown command '…': type HELP for the list".chars().count() + 64
+        );
     }
 
     #[test]

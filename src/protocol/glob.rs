@@ -74,15 +74,33 @@ mod tests {
     #[test]
     fn patterns_match_as_in_redis() {
         let matching = [
-            ("*", ""), ("*", "anything"), ("h?llo", "hello"), ("h*llo", "hllo"), ("h*llo", "heeeello"), ("h[ae]llo", "hallo"),
-            ("h[^e]llo", "hallo"), ("h[a-b]llo", "hbllo"), ("h[b-a]llo", "hbllo"), (r"\*", "*"), (r"[\]]", "]"), ("a*b*c", "aXbYbZc"),
-            ("user:*:name", "user:1:2:name"), ("[abc", "b"), ("", ""),
+            ("*", ""),
+            ("*", "anything"),
+            ("h?llo", "hello"),
+            ("h*llo", "hllo"),
+            ("h*llo", "heeeello"),
+            ("h[ae]llo", "hallo"),
+            ("h[^e]llo", "hallo"),
+            ("h[a-b]llo", "hbllo"),
+            ("h[b-a]llo", "hbllo"),
+            (r"\*", "*"),
+            (r"[\]]", "]"),
+            ("a*b*c", "aXbYbZc"),
+            ("user:*:name", "user:1:2:name"),
+            ("[abc", "b"),
+            ("", ""),
         ];
         for (pattern, text) in matching {
             assert!(matches(pattern.as_bytes(), text.as_bytes()), "{pattern} should match {text}");
         }
         let others = [
-            ("", "a"), ("?", ""), ("h[ae]llo", "hillo"), ("h[^e]llo", "hello"), (r"\*", "a"), ("a*b", "abc"), ("a", "A"),
+            ("", "a"),
+            ("?", ""),
+            ("h[ae]llo", "hillo"),
+            ("h[^e]llo", "hello"),
+            (r"\*", "a"),
+            ("a*b", "abc"),
+            ("a", "A"),
         ];
         for (pattern, text) in others {
             assert!(!matches(pattern.as_bytes(), text.as_bytes()), "{pattern} should not match {text}");

@@ -52,11 +52,17 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// A number.
+    /// A count.
     pub fn integer(&mut self, number: usize) {
+        self.signed(number as i64);
+    }
+
+    /// A number that may be negative.
+    pub fn signed(&mut self, number: impl Into<i64>) {
+        let number = number.into();
         match self.form {
             Form::Plain => self.line(number.to_string().as_bytes()),
-            Form::Resp => resp::write_integer(self.out, number as i64),
+            Form::Resp => resp::write_integer(self.out, number),
         }
     }
 

@@ -35,7 +35,9 @@ impl Parser {
     /// Reads on in the array at the start of `bytes`. Returns its length once it is whole.
     pub fn parse(&mut self, bytes: &[u8]) -> Result<Option<usize>, FrameError> {
         if self.at == 0 {
-            let Some((count, at)) = length(bytes, 0, b'*', "an array ('*')", "array", MAX_ARGS)? else { return Ok(None) };
+            let Some((count, at)) = length(bytes, 0, b'*', "an array ('*')", "array", MAX_ARGS)? else {
+                return Ok(None);
+            };
             (self.at, self.missing) = (at, count);
             self.items.clear();
         }
@@ -87,7 +89,9 @@ impl Parser {
                 let frame = match kind {
                     b'+' => Frame::Simple(text),
                     b'-' => Frame::Error(text),
-                    _ => Frame::Integer(number(text).ok_or(FrameError::BadLength { of: "integer", limit: usize::MAX })?),
+                    _ => {
+                        Frame::Integer(number(text).ok_or(FrameError::BadLength { of: "integer", limit: usize::MAX })?)
+                    }
                 };
                 Ok(Some((frame, end + 2)))
             }
@@ -249,7 +253,8 @@ mod tests {
 
     #[test]
     fn impossible_lengths_are_refused_before_anything_is_allocated_for_them() {
-        let bad = ["*-1\r\n", "*1000000000\r\n", "*x\r\n", "*\r\n", "*1\r\n$-1\r\n", "*1\r\n$99999999999\r\n", "*+1\r\n"];
+        let bad =
+            ["*-1\r\n", "*1000000000\r\n", "*x\r\n", "*\r\n", "*1\r\n$-1\r\n", "*1\r\n$99999999999\r\n", "*+1\r\n"];
         for bytes in bad {
             let mut parser = Parser::default();
             let error = parser.parse(bytes.as_bytes()).expect_err(bytes);

@@ -185,7 +185,11 @@ impl Request {
             (b"LEAF", 1..) => decode_prefixes(rest, 2..=4).map(Self::Leaf),
             (b"FETCH", 1..) => rest.iter().map(decode_key).collect::<Result<_, _>>().map(Self::Fetch),
             (b"CONFIRM", 1) => decode_number(rest.get(0)).map(Self::Confirm),
-            _ => Err(BadMessage(format!("no request of the peer protocol: {} with {} words", verb.escape_ascii(), rest.len()))),
+            _ => Err(BadMessage(format!(
+                "no request of the peer protocol: {} with {} words",
+                verb.escape_ascii(),
+                rest.len()
+            ))),
         }
     }
 }
@@ -235,9 +239,10 @@ impl Reply {
                 let text = String::from_utf8_lossy(text);
                 Ok(Self::Refused(text.strip_prefix("REFUSED ").unwrap_or(&text).to_string()))
             }
-            (Frame::Array(items), Request::Peer(_)) if items.len() == GREETING_WORDS + 1 => {
-                Ok(Self::Peer { greeting: decode_greeting(items)?, arrivals: decode_number(items.get(GREETING_WORDS))? })
-            }
+            (Frame::Array(items), Request::Peer(_)) if items.len() == GREETING_WORDS + 1 => Ok(Self::Peer {
+                greeting: decode_greeting(items)?,
+                arrivals: decode_number(items.get(GREETING_WORDS))?,
+            }),
             (Frame::Integer(won @ 0..=1), Request::Propagate(_)) => Ok(Self::Merged(won == 1)),
             (Frame::Bulk(bytes), Request::Root) => {
                 let bytes = bytes.try_into().map_err(|_| bad("a digest has 8 bytes"))?;
@@ -284,10 +289,19 @@ fn decode_greeting(words: Args<'_>) -> Result<Greeting, BadMessage> {
     check_name(&name).map_err(BadMessage)?;
     let node = u16::try_from(decode_number(words.get(2))?).ok().filter(|&node| node > 0);
     let node = node.ok_or_else(|| BadMessage("a node's number is from 1 to 65535".into()))?;
-    let incarnation = u64::from_str_radix(text(3), 16).map_err(|_| BadMessage("an incarnation is a hex number".into()))?;
-    let clock = words.get(4).and_then(|bytes| bytes.try_into().ok()).map(|bytes| Timestamp::from_bits(u64::from_be_bytes(bytes)));
+    let incarnation =
+        u64::from_str_radix(text(3), 16).map_err(|_| BadMessage("an incarnation is a hex number".into()))?;
+    let clock = words
+        .get(4)
+        .and_then(|bytes| bytes.try_into().ok())
+        .map(|bytes| Timestamp::from_bits(u64::from_be_bytes(bytes)));
     let clock = clock.filter(|&clock| clock < Timestamp::YEAR_2200);
-    Ok(Greeting { name, node, incarnation, clock: clock.ok_or_else(|| BadMessage("a clock before 2200 is needed".into()))? })
+    Ok(Greeting {
+        name,
+        node,
+        incarnation,
+        clock: clock.ok_or_else(|| BadMessage("a clock before 2200 is needed".into()))?,
+    })
 }
 
 /// Whether a node may have this name; the error says what is wrong with it.
@@ -307,7 +321,8 @@ fn decode_propagate(words: Args<'_>) -> Result<Record, BadMessage> {
         _ => return Err(BadMessage("PROPAGATE SET key value version, or DEL key version".into())),
     };
     let key = word(1);
-    let version = Version::decode(version).ok_or_else(|| BadMessage("a version is 10 bytes, from before 2200".into()))?;
+    let version =
+        Version::decode(version).ok_or_else(|| BadMessage("a version is 10 bytes, from before 2200".into()))?;
     if key.len() > MAX_KEY_BYTES {
         return Err(BadMessage("a key that is too long".into()));
     }
@@ -340,9 +355,10 @@ fn decode_children(bytes: &[u8]) -> Option<[Digest; FANOUT]> {
 
 fn decode_covered(word: Option<&[u8]>, asked: usize) -> Result<usize, BadMessage> {
     let covered = decode_number(word)?;
-    usize::try_from(covered).ok().filter(|covered| (1..=asked).contains(covered)).ok_or_else(|| {
-        BadMessage(format!("a reply that covers {covered} of {asked}"))
-    })
+    usize::try_from(covered)
+        .ok()
+        .filter(|covered| (1..=asked).contains(covered))
+        .ok_or_else(|| BadMessage(format!("a reply that covers {covered} of {asked}")))
 }
 
 fn decode_number(word: Option<&[u8]>) -> Result<u64, BadMessage> {
@@ -400,7 +416,10 @@ mod tests {
             (Request::Propagate(record(Content::Tombstone)), Reply::Merged(false)),
             (Request::Root, Reply::Root(digest)),
             (Request::Digest(leaves(&["", "a3"])), Reply::Children(vec![[digest; FANOUT]; 2])),
-            (Request::Leaf(leaves(&["00", "a3f", "ffff"])), Reply::Leaf { covered: 2, entries: vec![Listed { key: b"k"[..].into(), version, check: 7 }] }),
+            (
+                Request::Leaf(leaves(&["00", "a3f", "ffff"])),
+                Reply::Leaf { covered: 2, entries: vec![Listed { key: b"k"[..].into(), version, check: 7 }] },
+            ),
             (
                 Request::Fetch(vec![b"a"[..].into(), b""[..].into()]),
                 Reply::Entries { covered: 1, records: vec![record(Content::Value(b"v")), record(Content::Tombstone)] },
@@ -451,7 +470,9 @@ mod tests {
     #[test]
     fn a_reply_must_fit_its_request() {
         let request = Request::Leaf(leaves(&["aaaa"]));
-        for bytes in [&b":1\r\n"[..], b"*1\r\n$1\r\n0\r\n", b"*1\r\n$1\r\n2\r\n", b"*2\r\n$1\r\n1\r\n$3\r\nabc\r\n", b"*0\r\n"] {
+        for bytes in
+            [&b":1\r\n"[..], b"*1\r\n$1\r\n0\r\n", b"*1\r\n$1\r\n2\r\n", b"*2\r\n$1\r\n1\r\n$3\r\nabc\r\n", b"*0\r\n"]
+        {
             let mut parser = resp::Parser::default();
             let (frame, _) = parser.parse_reply(bytes).unwrap().expect("whole");
             assert!(Reply::decode(frame, &request).is_err(), "{}", bytes.escape_ascii());

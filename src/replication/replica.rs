@@ -272,7 +272,9 @@ impl Replica {
             (Request::Propagate(record), Some((member, connection))) => self.on_propagate(member, *connection, record),
             (Request::Confirm(arrivals), Some((member, connection))) => self.on_confirm(member, *connection, arrivals),
             (Request::Root, _) => Ok(Reply::Root(self.store.root())),
-            (Request::Digest(nodes), _) => Ok(Reply::Children(nodes.iter().map(|&node| self.store.children(node)).collect())),
+            (Request::Digest(nodes), _) => {
+                Ok(Reply::Children(nodes.iter().map(|&node| self.store.children(node)).collect()))
+            }
             (Request::Leaf(nodes), _) => Ok(self.on_leaf(&nodes)),
             (Request::Fetch(keys), _) => Ok(self.on_fetch(&keys)),
         };

@@ -68,8 +68,8 @@ impl Shard {
             Slot::Vacant(_) => None,
         };
         let held_value = current.is_some_and(|record| record.content() != Content::Tombstone);
-        let loses =
-            current.is_some_and(|current| merge(current.entry(), incoming.entry(), rules.tie_break) == Survivor::Current);
+        let loses = current
+            .is_some_and(|current| merge(current.entry(), incoming.entry(), rules.tie_break) == Survivor::Current);
         if loses {
             return Merged { won: false, held_value };
         }

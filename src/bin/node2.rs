@@ -1,0 +1,10 @@
+//! `node2`: one node, by default on port 5009 with its peer on port 5008.
+
+use std::process::ExitCode;
+
+use kvstore::{config, program};
+
+fn main() -> ExitCode {
+    let config = config::node_from_command_line("2", "127.0.0.1:5009", "127.0.0.1:5008");
+    program::run(vec![config], |nodes| format!("{} listens on {}", nodes[0].name(), nodes[0].address()))
+}

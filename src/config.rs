@@ -1,0 +1,287 @@
+//! Every option of the programs, its default, and what is traded when it is turned.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser};
+
+use crate::limits::{
+    CLIENT_WRITE_TIMEOUT, DEFAULT_MAX_CONNECTIONS, MAX_INTERVAL, MAX_PEERS, MIN_INTERVAL, PROPAGATION_QUEUE,
+};
+use crate::replication::message::check_name;
+use crate::rules::{Rule, Rules};
+use crate::store::clock::Timestamp;
+
+/// Reads a wall clock.
+pub type SharedWallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Everything a node is told when it starts.
+#[derive(Clone)]
+pub struct Config {
+    /// The node's number, unique in the cluster. It decides between writes of the same instant.
+    pub node: u16,
+    /// The node's name, unique in the cluster.
+    pub name: String,
+    /// Where clients and peers connect to: `host:port`. Port 0 takes a free one.
+    pub listen: String,
+    /// The other nodes: `host:port` of each.
+    pub peers: Vec<String>,
+    /// How often a node compares itself with its peers. Shorter: what propagation has missed is repaired sooner, and a delete is
+    /// forgotten sooner. Longer: less idle traffic. A round in which nothing differs costs some 300 bytes.
+    pub interval: Duration,
+    /// How many clients may be connected. More: each takes a thread and some 20 KB when idle. Fewer: clients are turned
+    /// away sooner. Peers are let in beyond it.
+    pub max_connections: usize,
+    /// Which rules are in force.
+    pub rules: Rules,
+    /// How many changed keys may wait for one peer. Only tests turn it.
+    pub propagation_queue: usize,
+    /// How long a client may refuse its answers. Only tests turn it.
+    pub client_write_timeout: Duration,
+    /// The wall clock. Only tests replace the machine's.
+    pub wall_clock: SharedWallClock,
+}
+
+impl Config {
+    /// The configuration of a node with all defaults.
+    pub fn new(node: u16, listen: impl Into<String>, peers: Vec<String>) -> Self {
+        Self {
+            node,
+            name: format!("node{node}"),
+            listen: listen.into(),
+            peers,
+            interval: Duration::from_secs(5),
+            max_connections: DEFAULT_MAX_CONNECTIONS,
+            rules: Rules::default(),
+            propagation_queue: PROPAGATION_QUEUE,
+            client_write_timeout: CLIENT_WRITE_TIMEOUT,
+            wall_clock: Arc::new(|| std::time::SystemTime::now().into()),
+        }
+    }
+
+    /// Checks what can be checked without starting.
+    ///
+    /// # Errors
+    /// One sentence that says what is wrong and what would be right.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let wrong = |message: String| Err(ConfigError(message));
+        if self.node == 0 {
+            return wrong("--node 0: a node's number is from 1 to 65535".into());
+        }
+        if let Err(why) = check_name(&self.name) {
+            return wrong(format!("--name {}: {why}", self.name));
+        }
+        let own = resolve(&self.listen).map_err(|why| ConfigError(format!("--listen {}: {why}", self.listen)))?;
+        if self.peers.len() > MAX_PEERS {
+            return wrong(format!("a node has at most {MAX_PEERS} peers"));
+        }
+        for (index, peer) in self.peers.iter().enumerate() {
+            if !peer.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
+                return wrong(format!("--peer {peer}: a peer is given as host:port, such as 127.0.0.1:5009"));
+            }
+            if self.peers[..index].contains(peer) {
+                return wrong(format!("--peer {peer} is given twice"));
+            }
+            // A name that cannot be resolved now may be there later: links resolve again at each attempt.
+            let theirs = resolve(peer).unwrap_or_default();
+            if theirs.iter().any(|&theirs| own.iter().any(|&own| is_same(own, theirs))) {
+                return wrong(format!("--peer {peer} is this node itself (it listens on {})", self.listen));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn resolve(address: &str) -> Result<Vec<SocketAddr>, String> {
+    let addresses = address.to_socket_addrs().map_err(|why| format!("{why}; an address is given as host:port"))?;
+    Ok(addresses.collect())
+}
+
+/// Whether somebody who connects to `peer` reaches the node that listens on `own`, as far as addresses tell.
+fn is_same(own: SocketAddr, peer: SocketAddr) -> bool {
+    let same_host = own.ip() == peer.ip() || (own.ip().is_unspecified() && is_local(peer.ip()));
+    same_host && own.port() == peer.port() && own.port() != 0
+}
+
+fn is_local(address: IpAddr) -> bool {
+    address.is_loopback() || address.is_unspecified()
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { node, name, listen, peers, interval, max_connections, .. } = self;
+        write!(
+            f,
+            "{name} (number {node}) on {listen}, peers {peers:?}, every {interval:?}, {max_connections} connections"
+        )
+    }
+}
+
+/// A configuration that cannot work: the operator's fault. The message is one sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(pub String);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// The options that every program has.
+#[derive(Args, Clone, Debug)]
+struct CommonOptions {
+    /// How often a node compares itself with its peers, such as 5s or 200ms
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = parse_interval)]
+    interval: Duration,
+
+    /// How many clients may be connected to a node at once
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_CONNECTIONS, value_parser = parse_connections)]
+    max_connections: usize,
+
+    /// Switches a rule of the protocol off, to see what it is for; may be repeated: tombstones, tie-break, hybrid-clock,
+    /// stamp-bump, propagation, anti-entropy, digests, confirmation, ordered-link
+    #[arg(long, value_name = "RULE")]
+    without: Vec<Rule>,
+}
+
+impl CommonOptions {
+    fn apply(&self, config: Config) -> Config {
+        let rules = self.without.iter().fold(Rules::default(), |rules, &rule| rules.without(rule));
+        Config { interval: self.interval, max_connections: self.max_connections, rules, ..config }
+    }
+}
+
+/// A node of kvstore, a distributed key-value store. RUST_LOG sets how much it tells: error, warn, info (default) or debug.
+#[derive(Parser, Debug)]
+#[command(version)]
+struct NodeOptions {
+    /// The node's number, unique in the cluster; decides between writes of the same instant
+    #[arg(long, value_name = "NUMBER")]
+    node: u16,
+
+    /// The node's name, unique in the cluster [default: node and the number]
+    #[arg(long)]
+    name: Option<String>,
+
+    /// Where clients and peers connect to
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: String,
+
+    /// Another node; repeated for each
+    #[arg(long = "peer", value_name = "HOST:PORT")]
+    peers: Vec<String>,
+
+    #[command(flatten)]
+    common: CommonOptions,
+}
+
+/// Starts a whole cluster of kvstore nodes in one process, ready for use. RUST_LOG sets how much it tells: error, warn, info
+/// (default) or debug.
+#[derive(Parser, Debug)]
+#[command(version)]
+struct ClusterOptions {
+    /// How many nodes
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=16))]
+    nodes: u16,
+
+    /// The port of the first node; the others take the ports after it
+    #[arg(long, default_value_t = 5008)]
+    port: u16,
+
+    #[command(flatten)]
+    common: CommonOptions,
+}
+
+/// The configuration of a single node from the command line, with these defaults. Prints help or an error, and exits, where the
+/// command line says so.
+pub fn node_from_command_line(number: &'static str, listen: &'static str, peer: &'static str) -> Config {
+    let defaults = [("node", number), ("listen", listen), ("peers", peer)];
+    let command = defaults.into_iter().fold(NodeOptions::command(), |command, (option, default)| {
+        command.mut_arg(option, |arg| arg.default_value(default).required(false))
+    });
+    let options = NodeOptions::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
+    let mut config = Config::new(options.node, options.listen, options.peers);
+    config.name = options.name.unwrap_or(config.name);
+    options.common.apply(config)
+}
+
+/// The configurations of a whole cluster from the command line, each node with all others for peers.
+pub fn cluster_from_command_line() -> Vec<Config> {
+    let options = ClusterOptions::parse();
+    let Some(last_port) = options.port.checked_add(options.nodes - 1) else {
+        let message = format!("--port {}: there are not {} ports from there on", options.port, options.nodes);
+        ClusterOptions::command().error(clap::error::ErrorKind::ValueValidation, message).exit();
+    };
+    let address = |port: u16| format!("127.0.0.1:{port}");
+    let ports = options.port..=last_port;
+    let config = |(port, node): (u16, u16)| {
+        let peers = ports.clone().filter(|&other| other != port).map(address).collect();
+        options.common.apply(Config::new(node, address(port), peers))
+    };
+    ports.clone().zip(1..).map(config).collect()
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = humantime::parse_duration(text)
+        .map_err(|why| format!("{why}; give a number and a unit, such as 5s or 200ms"))?;
+    let allowed = MIN_INTERVAL..=MAX_INTERVAL;
+    if allowed.contains(&interval) {
+        Ok(interval)
+    } else {
+        Err(format!("give a time from {MIN_INTERVAL:?} to {MAX_INTERVAL:?}"))
+    }
+}
+
+fn parse_connections(text: &str) -> Result<usize, String> {
+    const MOST: usize = 1_000_000;
+    text.parse()
+        .ok()
+        .filter(|count| (1..=MOST).contains(count))
+        .ok_or_else(|| format!("give a number from 1 to {MOST}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error(config: &Config) -> String {
+        config.check().expect_err("should be refused").to_string()
+    }
+
+    #[test]
+    fn a_wrong_configuration_is_explained_in_one_line() {
+        let good = Config::new(1, "127.0.0.1:5008", vec!["127.0.0.1:5009".into()]);
+        assert_eq!(good.check(), Ok(()));
+        let with_peer = |peer: &str| Config { peers: vec![peer.into()], ..good.clone() };
+        assert_eq!(
+            error(&with_peer("127.0.0.1:5008")),
+            "--peer 127.0.0.1:5008 is this node itself (it listens on 127.0.0.1:5008)"
+        );
+        assert!(error(&with_peer("5009")).contains("such as 127.0.0.1:5009"));
+        let everywhere = Config { listen: "0.0.0.0:5008".into(), ..with_peer("127.0.0.1:5008") };
+        assert!(error(&everywhere).contains("this node itself"));
+        let twice = Config { peers: vec!["a:1".into(), "a:1".into()], ..good.clone() };
+        assert_eq!(error(&twice), "--peer a:1 is given twice");
+        assert!(error(&Config { node: 0, ..good.clone() }).contains("from 1 to 65535"));
+        assert!(error(&Config { name: "two words".into(), ..good.clone() }).contains("--name two words"));
+        assert!(error(&Config { listen: "nowhere".into(), ..good }).contains("host:port"));
+    }
+
+    #[test]
+    fn intervals_have_units_and_bounds() {
+        assert_eq!(parse_interval("200ms"), Ok(Duration::from_millis(200)));
+        for bad in ["5", "0s", "2h", "soon"] {
+            assert!(parse_interval(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_options_are_well_formed() {
+        NodeOptions::command().debug_assert();
+        ClusterOptions::command().debug_assert();
+    }
+}

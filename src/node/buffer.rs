@@ -1,0 +1,98 @@
+//! The buffer that a connection reads into.
+
+use std::io::{self, Read};
+
+use crate::limits::{FIRST_BUFFER_BYTES, KEPT_BUFFER_BYTES};
+
+/// Bytes that were read and not yet used, in one piece.
+///
+/// It grows only when it is full of bytes that have really come, so a length that is merely claimed costs nothing; that it
+/// stays within bounds is up to the parser, which refuses what is too long.
+pub(super) struct ReadBuffer {
+    bytes: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl ReadBuffer {
+    pub(super) fn new() -> Self {
+        Self { bytes: vec![0; FIRST_BUFFER_BYTES], start: 0, end: 0 }
+    }
+
+    /// What was read and not yet used.
+    pub(super) fn unused(&self) -> &[u8] {
+        &self.bytes[self.start..self.end]
+    }
+
+    /// Marks the first `count` unused bytes as used.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.start += count;
+        assert!(self.start <= self.end, "more used than was read");
+    }
+
+    /// Reads once, and returns how many bytes came: 0 at the end of the input.
+    pub(super) fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
+        self.make_room();
+        loop {
+            match source.read(&mut self.bytes[self.end..]) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+                Ok(count) => {
+                    self.end += count;
+                    return Ok(count);
+                }
+            }
+        }
+    }
+
+    fn make_room(&mut self) {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            if self.bytes.len() > KEPT_BUFFER_BYTES {
+                self.bytes = vec![0; FIRST_BUFFER_BYTES];
+            }
+        } else if self.end == self.bytes.len() {
+            // Moving at most half of the buffer keeps the cost for each byte constant.
+            if self.start > self.bytes.len() / 2 {
+                self.bytes.copy_within(self.start..self.end, 0);
+                (self.start, self.end) = (0, self.end - self.start);
+            } else {
+                self.bytes.resize(self.bytes.len() * 2, 0);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_goes_in_comes_out_in_order(total in 0usize..300_000, uses in prop::collection::vec(0usize..9_000, 1..50)) {
+            let source: Vec<u8> = (0..total).map(|index| (index % 251) as u8).collect();
+            let (mut input, mut output) = (source.as_slice(), Vec::new());
+            let mut buffer = ReadBuffer::new();
+            let mut uses = uses.iter().cycle();
+            while buffer.fill(&mut input).unwrap() > 0 {
+                let used = (*uses.next().unwrap()).min(buffer.unused().len());
+                output.extend_from_slice(&buffer.unused()[..used]);
+                buffer.consume(used);
+            }
+            output.extend_from_slice(buffer.unused());
+            prop_assert_eq!(output, source);
+        }
+    }
+
+    #[test]
+    fn a_buffer_that_has_grown_is_given_back_when_it_is_empty() {
+        let big = vec![1; 1_000_000];
+        let (mut input, mut buffer) = (big.as_slice(), ReadBuffer::new());
+        while buffer.fill(&mut input).unwrap() > 0 {}
+        assert!(buffer.bytes.len() >= big.len());
+        buffer.consume(big.len());
+        assert_eq!(buffer.fill(&mut input).unwrap(), 0);
+        assert_eq!(buffer.bytes.len(), FIRST_BUFFER_BYTES);
+    }
+}

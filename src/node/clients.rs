@@ -1,0 +1,74 @@
+//! The connections that are open, for CLIENT LIST, for INFO, and for the end.
+
+use std::collections::BTreeMap;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
+
+use parking_lot::Mutex;
+
+/// Everybody who is connected.
+#[derive(Default)]
+pub(super) struct Clients {
+    open: Mutex<BTreeMap<u64, Arc<Client>>>,
+    /// How many stand in `open`.
+    connected: AtomicUsize,
+    /// How many ever came; numbers them.
+    accepted: AtomicU64,
+    /// How many were turned away because too many were connected.
+    pub(super) rejected: AtomicU64,
+    /// How many commands were answered.
+    pub(super) commands: AtomicU64,
+}
+
+/// One connection.
+pub(super) struct Client {
+    /// The number of the connection.
+    pub(super) id: u64,
+    pub(super) stream: TcpStream,
+    address: SocketAddr,
+    since: Instant,
+    /// What the client calls itself.
+    pub(super) name: Mutex<Vec<u8>>,
+}
+
+impl Clients {
+    /// Notes a new connection, and returns it with how many there are now.
+    pub(super) fn add(&self, stream: TcpStream, address: SocketAddr) -> (Arc<Client>, usize) {
+        let id = self.accepted.fetch_add(1, Relaxed) + 1;
+        let client = Arc::new(Client { id, stream, address, since: Instant::now(), name: Mutex::default() });
+        self.open.lock().insert(id, Arc::clone(&client));
+        (client, self.connected.fetch_add(1, Relaxed) + 1)
+    }
+
+    /// Forgets a connection that has ended.
+    pub(super) fn remove(&self, client: &Client) {
+        if self.open.lock().remove(&client.id).is_some() {
+            self.connected.fetch_sub(1, Relaxed);
+        }
+    }
+
+    /// How many are connected.
+    pub(super) fn connected(&self) -> usize {
+        self.connected.load(Relaxed)
+    }
+
+    /// Ends all connections: whoever waits on one is woken.
+    pub(super) fn shut_down(&self) {
+        for client in self.open.lock().values() {
+            // An error says that the client has gone already.
+            let _ = client.stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// A line for each connection, as Redis writes them.
+    pub(super) fn list(&self) -> String {
+        let line = |client: &Arc<Client>| {
+            let Client { id, address, since, name, .. } = &**client;
+            let name = name.lock().escape_ascii().to_string();
+            format!("id={id} addr={address} name={name} age={} db=0\n", since.elapsed().as_secs())
+        };
+        self.open.lock().values().map(line).collect()
+    }
+}

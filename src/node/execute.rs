@@ -1,0 +1,259 @@
+//! What each command does.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use super::clients::Client;
+use super::replicator::Outbox;
+use super::{Shared, info};
+use crate::protocol::Args;
+use crate::protocol::Form;
+use crate::protocol::command::{COMMANDS, Command, Spec};
+use crate::protocol::glob;
+use crate::protocol::reply::Answer;
+use crate::store::digest::{FANOUT, Prefix};
+use crate::store::entry::Content;
+
+/// Whether the session goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    Continue,
+    End,
+}
+
+/// Where a command is carried out.
+pub(super) struct Context<'a> {
+    pub(super) node: &'a Arc<Shared>,
+    pub(super) client: &'a Client,
+    pub(super) outbox: &'a Outbox,
+}
+
+/// Carries out a command and writes its answer.
+pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &mut Answer<'_>) -> Flow {
+    let node = context.node;
+    let store = node.replica.store();
+    if node.is_loading() && needs_data(&command) {
+        answer.failure("LOADING", "loading: this node is taking over what its peers hold; try again in a moment");
+        return Flow::Continue;
+    }
+    match command {
+        Command::Get(key) => store.get(key, |value| answer.value(value)),
+        Command::Set { key, value } => {
+            context.set(key, value);
+            answer.ok();
+        }
+        Command::Del(keys) => {
+            let held = keys.iter().filter(|key| context.delete(key)).count();
+            match (answer.form(), keys.len(), held) {
+                (Form::Plain, 1, 0) => answer.value(None),
+                (Form::Plain, 1, _) => answer.ok(),
+                _ => answer.integer(held),
+            }
+        }
+        Command::Exists(keys) => {
+            answer.integer(keys.iter().filter(|key| store.get(key, |value| value.is_some())).count())
+        }
+        Command::MGet(keys) => {
+            answer.list(keys.len());
+            keys.iter().for_each(|key| store.get(key, |value| answer.value(value)));
+            answer.end();
+        }
+        Command::MSet(pairs) => {
+            let mut words = pairs.iter();
+            while let (Some(key), Some(value)) = (words.next(), words.next()) {
+                context.set(key, value);
+            }
+            answer.ok();
+        }
+        Command::Keys(pattern) => {
+            let mut keys: Vec<Box<[u8]>> = Vec::new();
+            store.visit_keys(|key| {
+                if glob::matches(pattern, key) {
+                    keys.push(key.into());
+                }
+            });
+            write_keys(&keys, answer);
+        }
+        Command::Scan { cursor, pattern, count } => {
+            let (next, mut keys) = store.scan(cursor, count);
+            keys.retain(|key| pattern.is_none_or(|pattern| glob::matches(pattern, key)));
+            answer.list(2);
+            answer.value(Some(next.to_string().as_bytes()));
+            write_keys(&keys, answer);
+        }
+        Command::DbSize => answer.integer(store.counts().keys),
+        Command::Version(key) => answer.value(describe_version(node, key).as_deref().map(str::as_bytes)),
+        Command::Digest(prefix) => write_digest(node, prefix, answer),
+        Command::Sync => match node.sync() {
+            Ok(lines) => answer.text(&lines.join("\n")),
+            Err(why) => answer.failure("ERR", why),
+        },
+        Command::Info(section) => answer.text(&info::render(node, section)),
+        Command::Ping(None) => answer.status("PONG"),
+        Command::Ping(Some(text)) | Command::Echo(text) => answer.value(Some(text)),
+        Command::Help => answer.text(&help()),
+        Command::Quit => {
+            answer.ok();
+            return Flow::End;
+        }
+        Command::Hello { name } => {
+            name.iter().for_each(|name| *context.client.name.lock() = name.to_vec());
+            write_hello(context, answer);
+        }
+        Command::Select | Command::ClientSetInfo => answer.ok(),
+        Command::ClientId => answer.integer(context.client.id as usize),
+        Command::ClientList => answer.text(&node.clients.list()),
+        Command::ClientGetName => answer.value(Some(&context.client.name.lock())),
+        Command::ClientSetName(name) => {
+            *context.client.name.lock() = name.to_vec();
+            answer.ok();
+        }
+        Command::CommandList => write_specs(COMMANDS.iter(), answer),
+        Command::CommandCount => answer.integer(COMMANDS.len()),
+        Command::CommandDocs => write_docs(answer),
+        Command::CommandInfo(names) => {
+            let named = |spec: &&Spec| names.iter().any(|name| spec.name.as_bytes().eq_ignore_ascii_case(name));
+            write_specs(COMMANDS.iter().filter(named), answer);
+        }
+        Command::ConfigGet(names) => write_config(node, names, answer),
+    }
+    Flow::Continue
+}
+
+impl Context<'_> {
+    fn set(&self, key: &[u8], value: &[u8]) {
+        self.node.replica.set(key, value);
+        self.outbox.changed(self.node, key);
+    }
+
+    fn delete(&self, key: &[u8]) -> bool {
+        let held = self.node.replica.delete(key);
+        self.outbox.changed(self.node, key);
+        held
+    }
+}
+
+/// Whether a command must wait for the node's first rounds. What it says about the data would be wrong before.
+fn needs_data(command: &Command<'_>) -> bool {
+    use Command::*;
+    !matches!(
+        command,
+        Info(_)
+            | Help
+            | Quit
+            | Hello { .. }
+            | Select
+            | ClientId
+            | ClientList
+            | ClientGetName
+            | ClientSetName(_)
+            | ClientSetInfo
+            | CommandList
+            | CommandCount
+            | CommandDocs
+            | CommandInfo(_)
+            | ConfigGet(_)
+    )
+}
+
+fn write_keys(keys: &[Box<[u8]>], answer: &mut Answer<'_>) {
+    answer.list(keys.len());
+    keys.iter().for_each(|key| answer.value(Some(key)));
+    answer.end();
+}
+
+fn describe_version(node: &Shared, key: &[u8]) -> Option<String> {
+    let record = node.replica.store().record(key)?;
+    let version = record.version();
+    let content = match record.content() {
+        Content::Value(value) => format!("value of {} bytes", value.len()),
+        Content::Tombstone => "deleted".into(),
+    };
+    Some(format!("{} node {} {content}", version.timestamp, version.node))
+}
+
+fn write_digest(node: &Shared, prefix: Prefix, answer: &mut Answer<'_>) {
+    let store = node.replica.store();
+    if prefix.is_empty() || prefix.is_leaf() {
+        return answer.value(Some(store.digest(prefix).to_string().as_bytes()));
+    }
+    answer.list(FANOUT);
+    for digest in store.children(prefix) {
+        answer.value(Some(digest.to_string().as_bytes()));
+    }
+    answer.end();
+}
+
+fn help() -> String {
+    let mut text = String::from("Type a command and a newline. The commands, in any case:\n");
+    for spec in COMMANDS {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "  {:<38} {}", spec.usage, spec.summary);
+    }
+    text
+}
+
+fn write_hello(context: &Context<'_>, answer: &mut Answer<'_>) {
+    let id = context.client.id.to_string();
+    let pairs = [
+        ("server", "kvstore"),
+        ("version", env!("CARGO_PKG_VERSION")),
+        ("proto", "2"),
+        ("id", &id),
+        ("mode", "standalone"),
+        ("role", "master"),
+    ];
+    answer.list(2 * pairs.len());
+    for (name, value) in pairs {
+        answer.value(Some(name.as_bytes()));
+        match value.parse() {
+            Ok(number) => answer.integer(number),
+            Err(_) => answer.value(Some(value.as_bytes())),
+        }
+    }
+    answer.end();
+}
+
+/// The table as COMMAND shows it: name, arity, flags, and where the keys stand.
+fn write_specs<'a>(specs: impl Iterator<Item = &'a Spec>, answer: &mut Answer<'_>) {
+    let specs: Vec<_> = specs.collect();
+    answer.list(specs.len());
+    for spec in specs {
+        if answer.form() == Form::Plain {
+            answer.value(Some(spec.usage.as_bytes()));
+            continue;
+        }
+        let (first, last, step) = spec.keys;
+        answer.list(6);
+        answer.value(Some(spec.name.to_ascii_lowercase().as_bytes()));
+        answer.signed(spec.arity);
+        answer.list(0);
+        [first, last, step].into_iter().for_each(|number| answer.signed(number));
+    }
+    answer.end();
+}
+
+fn write_docs(answer: &mut Answer<'_>) {
+    answer.list(2 * COMMANDS.len());
+    for spec in COMMANDS {
+        answer.value(Some(spec.name.to_ascii_lowercase().as_bytes()));
+        answer.list(2);
+        answer.value(Some(b"summary"));
+        answer.value(Some(spec.summary.as_bytes()));
+    }
+    answer.end();
+}
+
+fn write_config(node: &Shared, names: Args<'_>, answer: &mut Answer<'_>) {
+    let max_connections = node.config.max_connections.to_string();
+    let settings =
+        [("save", ""), ("appendonly", "no"), ("databases", "1"), ("maxclients", &max_connections), ("timeout", "0")];
+    let asked = |name: &str| names.iter().any(|pattern| glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes()));
+    let found: Vec<_> = settings.into_iter().filter(|(name, _)| asked(name)).collect();
+    answer.list(2 * found.len());
+    for (name, value) in found {
+        answer.value(Some(name.as_bytes()));
+        answer.value(Some(value.as_bytes()));
+    }
+    answer.end();
+}

@@ -1,0 +1,115 @@
+//! INFO: the state of a node, in the format in which Redis' tools read it.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::Shared;
+
+/// A section's name and its lines.
+type Section = (&'static str, Vec<String>);
+
+/// All sections, or the one with this name; nothing for a name that no section has.
+pub(super) fn render(node: &Shared, only: Option<&[u8]>) -> String {
+    let sections: [Section; 5] = [server(node), clients(node), store(node), peers(node), keyspace(node)];
+    let everything =
+        |name: &[u8]| [&b"all"[..], b"default", b"everything"].iter().any(|all| name.eq_ignore_ascii_case(all));
+    let wanted = |name: &str| only.is_none_or(|only| everything(only) || only.eq_ignore_ascii_case(name.as_bytes()));
+    let render = |(name, lines): &Section| format!("# {name}\r\n{}\r\n", lines.join("\r\n"));
+    let rendered: Vec<String> = sections.iter().filter(|(name, _)| wanted(name)).map(render).collect();
+    rendered.join("\r\n")
+}
+
+fn server(node: &Shared) -> Section {
+    let identity = node.replica.identity();
+    let off: Vec<&str> = node.config.rules.off().map(|rule| rule.name()).collect();
+    let lines = vec![
+        format!("kvstore_version:{}", env!("CARGO_PKG_VERSION")),
+        format!("node:{}", identity.node),
+        format!("name:{}", identity.name),
+        format!("incarnation:{:016x}", identity.incarnation),
+        format!("process_id:{}", std::process::id()),
+        format!("tcp_port:{}", node.address.port()),
+        format!("uptime_in_seconds:{}", node.started.elapsed().as_secs()),
+        format!("loading:{}", u8::from(node.is_loading())),
+        format!("rules_off:{}", off.join(",")),
+    ];
+    ("Server", lines)
+}
+
+fn clients(node: &Shared) -> Section {
+    let clients = &node.clients;
+    let lines = vec![
+        format!("connected_clients:{}", clients.connected()),
+        format!("maxclients:{}", node.config.max_connections),
+        format!("rejected_connections:{}", clients.rejected.load(Relaxed)),
+        format!("total_commands_processed:{}", clients.commands.load(Relaxed)),
+    ];
+    ("Clients", lines)
+}
+
+fn store(node: &Shared) -> Section {
+    let replica = &node.replica;
+    let counts = replica.store().counts();
+    let lines = vec![
+        format!("keys:{}", counts.keys),
+        format!("tombstones:{}", counts.tombstones + counts.settled),
+        format!("tombstones_settled:{}", counts.settled),
+        format!("tombstones_forgotten:{}", replica.tombstones_forgotten()),
+        format!("root_digest:{}", replica.store().root()),
+        format!("clock:{}", replica.clock()),
+        format!("clock_drift_rejected:{}", replica.clock_drift_rejected()),
+    ];
+    ("Store", lines)
+}
+
+fn peers(node: &Shared) -> Section {
+    let store = node.replica.store();
+    let mut lines = Vec::new();
+    let (mut propagated, mut sent, mut received) = (0, 0, 0);
+    let (mut rounds, mut failed, mut pulled, mut pushed) = (0, 0, 0, 0);
+    for (index, ((link, log), queue)) in node.links.iter().zip(&node.rounds).zip(&node.queues).enumerate() {
+        let (counters, totals, peer) = (&link.counters, log.totals(), link.peer());
+        let progress = peer.as_ref().map(|peer| peer.progress()).unwrap_or_default();
+        let (last_round, age_ms) = match totals.last {
+            None => ("never", -1),
+            Some((at, ok)) => (if ok { "ok" } else { "failed" }, at.elapsed().as_millis() as i64),
+        };
+        lines.push(format!(
+            "peer{}:name={},address={},link={},incarnation={:016x},queued={},dropped={},retries={},confirmed={},waiting={},\
+             last_round={last_round},last_round_age_ms={age_ms}",
+            index + 1,
+            peer.as_ref().map_or("?", |peer| &peer.name),
+            link.address,
+            if link.is_up() { "up" } else { "down" },
+            progress.incarnation,
+            queue.len(),
+            counters.dropped.load(Relaxed),
+            counters.retries.load(Relaxed),
+            progress.confirmed,
+            store.tombstones_after(progress.confirmed),
+        ));
+        propagated += counters.propagated.load(Relaxed);
+        sent += counters.sync_sent.load(Relaxed);
+        received += counters.sync_received.load(Relaxed);
+        rounds += totals.rounds;
+        failed += totals.failed;
+        pulled += totals.pulled;
+        pushed += totals.pushed;
+    }
+    let totals = [
+        ("propagated", propagated),
+        ("rounds", rounds),
+        ("rounds_failed", failed),
+        ("sync_pulled", pulled),
+        ("sync_pushed", pushed),
+        ("sync_bytes_sent", sent),
+        ("sync_bytes_received", received),
+    ];
+    lines.extend(totals.map(|(name, total)| format!("{name}:{total}")));
+    ("Peers", lines)
+}
+
+/// What Redis' tools look for when they ask how many keys there are.
+fn keyspace(node: &Shared) -> Section {
+    let keys = node.replica.store().counts().keys;
+    ("Keyspace", vec![format!("db0:keys={keys},expires=0,avg_ttl=0")])
+}

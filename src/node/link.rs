@@ -1,0 +1,253 @@
+//! `PeerLink`: the one connection to a peer.
+//!
+//! Everything this node says to a peer goes through one connection, in order; the rule for forgetting deletes rests on that. The
+//! replicator and the anti-entropy rounds share it: whoever wants to say something locks it, says it, and waits for the
+//! replies before anybody else speaks. It is opened when it is needed.
+
+use std::io::Write;
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use log::{debug, info, warn};
+use parking_lot::Mutex;
+
+use super::buffer::ReadBuffer;
+use crate::limits::{DRAIN_CONNECT_TIMEOUT, PEER_CONNECT_TIMEOUT, PEER_IO_TIMEOUT};
+use crate::protocol::resp;
+use crate::replication::message::{Reply, Request};
+use crate::replication::reconcile::greet;
+use crate::replication::replica::{Member, Replica};
+use crate::replication::{Peer, PeerError};
+
+/// The link to one configured peer.
+pub(super) struct PeerLink {
+    /// Where the peer listens, as it was configured.
+    pub(super) address: String,
+    connection: Mutex<Option<Connection>>,
+    /// The socket of the connection, so that it can be shut down while somebody waits on it.
+    socket: Mutex<Option<Arc<TcpStream>>>,
+    state: Mutex<LinkState>,
+    closing: AtomicBool,
+    /// How many connections were opened; numbers them.
+    opened: AtomicU64,
+    /// What INFO tells.
+    pub(super) counters: LinkCounters,
+}
+
+/// What INFO tells about a link. Every counter only grows.
+#[derive(Default)]
+pub(super) struct LinkCounters {
+    /// Keys that found the queue to this peer full.
+    pub(super) dropped: AtomicU64,
+    /// Failed attempts to deliver what was queued.
+    pub(super) retries: AtomicU64,
+    /// Entries that were sent at once after their write.
+    pub(super) propagated: AtomicU64,
+    /// Bytes that rounds sent, and received.
+    pub(super) sync_sent: AtomicU64,
+    pub(super) sync_received: AtomicU64,
+}
+
+/// Whether the peer answers, as far as is known.
+struct LinkState {
+    /// `None` until the first attempt.
+    up: Option<bool>,
+    /// When that last changed.
+    since: Instant,
+    /// The peer, once it has said its name.
+    peer: Option<Arc<Member>>,
+}
+
+impl PeerLink {
+    pub(super) fn new(address: String) -> Self {
+        Self {
+            address,
+            connection: Mutex::new(None),
+            socket: Mutex::new(None),
+            state: Mutex::new(LinkState { up: None, since: Instant::now(), peer: None }),
+            closing: AtomicBool::new(false),
+            opened: AtomicU64::new(0),
+            counters: LinkCounters::default(),
+        }
+    }
+
+    /// The peer behind this link for one round, which must stay on one connection.
+    pub(super) fn for_round<'a>(&'a self, replica: &'a Replica) -> impl Peer + 'a {
+        LinkPeer { link: self, replica, round: Some(None) }
+    }
+
+    /// The peer behind this link for messages that may travel on any connection.
+    pub(super) fn for_propagation<'a>(&'a self, replica: &'a Replica) -> impl Peer + 'a {
+        LinkPeer { link: self, replica, round: None }
+    }
+
+    /// The peer, once it has said its name.
+    pub(super) fn peer(&self) -> Option<Arc<Member>> {
+        self.state.lock().peer.clone()
+    }
+
+    /// Whether the peer has answered the last request.
+    pub(super) fn is_up(&self) -> bool {
+        self.state.lock().up == Some(true)
+    }
+
+    /// What to call the peer in the log: its name and address, or the address while the name is not known.
+    pub(super) fn describe(&self) -> String {
+        match self.peer() {
+            Some(peer) => format!("{} ({})", peer.name, self.address),
+            None => self.address.clone(),
+        }
+    }
+
+    /// Takes note that the peer did not answer, and that it is tried again in `retry`. Tells it once for each loss.
+    pub(super) fn report_lost(&self, node: &str, error: &PeerError, retry: Duration) {
+        let peer = self.describe();
+        let mut state = self.state.lock();
+        match state.up {
+            None => info!("{node}: no answer from {peer}: {error}; retrying at least every {retry:.0?}"),
+            Some(true) => warn!("{node}: link to {peer} lost: {error}; retrying in {retry:.0?}"),
+            Some(false) => {
+                debug!("{node}: still no answer from {peer}: {error}; retrying in {retry:.0?}");
+                return;
+            }
+        }
+        (state.up, state.since) = (Some(false), Instant::now());
+    }
+
+    /// Shuts the connection down, also under somebody who waits on it, and opens no other that takes long.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Relaxed);
+        if let Some(socket) = self.socket.lock().take() {
+            // An error says that it is closed already.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// From now on, attempts to connect take a short time only: the node is stopping.
+    pub(super) fn hurry(&self) {
+        self.closing.store(true, Relaxed);
+    }
+
+    fn connect(&self, replica: &Replica) -> Result<Connection, PeerError> {
+        let timeout = if self.closing.load(Relaxed) { DRAIN_CONNECT_TIMEOUT } else { PEER_CONNECT_TIMEOUT };
+        let lost = |why: std::io::Error| PeerError::Lost(why.to_string());
+        let mut addresses = self.address.to_socket_addrs().map_err(lost)?;
+        let address = addresses.next().ok_or_else(|| PeerError::Lost("the name has no address".into()))?;
+        let stream = TcpStream::connect_timeout(&address, timeout).map_err(lost)?;
+        stream.set_nodelay(true).map_err(lost)?;
+        stream.set_read_timeout(Some(PEER_IO_TIMEOUT)).map_err(lost)?;
+        stream.set_write_timeout(Some(PEER_IO_TIMEOUT)).map_err(lost)?;
+        let stream = Arc::new(stream);
+        *self.socket.lock() = Some(Arc::clone(&stream));
+        let number = self.opened.fetch_add(1, Relaxed) + 1;
+        let mut connection = Connection::new(stream, number);
+        let (peer, _, _) = greet(replica, &mut connection)?;
+        self.report_up(&replica.identity().name, peer);
+        Ok(connection)
+    }
+
+    fn report_up(&self, node: &str, peer: Arc<Member>) {
+        let mut state = self.state.lock();
+        if state.up != Some(true) {
+            let gap = state.since.elapsed();
+            match state.peer {
+                None => info!("{node}: link to {} ({}) is up", peer.name, self.address),
+                Some(_) => info!("{node}: link to {} ({}) is back after {gap:.1?}", peer.name, self.address),
+            }
+            (state.up, state.since) = (Some(true), Instant::now());
+        }
+        state.peer = Some(peer);
+    }
+}
+
+/// A link as the replication code sees it.
+struct LinkPeer<'a> {
+    link: &'a PeerLink,
+    replica: &'a Replica,
+    /// For a round, the number of the connection on which it began.
+    round: Option<Option<u64>>,
+}
+
+impl Peer for LinkPeer<'_> {
+    fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
+        let mut slot = self.link.connection.lock();
+        let began_on = self.round.flatten();
+        if began_on.is_some_and(|number| slot.as_ref().is_none_or(|connection| connection.number != number)) {
+            return Err(PeerError::Lost("the connection broke during the round".into()));
+        }
+        if slot.is_none() {
+            *slot = Some(self.link.connect(self.replica)?);
+        }
+        let connection = slot.as_mut().expect("was opened just now");
+        let (sent, received) = (connection.sent, connection.received);
+        let result = connection.exchange(prepare);
+        if let Some(began_on) = &mut self.round {
+            *began_on = Some(connection.number);
+            self.link.counters.sync_sent.fetch_add(connection.sent - sent, Relaxed);
+            self.link.counters.sync_received.fetch_add(connection.received - received, Relaxed);
+        }
+        let refused = |replies: &Vec<Reply>| replies.iter().any(|reply| matches!(reply, Reply::Refused(_)));
+        if result.as_ref().map_or(true, refused) {
+            *slot = None;
+        }
+        result
+    }
+}
+
+/// An open connection.
+struct Connection {
+    stream: Arc<TcpStream>,
+    number: u64,
+    input: ReadBuffer,
+    parser: resp::Parser,
+    out: Vec<u8>,
+    /// Bytes sent and received so far.
+    sent: u64,
+    received: u64,
+}
+
+impl Connection {
+    fn new(stream: Arc<TcpStream>, number: u64) -> Self {
+        let (parser, out) = (resp::Parser::default(), Vec::new());
+        Self { stream, number, input: ReadBuffer::new(), parser, out, sent: 0, received: 0 }
+    }
+
+    fn read_reply(&mut self, request: &Request) -> Result<Reply, PeerError> {
+        loop {
+            let parsed = self.parser.parse_reply(self.input.unused());
+            if let Some((frame, length)) = parsed.map_err(|error| PeerError::Malformed(error.to_string()))? {
+                let reply = Reply::decode(frame, request)?;
+                self.input.consume(length);
+                return Ok(reply);
+            }
+            match self.input.fill(&mut &*self.stream) {
+                Ok(0) => return Err(PeerError::Lost("the peer has closed the connection".into())),
+                Ok(count) => self.received += count as u64,
+                Err(error) => return Err(lost(&error)),
+            }
+        }
+    }
+}
+
+impl Peer for Connection {
+    fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
+        let requests = prepare();
+        self.out.clear();
+        requests.iter().for_each(|request| request.encode(&mut self.out));
+        (&*self.stream).write_all(&self.out).map_err(|error| lost(&error))?;
+        self.sent += self.out.len() as u64;
+        self.out.shrink_to(crate::limits::KEPT_BUFFER_BYTES);
+        requests.iter().map(|request| self.read_reply(request)).collect()
+    }
+}
+
+/// A read or write that failed, in words.
+fn lost(error: &std::io::Error) -> PeerError {
+    use std::io::ErrorKind::{TimedOut, WouldBlock};
+    match error.kind() {
+        WouldBlock | TimedOut => PeerError::Lost(format!("no answer for {PEER_IO_TIMEOUT:?}")),
+        _ => PeerError::Lost(error.to_string()),
+    }
+}

@@ -1,0 +1,129 @@
+//! The replicator: a thread for each peer that sends changed keys on as soon as they change.
+//!
+//! A write puts its *key* on the bounded queue of each peer, and never waits. The replicator takes what has gathered as a batch,
+//! looks each entry up as it is by then, sends, and waits for the replies. A key that was written a thousand times while
+//! it waited goes out once. On failure it keeps the batch and tries again, with exponential backoff and jitter (so that
+//! nodes do not come back in step). When the queue is full, keys are dropped and counted: the next round finds them.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+use log::{debug, warn};
+
+use super::link::PeerLink;
+use super::{Shared, Stop};
+use crate::limits::{DRAIN_TIME, MAX_RETRY_DELAY, MIN_RETRY_DELAY, PROPAGATION_BATCH};
+use crate::replication::reconcile::push;
+
+/// A key that has changed.
+pub(super) type Key = Box<[u8]>;
+
+/// Where those who write leave the keys that have changed: a queue for each peer. Whoever may write has one; when the last is
+/// dropped, the replicators finish.
+#[derive(Clone)]
+pub(super) struct Outbox(Vec<Sender<Key>>);
+
+impl Outbox {
+    pub(super) fn new(queues: Vec<Sender<Key>>) -> Self {
+        Self(queues)
+    }
+
+    /// Tells every replicator that `key` has changed. Never waits.
+    pub(super) fn changed(&self, node: &Shared, key: &[u8]) {
+        if !node.config.rules.propagation {
+            return;
+        }
+        for (queue, link) in self.0.iter().zip(&node.links) {
+            if queue.try_send(key.into()).is_err() {
+                link.counters.dropped.fetch_add(1, Relaxed);
+            }
+        }
+    }
+}
+
+/// Drains the queue of one peer until it is closed and empty, or the node's time to stop is over.
+pub(super) fn run(node: &Shared, link: &PeerLink, queue: &Receiver<Key>) {
+    let mut drain_until: Option<Instant> = None;
+    while let Ok(first) = queue.recv() {
+        let mut keys: Vec<Key> = Vec::with_capacity(1 + queue.len().min(PROPAGATION_BATCH));
+        keys.push(first);
+        keys.extend(queue.try_iter().take(PROPAGATION_BATCH - 1));
+        keys.sort_unstable();
+        keys.dedup();
+        if !deliver(node, link, &keys, &mut drain_until) {
+            let lost = keys.len() + queue.len();
+            warn!("{}: stops with {lost} changed keys undelivered to {}", node.name(), link.describe());
+            return;
+        }
+    }
+}
+
+/// Sends a batch, however often it takes. False if the node stops before it succeeds.
+fn deliver(node: &Shared, link: &PeerLink, keys: &[Key], drain_until: &mut Option<Instant>) -> bool {
+    let mut backoff = Backoff::new();
+    loop {
+        if node.stop.is_stopping() && Instant::now() > *drain_until.get_or_insert_with(|| Instant::now() + DRAIN_TIME) {
+            return false;
+        }
+        let was_down = !link.is_up();
+        match push(&node.replica, &mut link.for_propagation(&node.replica), keys) {
+            Ok(_) => {
+                link.counters.propagated.fetch_add(keys.len() as u64, Relaxed);
+                if was_down {
+                    node.ask_for_round();
+                }
+                return true;
+            }
+            Err(error) => {
+                link.counters.retries.fetch_add(1, Relaxed);
+                let delay = backoff.next_delay();
+                link.report_lost(node.name(), &error, delay);
+                debug!("{}: {} keys wait for {}", node.name(), keys.len(), link.describe());
+                wait(&node.stop, delay);
+            }
+        }
+    }
+}
+
+/// Waits before the next attempt; for a short time only if the node stops.
+fn wait(stop: &Stop, delay: Duration) {
+    if stop.wait(delay) {
+        std::thread::sleep(delay.min(MIN_RETRY_DELAY));
+    }
+}
+
+/// The waits between attempts: each up to twice as long as the one before.
+struct Backoff {
+    ceiling: Duration,
+}
+
+impl Backoff {
+    fn new() -> Self {
+        Self { ceiling: MIN_RETRY_DELAY }
+    }
+
+    /// Between half of the ceiling and all of it; then the ceiling doubles.
+    fn next_delay(&mut self) -> Duration {
+        let delay = self.ceiling.mul_f64(0.5 + fastrand::f64() / 2.0);
+        self.ceiling = (self.ceiling * 2).min(MAX_RETRY_DELAY);
+        delay
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_waits_double_up_to_their_bound() {
+        let mut backoff = Backoff::new();
+        let mut ceiling = MIN_RETRY_DELAY;
+        for _ in 0..20 {
+            let delay = backoff.next_delay();
+            assert!(delay >= ceiling / 2 && delay <= ceiling, "{delay:?} of {ceiling:?}");
+            ceiling = (ceiling * 2).min(MAX_RETRY_DELAY);
+        }
+        assert_eq!(ceiling, MAX_RETRY_DELAY);
+    }
+}

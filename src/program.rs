@@ -1,0 +1,54 @@
+//! What the three programs share: the log, the signals, and the orderly end.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crossbeam_channel::bounded;
+use env_logger::Env;
+
+use crate::config::Config;
+use crate::node::{BoundNode, Node};
+
+/// Runs nodes in this process until Ctrl-C or SIGTERM. Prints where they listen, and `hint`, when all of them do.
+///
+/// Returns failure, after one line that says why, when one of them cannot start.
+pub fn run(configs: Vec<Config>, hint: impl FnOnce(&[Node]) -> String) -> ExitCode {
+    init_log();
+    match serve(configs, hint) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(configs: Vec<Config>, hint: impl FnOnce(&[Node]) -> String) -> io::Result<()> {
+    let (interrupt, interrupted) = bounded(1);
+    ctrlc::set_handler(move || {
+        // A second signal finds the first still there, which is enough.
+        let _ = interrupt.try_send(());
+    })
+    .map_err(io::Error::other)?;
+
+    // All ports are taken before any node looks for its peers, so that they find each other at once.
+    let bound: Vec<BoundNode> = configs.into_iter().map(BoundNode::bind).collect::<io::Result<_>>()?;
+    let nodes: Vec<Node> = bound.into_iter().map(BoundNode::start).collect::<io::Result<_>>()?;
+    println!("{}", hint(&nodes));
+    io::stdout().flush()?;
+
+    // An error would mean that the handler is gone, and then nothing can be waited for.
+    let _ = interrupted.recv();
+    std::thread::scope(|scope| {
+        for node in nodes {
+            scope.spawn(|| node.stop());
+        }
+    });
+    Ok(())
+}
+
+/// Log lines go to stderr: time, level, and what happened to which node.
+fn init_log() {
+    let mut builder = env_logger::Builder::from_env(Env::default().default_filter_or("info"));
+    builder.format_target(false).format_timestamp_millis().init();
+}

@@ -3,6 +3,8 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use log::warn;
+
 use super::clients::Client;
 use super::replicator::Outbox;
 use super::{Shared, info};
@@ -87,6 +89,20 @@ pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &
         Command::Sync => match node.sync() {
             Ok(lines) => answer.text(&lines.join("\n")),
             Err(why) => answer.failure("ERR", why),
+        },
+        Command::Forget(name) => match String::from_utf8_lossy(name) {
+            name if node.replica.dismiss(&name) => {
+                warn!(
+                    "{}: {name} was dismissed by FORGET; it is refused until it starts again without its data",
+                    node.name()
+                );
+                answer.ok();
+            }
+            _ => {
+                let known: Vec<String> = node.replica.members().iter().map(|member| member.name.clone()).collect();
+                answer
+                    .failure("ERR", &format!("no node of this name has been met: the names are {}", known.join(", ")));
+            }
         },
         Command::Info(section) => answer.text(&info::render(node, section)),
         Command::Ping(None) => answer.status("PONG"),

@@ -37,6 +37,7 @@ enum Verb {
     Version,
     Digest,
     Sync,
+    Forget,
     Info,
     Ping,
     Echo,
@@ -75,6 +76,7 @@ pub const COMMANDS: &[Spec] = &[
     spec(Verb::Version, "VERSION key", "when and by which node the key was written or deleted", "VERSION", 2, (1, 1, 1)),
     spec(Verb::Digest, "DIGEST [prefix]", "a hash of all that is stored, or of its parts; equal on nodes that agree", "DIGEST", -1, (0, 0, 0)),
     spec(Verb::Sync, "SYNC", "compares this node with its peers now, and says what it did", "SYNC", 1, (0, 0, 0)),
+    spec(Verb::Forget, "FORGET name", "no longer waits for a node that will never return", "FORGET", 2, (0, 0, 0)),
     spec(Verb::Info, "INFO [section]", "the state of this node", "INFO", -1, (0, 0, 0)),
     spec(Verb::Ping, "PING [text]", "PONG, or the text", "PING", -1, (0, 0, 0)),
     spec(Verb::Echo, "ECHO text", "the text", "ECHO", 2, (0, 0, 0)),
@@ -111,6 +113,8 @@ pub enum Command<'a> {
     Version(&'a [u8]),
     Digest(Prefix),
     Sync,
+    /// The name of a node.
+    Forget(&'a [u8]),
     Info(Option<&'a [u8]>),
     Ping(Option<&'a [u8]>),
     Echo(&'a [u8]),
@@ -216,6 +220,7 @@ impl<'a> Command<'a> {
                 CommandError::Syntax("a prefix is up to 4 hex digits: type DIGEST, or DIGEST a3".into())
             })?),
             Verb::Sync => Self::Sync,
+            Verb::Forget => Self::Forget(word(1)),
             Verb::Info => Self::Info(words.get(1)),
             Verb::Ping if count > 2 => return Err(wrong_arity()),
             Verb::Ping => Self::Ping(words.get(1)),

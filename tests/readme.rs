@@ -71,6 +71,6 @@ fn every_transcript_in_the_readme_is_what_happens() {
 
 /// Two ports that nobody uses at the moment.
 fn free_ports() -> [u16; 2] {
-    let listeners = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
+    let listeners = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has free ports"));
+    listeners.map(|listener| listener.local_addr().expect("loopback has free ports").port())
 }

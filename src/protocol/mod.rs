@@ -1,7 +1,7 @@
 //! Bytes to commands and back. No sockets here: a buffer comes in, a command or an error comes out.
 //!
 //! One port takes two ways to speak, told apart by the first byte of each request: `*` begins a RESP array ([`resp`]), anything
-//! else is a plain line ([`line`]). Both are cut into the same [`Args`], from which [`command`] makes a command; [`reply`] writes
+//! else is a plain line ([`mod@line`]). Both are cut into the same [`Args`], from which [`command`] makes a command; [`reply`] writes
 //! the answer in the form of the request.
 
 pub mod command;

@@ -73,6 +73,9 @@ pub const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many bytes of answers are collected before they are written, if a client sends that many requests at once.
 pub const ANSWER_FLUSH_BYTES: usize = 64 * 1024;
 
+/// The longest answer to one command, in bytes: what MGET and KEYS may collect. SCAN shows more in pieces.
+pub const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
 /// How many bytes a connection's buffer has at first. It grows with what arrives and shrinks when it is empty.
 pub const FIRST_BUFFER_BYTES: usize = 4 * 1024;
 

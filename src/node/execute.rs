@@ -8,6 +8,7 @@ use log::warn;
 use super::clients::Client;
 use super::replicator::Outbox;
 use super::{Shared, info};
+use crate::limits::MAX_ANSWER_BYTES;
 use crate::protocol::Args;
 use crate::protocol::Form;
 use crate::protocol::command::{COMMANDS, Command, Spec};
@@ -56,8 +57,16 @@ pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &
             answer.integer(keys.iter().filter(|key| store.get(key, |value| value.is_some())).count())
         }
         Command::MGet(keys) => {
+            let start = answer.written();
             answer.list(keys.len());
-            keys.iter().for_each(|key| store.get(key, |value| answer.value(value)));
+            for key in keys.iter() {
+                store.get(key, |value| answer.value(value));
+                if answer.written() - start > MAX_ANSWER_BYTES {
+                    answer.take_back(start);
+                    answer.failure("ERR", &too_long("MGET with fewer keys"));
+                    return Flow::Continue;
+                }
+            }
             answer.end();
         }
         Command::MSet(pairs) => {
@@ -68,13 +77,18 @@ pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &
             answer.ok();
         }
         Command::Keys(pattern) => {
-            let mut keys: Vec<Box<[u8]>> = Vec::new();
+            let (mut keys, mut bytes): (Vec<Box<[u8]>>, _) = (Vec::new(), 0);
             store.visit_keys(|key| {
-                if glob::matches(pattern, key) {
+                if bytes <= MAX_ANSWER_BYTES && glob::matches(pattern, key) {
+                    bytes += key.len() + RESP_BYTES_A_KEY;
                     keys.push(key.into());
                 }
             });
-            write_keys(&keys, answer);
+            if bytes > MAX_ANSWER_BYTES {
+                answer.failure("ERR", &too_long("SCAN 0 MATCH pattern"));
+            } else {
+                write_keys(&keys, answer);
+            }
         }
         Command::Scan { cursor, pattern, count } => {
             let (next, mut keys) = store.scan(cursor, count);
@@ -170,6 +184,13 @@ fn needs_data(command: &Command<'_>) -> bool {
             | CommandInfo(_)
             | ConfigGet(_)
     )
+}
+
+/// About what a key takes in an answer and in the list before it, beside its own bytes.
+const RESP_BYTES_A_KEY: usize = 32;
+
+fn too_long(instead: &str) -> String {
+    format!("the answer would be longer than {MAX_ANSWER_BYTES} bytes: type {instead}")
 }
 
 fn write_keys(keys: &[Box<[u8]>], answer: &mut Answer<'_>) {

@@ -102,6 +102,16 @@ impl<'a> Answer<'a> {
         }
     }
 
+    /// How many bytes stand in the buffer.
+    pub fn written(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Takes back what was written since [`Answer::written`] was `length`.
+    pub fn take_back(&mut self, length: usize) {
+        self.out.truncate(length);
+    }
+
     /// The form in which this answers.
     pub fn form(&self) -> Form {
         self.form

@@ -1,7 +1,9 @@
 //! Every option of the programs, its default, and what is traded when it is turned.
 
 use std::fmt;
+use std::fs;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +14,7 @@ use crate::limits::{
 };
 use crate::replication::message::check_name;
 use crate::rules::{Rule, Rules};
+use crate::secret::Secret;
 use crate::store::clock::Timestamp;
 
 /// Reads a wall clock.
@@ -34,6 +37,14 @@ pub struct Config {
     /// How many clients may be connected. More: each takes a thread and some 20 KB when idle. Fewer: clients are turned
     /// away sooner. Peers are let in beyond it.
     pub max_connections: usize,
+    /// What clients must say and peers must prove to be let in; `None`: everybody is.
+    pub secret: Option<Secret>,
+    /// Whether a node without a secret may listen on an address that others reach.
+    pub insecure: bool,
+    /// How many bytes keys, values and the connections' buffers may take. Beyond it clients can read and delete, but not write.
+    pub max_memory: usize,
+    /// How long a client may be silent before its connection is ended; `None`: for ever.
+    pub idle_timeout: Option<Duration>,
     /// Which rules are in force.
     pub rules: Rules,
     /// How many changed keys may wait for one peer. Only tests turn it.
@@ -54,6 +65,10 @@ impl Config {
             peers,
             interval: Duration::from_secs(5),
             max_connections: DEFAULT_MAX_CONNECTIONS,
+            secret: None,
+            insecure: false,
+            max_memory: default_max_memory(),
+            idle_timeout: None,
             rules: Rules::default(),
             propagation_queue: PROPAGATION_QUEUE,
             client_write_timeout: CLIENT_WRITE_TIMEOUT,
@@ -74,6 +89,13 @@ impl Config {
             return wrong(format!("--name {}: {why}", self.name));
         }
         let own = resolve(&self.listen).map_err(|why| ConfigError(format!("--listen {}: {why}", self.listen)))?;
+        let reachable = own.iter().any(|own| !own.ip().is_loopback());
+        if reachable && self.secret.is_none() && !self.insecure {
+            return wrong(format!(
+                "--listen {}: others reach this address, and everybody who does may read and write: give --secret-file, or --insecure",
+                self.listen
+            ));
+        }
         if self.peers.len() > MAX_PEERS {
             return wrong(format!("a node has at most {MAX_PEERS} peers"));
         }
@@ -142,6 +164,22 @@ struct CommonOptions {
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_CONNECTIONS, value_parser = parse_connections)]
     max_connections: usize,
 
+    /// A file with the secret that clients say and nodes prove to each other; or the environment variable KVSTORE_SECRET
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
+
+    /// Listens also where others reach it, though there is no secret
+    #[arg(long)]
+    insecure: bool,
+
+    /// How much keys, values and buffers may take, such as 500MB or 2GiB [default: three quarters of the machine's]
+    #[arg(long, value_name = "SIZE", value_parser = parse_size)]
+    max_memory: Option<usize>,
+
+    /// Ends the connection of a client that is silent for so long, such as 5m [default: never]
+    #[arg(long, value_name = "TIME", value_parser = parse_idle_timeout)]
+    idle_timeout: Option<Duration>,
+
     /// Switches a rule of the protocol off, to see what it is for; may be repeated: tombstones, tie-break, hybrid-clock,
     /// stamp-bump, propagation, anti-entropy, digests, confirmation, ordered-link
     #[arg(long, value_name = "RULE")]
@@ -151,7 +189,21 @@ struct CommonOptions {
 impl CommonOptions {
     fn apply(&self, config: Config) -> Config {
         let rules = self.without.iter().fold(Rules::default(), |rules, &rule| rules.without(rule));
-        Config { interval: self.interval, max_connections: self.max_connections, rules, ..config }
+        let (idle_timeout, insecure) = (self.idle_timeout, self.insecure);
+        let (max_memory, secret) = (self.max_memory.unwrap_or(config.max_memory), self.secret());
+        let (interval, max_connections) = (self.interval, self.max_connections);
+        Config { interval, max_connections, secret, insecure, max_memory, idle_timeout, rules, ..config }
+    }
+
+    /// The secret from the file or the environment. Exits with one line if there should be one and is none.
+    fn secret(&self) -> Option<Secret> {
+        let (source, secret) = match (&self.secret_file, std::env::var_os("KVSTORE_SECRET")) {
+            (Some(file), _) => (format!("--secret-file {}", file.display()), Secret::read(file)),
+            (None, Some(secret)) => ("KVSTORE_SECRET".to_string(), Secret::new(secret.as_encoded_bytes())),
+            (None, None) => return None,
+        };
+        let exit = |why| NodeOptions::command().error(clap::error::ErrorKind::Io, format!("{source}: {why}")).exit();
+        Some(secret.unwrap_or_else(exit))
     }
 }
 
@@ -236,6 +288,38 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn parse_idle_timeout(text: &str) -> Result<Duration, String> {
+    let timeout =
+        humantime::parse_duration(text).map_err(|why| format!("{why}; give a number and a unit, such as 5m or 30s"))?;
+    if timeout.is_zero() {
+        Err("give a time above 0; without the option there is no timeout".into())
+    } else {
+        Ok(timeout)
+    }
+}
+
+/// The default of `--max-memory`: three quarters of the machine's memory, or of what the control group allows, whichever is less.
+fn default_max_memory() -> usize {
+    const FALLBACK: usize = 4 << 30;
+    let machine = fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
+        line.split_whitespace().nth(1)?.parse::<usize>().ok().map(|kilobytes| kilobytes * 1024)
+    });
+    let group = fs::read_to_string("/sys/fs/cgroup/memory.max").ok().and_then(|text| text.trim().parse::<usize>().ok());
+    let available = machine.unwrap_or(FALLBACK).min(group.unwrap_or(usize::MAX));
+    available / 4 * 3
+}
+
+/// A number of bytes, with a decimal or binary unit behind it.
+fn parse_size(text: &str) -> Result<usize, String> {
+    let units =
+        [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("KB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
+    let (digits, unit) =
+        units.iter().find_map(|&(name, unit)| Some((text.strip_suffix(name)?, unit))).unwrap_or((text, 1));
+    let size = digits.trim().parse::<usize>().ok().and_then(|number| number.checked_mul(unit));
+    size.filter(|&size| size > 0).ok_or_else(|| "give a number of bytes with a unit, such as 500MB or 2GiB".into())
+}
+
 fn parse_connections(text: &str) -> Result<usize, String> {
     const MOST: usize = 1_000_000;
     text.parse()
@@ -263,6 +347,8 @@ mod tests {
         );
         assert!(error(&with_peer("5009")).contains("such as 127.0.0.1:5009"));
         let everywhere = Config { listen: "0.0.0.0:5008".into(), ..with_peer("127.0.0.1:5008") };
+        assert!(error(&everywhere).contains("give --secret-file, or --insecure"));
+        let everywhere = Config { insecure: true, ..everywhere };
         assert!(error(&everywhere).contains("this node itself"));
         let twice = Config { peers: vec!["a:1".into(), "a:1".into()], ..good.clone() };
         assert_eq!(error(&twice), "--peer a:1 is given twice");
@@ -276,6 +362,17 @@ mod tests {
         assert_eq!(parse_interval("200ms"), Ok(Duration::from_millis(200)));
         for bad in ["5", "0s", "2h", "soon"] {
             assert!(parse_interval(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert!(default_max_memory() > 1 << 20);
+        assert_eq!(parse_size("500MB"), Ok(500_000_000));
+        assert_eq!(parse_size("2GiB"), Ok(2 << 30));
+        assert_eq!(parse_size("4096"), Ok(4096));
+        for bad in ["", "0", "many", "-1MB", "99999999999GiB"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
         }
     }
 

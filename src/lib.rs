@@ -12,7 +12,7 @@
 //! | [`rules`] | The rules of that agreement, each of which can be switched off to see what it is for. |
 //! | [`protocol`] | Bytes to commands and back, for people with `nc` and for Redis clients. |
 //! | [`node`] | The threads and sockets around all this. |
-//! | [`config`], [`limits`], [`program`] | Options, bounds, and what the programs share. |
+//! | [`config`], [`limits`], [`secret`], [`program`] | Options, bounds, who may come in, and what the programs share. |
 //!
 //! [`store`] and [`replication`] know nothing of sockets, threads, chance and the time of day, which come in as arguments. So the
 //! code that runs in a node is the very code that `tests/simulation` drives through lost messages and broken clocks. (The
@@ -27,4 +27,5 @@ pub mod program;
 pub mod protocol;
 pub mod replication;
 pub mod rules;
+pub mod secret;
 pub mod store;

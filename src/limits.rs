@@ -82,6 +82,9 @@ pub const FIRST_BUFFER_BYTES: usize = 4 * 1024;
 /// A buffer that has grown beyond this is given back when it is empty.
 pub const KEPT_BUFFER_BYTES: usize = 64 * 1024;
 
+/// For how many words of a request room is kept for the next.
+pub const KEPT_ITEMS: usize = 256;
+
 /// The default of `--max-connections`. Each costs a thread.
 pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
 
@@ -117,3 +120,18 @@ pub const MAX_SCAN_COUNT: usize = 100_000;
 
 /// The stack of each connection's thread, in bytes. Sessions do not recurse; only pages that are touched count.
 pub const SESSION_STACK_BYTES: usize = 256 * 1024;
+
+/// The longest secret, in bytes.
+pub const MAX_SECRET_BYTES: usize = 4096;
+
+/// How long a wrong secret waits for its answer: guessing is slow.
+pub const WRONG_SECRET_DELAY: Duration = Duration::from_secs(1);
+
+/// How many wrong secrets one connection may say.
+pub const MAX_WRONG_SECRETS: u32 = 3;
+
+/// After how much silence the kernel asks whether a client's machine is still there.
+pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+
+/// What a connection's buffers may hold, in bytes, even when the memory is full: enough for a small command.
+pub const FREE_BUFFER_BYTES: usize = 16 * 1024;

@@ -30,6 +30,12 @@ impl ReadBuffer {
         assert!(self.start <= self.end, "more used than was read");
     }
 
+    /// How many bytes the buffer will take after the next [`ReadBuffer::fill`].
+    pub(super) fn next_capacity(&self) -> usize {
+        let full = self.start < self.end && self.end == self.bytes.len() && self.start <= self.bytes.len() / 2;
+        if full { self.bytes.len() * 2 } else { self.bytes.len() }
+    }
+
     /// Reads once, and returns how many bytes came: 0 at the end of the input.
     pub(super) fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
         self.make_room();
@@ -53,11 +59,12 @@ impl ReadBuffer {
             }
         } else if self.end == self.bytes.len() {
             // Moving at most half of the buffer keeps the cost for each byte constant.
-            if self.start > self.bytes.len() / 2 {
+            let next_capacity = self.next_capacity();
+            if next_capacity == self.bytes.len() {
                 self.bytes.copy_within(self.start..self.end, 0);
                 (self.start, self.end) = (0, self.end - self.start);
             } else {
-                self.bytes.resize(self.bytes.len() * 2, 0);
+                self.bytes.resize(next_capacity, 0);
             }
         }
     }

@@ -27,7 +27,7 @@ pub(super) struct Client {
     /// The number of the connection.
     pub(super) id: u64,
     pub(super) stream: TcpStream,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
     since: Instant,
     /// What the client calls itself.
     pub(super) name: Mutex<Vec<u8>>,

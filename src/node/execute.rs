@@ -2,13 +2,15 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use log::warn;
 
 use super::clients::Client;
+use super::memory::Share;
 use super::replicator::Outbox;
 use super::{Shared, info};
-use crate::limits::MAX_ANSWER_BYTES;
+use crate::limits::{MAX_ANSWER_BYTES, MAX_WRONG_SECRETS, WRONG_SECRET_DELAY};
 use crate::protocol::Args;
 use crate::protocol::Form;
 use crate::protocol::command::{COMMANDS, Command, Spec};
@@ -29,18 +31,45 @@ pub(super) struct Context<'a> {
     pub(super) node: &'a Arc<Shared>,
     pub(super) client: &'a Client,
     pub(super) outbox: &'a Outbox,
+    pub(super) admission: &'a mut Admission,
+    pub(super) share: &'a mut Share,
 }
+
+/// Whether a client has been let in.
+pub(super) struct Admission {
+    admitted: bool,
+    /// How many wrong secrets it has said.
+    wrong: u32,
+}
+
+impl Admission {
+    pub(super) fn new(admitted: bool) -> Self {
+        Self { admitted, wrong: 0 }
+    }
+
+    pub(super) fn is_admitted(&self) -> bool {
+        self.admitted
+    }
+}
+
+/// What a client is told that would need more memory than there is.
+pub(super) const MEMORY_IS_FULL: &str = "memory is full (--max-memory): only reads and deletes are possible";
 
 /// Carries out a command and writes its answer.
 pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &mut Answer<'_>) -> Flow {
     let node = context.node;
     let store = node.replica.store();
+    if !context.admission.admitted && !is_for_everybody(&command) {
+        answer.failure("NOAUTH", "Authentication required: type AUTH and the secret");
+        return Flow::Continue;
+    }
     if node.is_loading() && needs_data(&command) {
         answer.failure("LOADING", "loading: this node is taking over what its peers hold; try again in a moment");
         return Flow::Continue;
     }
     match command {
         Command::Get(key) => store.get(key, |value| answer.value(value)),
+        Command::Set { .. } | Command::MSet(_) if node.memory_left() == 0 => answer.failure("OOM", MEMORY_IS_FULL),
         Command::Set { key, value } => {
             context.set(key, value);
             answer.ok();
@@ -61,7 +90,7 @@ pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &
             answer.list(keys.len());
             for key in keys.iter() {
                 store.get(key, |value| answer.value(value));
-                if answer.written() - start > MAX_ANSWER_BYTES {
+                if !context.may_answer(answer.written()) {
                     answer.take_back(start);
                     answer.failure("ERR", &too_long("MGET with fewer keys"));
                     return Flow::Continue;
@@ -79,12 +108,12 @@ pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &
         Command::Keys(pattern) => {
             let (mut keys, mut bytes): (Vec<Box<[u8]>>, _) = (Vec::new(), 0);
             store.visit_keys(|key| {
-                if bytes <= MAX_ANSWER_BYTES && glob::matches(pattern, key) {
+                if context.may_answer(bytes) && glob::matches(pattern, key) {
                     bytes += key.len() + RESP_BYTES_A_KEY;
                     keys.push(key.into());
                 }
             });
-            if bytes > MAX_ANSWER_BYTES {
+            if !context.may_answer(bytes) {
                 answer.failure("ERR", &too_long("SCAN 0 MATCH pattern"));
             } else {
                 write_keys(&keys, answer);
@@ -126,7 +155,18 @@ pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &
             answer.ok();
             return Flow::End;
         }
-        Command::Hello { name } => {
+        Command::Auth(secret) => match context.admit(secret, answer) {
+            Ok(()) => answer.ok(),
+            Err(flow) => return flow,
+        },
+        Command::Hello { secret, name } => {
+            if let Some(Err(flow)) = secret.map(|secret| context.admit(secret, answer)) {
+                return flow;
+            }
+            if !context.admission.admitted {
+                answer.failure("NOAUTH", "Authentication required: type HELLO 2 AUTH default and the secret");
+                return Flow::Continue;
+            }
             name.iter().for_each(|name| *context.client.name.lock() = name.to_vec());
             write_hello(context, answer);
         }
@@ -151,6 +191,28 @@ pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &
 }
 
 impl Context<'_> {
+    /// Whether there is room for an answer of this length.
+    fn may_answer(&mut self, bytes: usize) -> bool {
+        bytes <= MAX_ANSWER_BYTES && self.share.may_grow(bytes, self.node)
+    }
+
+    /// Lets the client in if it knows the secret. A wrong one is answered late, and only so often.
+    fn admit(&mut self, secret: &[u8], answer: &mut Answer<'_>) -> Result<(), Flow> {
+        let Some(expected) = &self.node.config.secret else {
+            answer.failure("ERR", "AUTH called without any secret configured: this node lets everybody in");
+            return Err(Flow::Continue);
+        };
+        if expected.is(secret) {
+            self.admission.admitted = true;
+            return Ok(());
+        }
+        self.node.auth_failed.fetch_add(1, Relaxed);
+        self.admission.wrong += 1;
+        self.node.stop.wait(WRONG_SECRET_DELAY);
+        answer.failure("WRONGPASS", "this is not the secret of the cluster");
+        Err(if self.admission.wrong < MAX_WRONG_SECRETS { Flow::Continue } else { Flow::End })
+    }
+
     fn set(&self, key: &[u8], value: &[u8]) {
         self.node.replica.set(key, value);
         self.outbox.changed(self.node, key);
@@ -163,12 +225,18 @@ impl Context<'_> {
     }
 }
 
+/// Whether a command is answered before the client has said the secret.
+fn is_for_everybody(command: &Command<'_>) -> bool {
+    matches!(command, Command::Auth(_) | Command::Hello { .. } | Command::Ping(_) | Command::Quit)
+}
+
 /// Whether a command must wait for the node's first rounds. What it says about the data would be wrong before.
 fn needs_data(command: &Command<'_>) -> bool {
     use Command::*;
     !matches!(
         command,
         Info(_)
+            | Auth(_)
             | Help
             | Quit
             | Hello { .. }

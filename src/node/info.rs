@@ -42,6 +42,8 @@ fn clients(node: &Shared) -> Section {
         format!("maxclients:{}", node.config.max_connections),
         format!("rejected_connections:{}", clients.rejected.load(Relaxed)),
         format!("total_commands_processed:{}", clients.commands.load(Relaxed)),
+        format!("auth_failed:{}", node.auth_failed.load(Relaxed)),
+        format!("peers_refused:{}", node.peers_refused.load(Relaxed)),
     ];
     ("Clients", lines)
 }
@@ -54,6 +56,8 @@ fn store(node: &Shared) -> Section {
         format!("tombstones:{}", counts.tombstones + counts.settled),
         format!("tombstones_settled:{}", counts.settled),
         format!("tombstones_forgotten:{}", replica.tombstones_forgotten()),
+        format!("used_memory:{}", replica.store().bytes() + node.memory.buffers()),
+        format!("maxmemory:{}", node.memory.limit),
         format!("root_digest:{}", replica.store().root()),
         format!("clock:{}", replica.clock()),
         format!("clock_drift_rejected:{}", replica.clock_drift_rejected()),

@@ -13,18 +13,21 @@ use std::time::{Duration, Instant};
 use log::{debug, info, warn};
 use parking_lot::Mutex;
 
+use super::auth;
 use super::buffer::ReadBuffer;
 use crate::limits::{DRAIN_CONNECT_TIMEOUT, PEER_CONNECT_TIMEOUT, PEER_IO_TIMEOUT};
-use crate::protocol::resp;
+use crate::protocol::resp::{self, Frame};
 use crate::replication::message::{Reply, Request};
 use crate::replication::reconcile::greet;
 use crate::replication::replica::{Member, Replica};
 use crate::replication::{Peer, PeerError};
+use crate::secret::Secret;
 
 /// The link to one configured peer.
 pub(super) struct PeerLink {
     /// Where the peer listens, as it was configured.
     pub(super) address: String,
+    secret: Option<Secret>,
     connection: Mutex<Option<Connection>>,
     /// The socket of the connection, so that it can be shut down while somebody waits on it.
     socket: Mutex<Option<Arc<TcpStream>>>,
@@ -61,9 +64,10 @@ struct LinkState {
 }
 
 impl PeerLink {
-    pub(super) fn new(address: String) -> Self {
+    pub(super) fn new(address: String, secret: Option<Secret>) -> Self {
         Self {
             address,
+            secret,
             connection: Mutex::new(None),
             socket: Mutex::new(None),
             state: Mutex::new(LinkState { up: None, since: Instant::now(), peer: None }),
@@ -143,7 +147,17 @@ impl PeerLink {
         *self.socket.lock() = Some(Arc::clone(&stream));
         let number = self.opened.fetch_add(1, Relaxed) + 1;
         let mut connection = Connection::new(stream, number);
-        let (peer, _, _) = greet(replica, &mut connection)?;
+        let proven = match &self.secret {
+            Some(secret) => Some(auth::introduce(secret, replica.identity(), |request| connection.call(&request))?),
+            None => None,
+        };
+        let (peer, incarnation, _) = greet(replica, &mut connection)?;
+        if proven.is_some_and(|proven| proven != (peer.name.clone(), incarnation)) {
+            return Err(PeerError::Refused(format!(
+                "{} has proved itself under another name or incarnation",
+                peer.name
+            )));
+        }
         self.report_up(&replica.identity().name, peer);
         Ok(connection)
     }
@@ -214,11 +228,23 @@ impl Connection {
         Self { stream, number, input: ReadBuffer::new(), parser, out, sent: 0, received: 0 }
     }
 
-    fn read_reply(&mut self, request: &Request) -> Result<Reply, PeerError> {
+    /// Sends a request that comes before the protocol's, and returns the items of the reply; none for `+OK`.
+    fn call(&mut self, request: &[u8]) -> Result<Vec<Vec<u8>>, PeerError> {
+        (&*self.stream).write_all(request).map_err(|error| lost(&error))?;
+        self.read(|frame| match frame {
+            Frame::Array(items) => Ok(items.iter().map(<[u8]>::to_vec).collect()),
+            Frame::Simple(_) => Ok(Vec::new()),
+            Frame::Error(why) => Err(PeerError::Refused(String::from_utf8_lossy(why).into_owned())),
+            other => Err(PeerError::Malformed(format!("{other:?}"))),
+        })
+    }
+
+    /// Reads one reply and has it decoded.
+    fn read<T>(&mut self, decode: impl FnOnce(Frame<'_>) -> Result<T, PeerError>) -> Result<T, PeerError> {
         loop {
             let parsed = self.parser.parse_reply(self.input.unused());
             if let Some((frame, length)) = parsed.map_err(|error| PeerError::Malformed(error.to_string()))? {
-                let reply = Reply::decode(frame, request)?;
+                let reply = decode(frame)?;
                 self.input.consume(length);
                 return Ok(reply);
             }
@@ -239,7 +265,7 @@ impl Peer for Connection {
         (&*self.stream).write_all(&self.out).map_err(|error| lost(&error))?;
         self.sent += self.out.len() as u64;
         self.out.shrink_to(crate::limits::KEPT_BUFFER_BYTES);
-        requests.iter().map(|request| self.read_reply(request)).collect()
+        requests.iter().map(|request| self.read(|frame| Ok(Reply::decode(frame, request)?))).collect()
     }
 }
 

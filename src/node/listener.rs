@@ -7,11 +7,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
 
 use log::warn;
+use socket2::{SockRef, TcpKeepalive};
 
 use super::Shared;
 use super::replicator::Outbox;
 use super::session::{self, Welcome};
-use crate::limits::{ACCEPT_PAUSE, PEER_RESERVE, SESSION_STACK_BYTES};
+use crate::limits::{ACCEPT_PAUSE, KEEPALIVE_AFTER, PEER_RESERVE, SESSION_STACK_BYTES};
 
 /// Accepts connections until the node stops; returns the threads of those that may still be open.
 pub(super) fn run(node: &Arc<Shared>, listener: &TcpListener, outbox: &Outbox) -> Vec<JoinHandle<()>> {
@@ -54,6 +55,7 @@ fn serve(
 ) -> io::Result<JoinHandle<()>> {
     stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(node.config.client_write_timeout))?;
+    SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER))?;
     let (client, connected) = node.clients.add(stream, address);
     let welcome = match connected.saturating_sub(node.config.max_connections) {
         0 => Welcome::Everybody,

@@ -22,19 +22,21 @@
 //! [`DRAIN_TIME`] to deliver what is in them, and then the links are shut down under whoever still waits.
 
 mod anti_entropy;
+mod auth;
 mod buffer;
 mod clients;
 mod execute;
 mod info;
 mod link;
 mod listener;
+mod memory;
 mod replicator;
 mod session;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -48,6 +50,7 @@ use crate::replication::replica::{Identity, Replica};
 use anti_entropy::{Ask, RoundLog};
 use clients::Clients;
 use link::PeerLink;
+use memory::Memory;
 use replicator::{Key, Outbox};
 
 /// What the threads of a node share.
@@ -64,6 +67,11 @@ struct Shared {
     queues: Vec<Receiver<Key>>,
     asks: Sender<Ask>,
     loading: AtomicBool,
+    memory: Arc<Memory>,
+    /// How often somebody said a wrong secret.
+    auth_failed: AtomicU64,
+    /// How often a peer's connection was refused.
+    peers_refused: AtomicU64,
     stop: Stop,
 }
 
@@ -81,6 +89,11 @@ impl Shared {
         if self.loading.swap(false, Relaxed) {
             info!("{}: serves clients on {} ({} keys)", self.name(), self.address, self.replica.store().counts().keys);
         }
+    }
+
+    /// How many bytes are left of what keys, values and buffers may take; 0 if the memory is full.
+    fn memory_left(&self) -> usize {
+        self.memory.limit.saturating_sub(self.replica.store().bytes() + self.memory.buffers())
     }
 
     /// Asks for a tick, soon. If many have asked already, theirs will do.
@@ -182,11 +195,14 @@ impl Node {
             started: Instant::now(),
             replica: Replica::new(identity, config.rules, Box::new(move || wall_clock())),
             clients: Clients::default(),
-            links: config.peers.iter().cloned().map(PeerLink::new).collect(),
+            links: config.peers.iter().map(|peer| PeerLink::new(peer.clone(), config.secret.clone())).collect(),
             rounds: config.peers.iter().map(|_| RoundLog::default()).collect(),
             queues,
             asks,
             loading: AtomicBool::new(true),
+            memory: Arc::new(Memory::new(config.max_memory)),
+            auth_failed: AtomicU64::new(0),
+            peers_refused: AtomicU64::new(0),
             stop: Stop(stop),
             config,
         });

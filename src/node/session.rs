@@ -10,11 +10,13 @@ use std::sync::atomic::Ordering::Relaxed;
 use log::warn;
 
 use super::Shared;
+use super::auth::{Guard, Verdict};
 use super::buffer::ReadBuffer;
 use super::clients::Client;
-use super::execute::{Context, Flow, execute};
+use super::execute::{Admission, Context, Flow, MEMORY_IS_FULL, execute};
+use super::memory::Share;
 use super::replicator::Outbox;
-use crate::limits::{ANSWER_FLUSH_BYTES, KEPT_BUFFER_BYTES, RESERVE_PATIENCE};
+use crate::limits::{ANSWER_FLUSH_BYTES, FREE_BUFFER_BYTES, KEPT_BUFFER_BYTES, RESERVE_PATIENCE, WRONG_SECRET_DELAY};
 use crate::protocol::command::Command;
 use crate::protocol::reply::Answer;
 use crate::protocol::{Args, Form, RequestParser};
@@ -37,7 +39,18 @@ const TOO_MANY: &str = "max number of clients reached";
 
 /// Serves a connection until it ends.
 pub(super) fn run(node: &Arc<Shared>, client: &Arc<Client>, outbox: Outbox, welcome: Welcome) {
-    let session = Session { node, client, outbox, welcome, peer: None, out: Vec::new(), commands: 0 };
+    let session = Session {
+        node,
+        client,
+        outbox,
+        welcome,
+        peer: None,
+        guard: Guard::default(),
+        admission: Admission::new(node.config.secret.is_none()),
+        share: Share::new(&node.memory),
+        out: Vec::new(),
+        commands: 0,
+    };
     // An error is the connection's end by the other side's doing, or by a timeout. There is nobody to tell.
     let _ = session.serve();
     node.clients.remove(client);
@@ -51,6 +64,12 @@ struct Session<'a> {
     welcome: Welcome,
     /// Another node's connection, once it has said PEER.
     peer: Option<PeerSession>,
+    /// Whether that node has proved that it belongs to us.
+    guard: Guard,
+    /// Whether the client has said the secret.
+    admission: Admission,
+    /// The memory that this connection takes.
+    share: Share,
     /// Answers that are not written yet.
     out: Vec<u8>,
     /// How many commands were answered since the last write.
@@ -60,7 +79,7 @@ struct Session<'a> {
 impl Session<'_> {
     fn serve(mut self) -> io::Result<()> {
         match self.welcome {
-            Welcome::Everybody => {}
+            Welcome::Everybody => self.client.stream.set_read_timeout(self.node.config.idle_timeout)?,
             Welcome::PeersOnly => self.client.stream.set_read_timeout(Some(RESERVE_PATIENCE))?,
             Welcome::Nobody => return self.turn_away(Form::Resp),
         }
@@ -71,6 +90,11 @@ impl Session<'_> {
             self.flush()?;
             if flow == Flow::End {
                 return Ok(());
+            }
+            let buffers = self.out.capacity() + parser.capacity() + input.next_capacity();
+            if let Err((code, why)) = self.check_growth(buffers) {
+                Answer::new(Form::of(input.unused()), &mut self.out).failure(code, why);
+                return self.flush();
             }
             match input.fill(&mut &self.client.stream) {
                 Ok(0) => {
@@ -98,8 +122,7 @@ impl Session<'_> {
                     }
                 }
                 Err(error) => {
-                    let form = if bytes.first() == Some(&b'*') { Form::Resp } else { Form::Plain };
-                    Answer::new(form, &mut self.out).failure("ERR", &error.to_string());
+                    Answer::new(Form::of(bytes), &mut self.out).failure("ERR", &error.to_string());
                     return Ok(Flow::End);
                 }
             }
@@ -136,8 +159,8 @@ impl Session<'_> {
         let mut answer = Answer::new(form, &mut self.out);
         match Command::parse(words) {
             Ok(command) => {
-                let mut context = Context { node: self.node, client: self.client, outbox: &self.outbox };
-                execute(&mut context, command, &mut answer)
+                let Self { node, client, outbox, admission, share, .. } = self;
+                execute(&mut Context { node, client, outbox, admission, share }, command, &mut answer)
             }
             Err(error) => {
                 answer.failure(error.code(), &error.to_string());
@@ -148,16 +171,29 @@ impl Session<'_> {
 
     fn answer_peer(&mut self, words: Args<'_>) -> Flow {
         let session = self.peer.get_or_insert_default();
-        let reply = match Request::decode(words) {
-            Ok(request) => self.node.replica.handle(session, request),
-            Err(bad) => Reply::Refused(bad.to_string()),
+        let (secret, identity) = (self.node.config.secret.as_ref(), self.node.replica.identity());
+        let reply = match self.guard.check(secret, identity, words, &mut self.out) {
+            Verdict::Answered => return Flow::Continue,
+            Verdict::Refuse(why) => {
+                self.node.stop.wait(WRONG_SECRET_DELAY);
+                Reply::Refused(why)
+            }
+            Verdict::Pass => match Request::decode(words) {
+                Ok(Request::Peer(greeting)) if !self.guard.fits(&greeting) => {
+                    Reply::Refused(format!("{} is not who has proved itself", greeting.name))
+                }
+                Ok(request) => self.node.replica.handle(session, request),
+                Err(bad) => Reply::Refused(bad.to_string()),
+            },
         };
         reply.encode(&mut self.out);
         if let Reply::Refused(why) = reply {
-            warn!("{}: refused {}: {why}", self.node.name(), session.peer().unwrap_or("a peer"));
+            self.node.peers_refused.fetch_add(1, Relaxed);
+            let peer = session.peer().map_or_else(|| self.client.address.to_string(), str::to_string);
+            warn!("{}: refused the peer {peer}: {why}", self.node.name());
             return Flow::End;
         }
-        if self.welcome == Welcome::PeersOnly {
+        if self.welcome == Welcome::PeersOnly || self.node.config.idle_timeout.is_some() {
             self.welcome = Welcome::Everybody;
             // A peer may be silent for as long as nothing changes.
             if self.client.stream.set_read_timeout(None).is_err() {
@@ -165,6 +201,22 @@ impl Session<'_> {
             }
         }
         Flow::Continue
+    }
+
+    /// Whether the connection may have buffers of this many bytes. Whoever is not let in yet gets none to speak of; a peer as many as it
+    /// needs, since what it sends was acknowledged to somebody.
+    fn check_growth(&mut self, bytes: usize) -> Result<(), (&'static str, &'static str)> {
+        let let_in = match self.peer {
+            None => self.admission.is_admitted(),
+            Some(_) => self.node.config.secret.is_none() || self.guard.is_open(),
+        };
+        if !let_in && bytes > FREE_BUFFER_BYTES {
+            return Err(("NOAUTH", "Authentication required before a request of this size"));
+        }
+        if self.peer.is_none() && !self.share.may_grow(bytes, self.node) {
+            return Err(("OOM", MEMORY_IS_FULL));
+        }
+        Ok(())
     }
 
     fn turn_away(&mut self, form: Form) -> io::Result<()> {

@@ -43,6 +43,7 @@ enum Verb {
     Echo,
     Help,
     Quit,
+    Auth,
     Hello,
     Select,
     Client,
@@ -82,7 +83,8 @@ pub const COMMANDS: &[Spec] = &[
     spec(Verb::Echo, "ECHO text", "the text", "ECHO", 2, (0, 0, 0)),
     spec(Verb::Help, "HELP", "this list", "HELP", 1, (0, 0, 0)),
     spec(Verb::Quit, "QUIT", "ends the connection", "QUIT", -1, (0, 0, 0)),
-    spec(Verb::Hello, "HELLO [2] [SETNAME name]", "what Redis clients say first", "HELLO", -1, (0, 0, 0)),
+    spec(Verb::Auth, "AUTH secret", "says the secret of the cluster; first, where there is one", "AUTH", -2, (0, 0, 0)),
+    spec(Verb::Hello, "HELLO [2] [AUTH user secret] [SETNAME name]", "what Redis clients say first", "HELLO", -1, (0, 0, 0)),
     spec(Verb::Select, "SELECT 0", "there is one database", "SELECT", 2, (0, 0, 0)),
     spec(Verb::Client, "CLIENT ID|LIST|GETNAME|SETNAME name|SETINFO name value", "about the connections", "CLIENT", -2, (0, 0, 0)),
     spec(Verb::Command, "COMMAND [COUNT|DOCS|INFO]", "this list, for Redis clients", "COMMAND", -1, (0, 0, 0)),
@@ -120,7 +122,10 @@ pub enum Command<'a> {
     Echo(&'a [u8]),
     Help,
     Quit,
+    /// The secret.
+    Auth(&'a [u8]),
     Hello {
+        secret: Option<&'a [u8]>,
         name: Option<&'a [u8]>,
     },
     Select,
@@ -227,6 +232,9 @@ impl<'a> Command<'a> {
             Verb::Echo => Self::Echo(word(1)),
             Verb::Help => Self::Help,
             Verb::Quit => Self::Quit,
+            Verb::Auth if count > 3 => return Err(wrong_arity()),
+            // Redis' longer form has a user name first; there is one user here.
+            Verb::Auth => Self::Auth(word(words.len() - 1)),
             Verb::Hello => parse_hello(rest)?,
             Verb::Select if word(1) == b"0" => Self::Select,
             Verb::Select => return Err(CommandError::Syntax("DB index is out of range: type SELECT 0".into())),
@@ -276,11 +284,17 @@ fn parse_hello(rest: Args<'_>) -> Result<Command<'_>, CommandError> {
     if rest.get(0).is_some_and(|version| version != b"2") {
         return Err(CommandError::NoSuchProtocol);
     }
-    match (rest.len(), rest.get(1).map(upper).as_deref()) {
-        (0 | 1, _) => Ok(Command::Hello { name: None }),
-        (3, Some("SETNAME")) => Ok(Command::Hello { name: Some(check_client_name(rest.get(2).unwrap_or_default())?) }),
-        _ => Err(CommandError::Syntax("syntax error in HELLO: type HELLO 2 [SETNAME name]".into())),
+    let usage = || CommandError::Syntax("syntax error in HELLO: type HELLO 2 [AUTH user secret] [SETNAME name]".into());
+    let (mut secret, mut name) = (None, None);
+    let mut options = rest.from(1).iter();
+    while let Some(option) = options.next() {
+        match upper(option).as_str() {
+            "AUTH" => secret = Some(options.nth(1).ok_or_else(usage)?),
+            "SETNAME" => name = Some(check_client_name(options.next().ok_or_else(usage)?)?),
+            _ => return Err(usage()),
+        }
     }
+    Ok(Command::Hello { secret, name })
 }
 
 fn check_key(key: &[u8]) -> Result<&[u8], CommandError> {

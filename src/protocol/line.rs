@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use super::FrameError;
-use crate::limits::MAX_LINE_BYTES;
+use crate::limits::{KEPT_ITEMS, MAX_LINE_BYTES};
 
 /// Finds the words of one line that arrives in pieces.
 #[derive(Debug, Default)]
@@ -45,8 +45,14 @@ impl Parser {
         &self.items
     }
 
+    /// For how many items there is room.
+    pub(super) fn items_capacity(&self) -> usize {
+        self.items.capacity()
+    }
+
     fn cut(&mut self, line: &[u8]) -> Result<(), FrameError> {
         self.items.clear();
+        self.items.shrink_to(KEPT_ITEMS);
         let mut at = 0;
         while let Some(start) = line[at..].iter().position(|&byte| byte != b' ').map(|skipped| at + skipped) {
             at = line[start..].iter().position(|&byte| byte == b' ').map_or(line.len(), |len| start + len);

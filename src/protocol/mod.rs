@@ -24,6 +24,13 @@ pub enum Form {
     Resp,
 }
 
+impl Form {
+    /// The form of the request that begins with these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        if bytes.first() == Some(&b'*') { Self::Resp } else { Self::Plain }
+    }
+}
+
 /// The words of a request (or the items of a peer's reply), where they lie in the buffer.
 #[derive(Clone, Copy)]
 pub struct Args<'a> {
@@ -140,6 +147,11 @@ impl RequestParser {
             None | Some(b'*') => Ok(None),
             Some(_) => self.line.parse_last(bytes).map(|length| Some((Form::Plain, length))),
         }
+    }
+
+    /// How many bytes the parser takes for what it remembers of a request.
+    pub fn capacity(&self) -> usize {
+        (self.resp.items_capacity() + self.line.items_capacity()) * size_of::<Range<usize>>()
     }
 
     /// The words of the request that was found in `bytes`.

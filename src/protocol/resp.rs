@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use super::{Args, FrameError};
-use crate::limits::{MAX_ARGS, MAX_FRAME_BYTES, MAX_VALUE_BYTES};
+use crate::limits::{KEPT_ITEMS, MAX_ARGS, MAX_FRAME_BYTES, MAX_VALUE_BYTES};
 
 /// The longest bulk string: a value, or a peer's record with its key and header.
 const MAX_BULK_BYTES: usize = MAX_VALUE_BYTES + 128 * 1024;
@@ -40,6 +40,7 @@ impl Parser {
             };
             (self.at, self.missing) = (at, count);
             self.items.clear();
+            self.items.shrink_to(KEPT_ITEMS);
         }
         while self.missing > 0 {
             let limit = MAX_BULK_BYTES;
@@ -66,6 +67,11 @@ impl Parser {
     /// Where the items of the array lie that was found last.
     pub(super) fn items(&self) -> &[Range<usize>] {
         &self.items
+    }
+
+    /// For how many items there is room.
+    pub(super) fn items_capacity(&self) -> usize {
+        self.items.capacity()
     }
 
     /// Finds one reply at the start of `bytes`: itself and its length, once it is whole.

@@ -135,6 +135,11 @@ impl Replica {
         self.clock.last()
     }
 
+    /// Moves the clock up to the wall clock, and returns it: whatever is written here from now on is later.
+    pub(super) fn advance_clock(&self) -> Timestamp {
+        self.clock.now((self.wall)())
+    }
+
     /// How many entries came from too far in the future to move the clock.
     pub fn clock_drift_rejected(&self) -> u64 {
         self.clock_drift_rejected.load(Relaxed)

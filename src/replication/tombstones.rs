@@ -73,15 +73,16 @@ impl Tick {
     /// Settles and forgets what may be. After the rounds: `rounds` are the reports of those with all peers, or `None` if one of
     /// them has failed. Returns how many tombstones were forgotten.
     pub fn end(self, replica: &Replica, rounds: Option<&[RoundReport]>) -> usize {
-        let store = replica.store();
+        // A clock that nobody reads stands still. A tombstone from ahead of it would then wait for the next write.
+        let (store, clock) = (replica.store(), replica.advance_clock());
         if !replica.rules().confirmation {
-            store.settle(self.arrivals, replica.clock(), 0);
+            store.settle(self.arrivals, clock, 0);
             return Self::count(replica, store.forget(0));
         }
         let Some(rounds) = rounds else { return 0 };
         let Some(settled_up_to) = self.confirmed_by_all(replica, rounds) else { return 0 };
         let tick = replica.complete_ticks.fetch_add(1, Relaxed) + 1;
-        store.settle(settled_up_to, replica.clock(), tick);
+        store.settle(settled_up_to, clock, tick);
         Self::count(replica, store.forget(tick.saturating_sub(TICKS_KEPT)))
     }
 

@@ -11,7 +11,7 @@ pub mod record;
 mod shard;
 pub mod version;
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::RwLock;
 use xxhash_rust::xxh3::xxh3_64;
@@ -22,7 +22,7 @@ use digest::{Digest, FANOUT, LEAVES, Prefix};
 use entry::{Content, Entry};
 use record::Record;
 pub use shard::Merged;
-use shard::{LEAVES_PER_SHARD, Shard, leaf_index};
+use shard::{LEAVES_PER_SHARD, Shard, Totals, leaf_index};
 use version::Version;
 
 /// How many shards there are, each with a lock of its own: one for each first byte of a hash.
@@ -53,8 +53,7 @@ pub struct Counts {
 /// happens. Every way in ends in the same merge, so the store never goes back to an older version of a key.
 pub struct KeyValueStore {
     shards: Box<[RwLock<Shard>]>,
-    /// How many entries were accepted so far. Each gets the next number while its shard is locked. Only grows.
-    arrivals: AtomicU64,
+    totals: Totals,
     rules: Rules,
 }
 
@@ -62,7 +61,7 @@ impl KeyValueStore {
     /// An empty store.
     pub fn new(rules: Rules) -> Self {
         let shards = (0..SHARDS).map(|_| RwLock::new(Shard::new())).collect();
-        Self { shards, arrivals: AtomicU64::new(0), rules }
+        Self { shards, totals: Totals::default(), rules }
     }
 
     /// Calls `read` with the value of `key`, if it has one, and returns what that returns. The value is not copied: `read`
@@ -91,19 +90,19 @@ impl KeyValueStore {
         let hash = hash_key(key);
         let mut shard = self.shard(hash).write();
         let version = stamp(shard.find(hash, key).map(Record::version));
-        shard.merge(hash, Record::new(key, Entry { version, content }), &self.arrivals, self.rules)
+        shard.merge(hash, Record::new(key, Entry { version, content }), &self.totals, self.rules)
     }
 
     /// Merges an entry that was written elsewhere.
     pub fn merge(&self, record: Record) -> Merged {
         let hash = hash_key(record.key());
-        self.shard(hash).write().merge(hash, record, &self.arrivals, self.rules)
+        self.shard(hash).write().merge(hash, record, &self.totals, self.rules)
     }
 
     /// How many entries this store has accepted. An entry that was accepted under this number or a smaller one is found by
     /// whoever looks for it after this call.
     pub fn arrivals(&self) -> u64 {
-        self.arrivals.load(Relaxed)
+        self.totals.arrivals.load(Relaxed)
     }
 
     /// The digest of the whole store.
@@ -203,6 +202,11 @@ impl KeyValueStore {
         })
     }
 
+    /// About how many bytes all that is stored takes.
+    pub fn bytes(&self) -> usize {
+        self.totals.bytes.load(Relaxed)
+    }
+
     /// How many unsettled tombstones arrived after `arrival`: those that wait for a peer that has confirmed up to there.
     pub fn tombstones_after(&self, arrival: u64) -> usize {
         self.shards.iter().map(|shard| shard.read().waiting().range(arrival + 1..).count()).sum()
@@ -216,7 +220,7 @@ impl KeyValueStore {
 
     /// Forgets the tombstones that settled at `tick` or before. Returns how many.
     pub fn forget(&self, tick: u64) -> usize {
-        self.shards.iter().map(|shard| shard.write().forget(tick)).sum()
+        self.shards.iter().map(|shard| shard.write().forget(tick, &self.totals)).sum()
     }
 
     /// The digest of the whole store, computed from the entries. For tests: it must always equal [`KeyValueStore::root`].

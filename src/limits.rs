@@ -77,7 +77,7 @@ pub const ANSWER_FLUSH_BYTES: usize = 64 * 1024;
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// How many bytes a connection's buffer has at first. It grows with what arrives and shrinks when it is empty.
-pub const FIRST_BUFFER_BYTES: usize = 4 * 1024;
+pub const FIRST_BUFFER_BYTES: usize = 1024;
 
 /// A buffer that has grown beyond this is given back when it is empty.
 pub const KEPT_BUFFER_BYTES: usize = 64 * 1024;

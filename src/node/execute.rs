@@ -33,6 +33,8 @@ pub(super) struct Context<'a> {
     pub(super) outbox: &'a Outbox,
     pub(super) admission: &'a mut Admission,
     pub(super) share: &'a mut Share,
+    /// Whether the client has asked for RESP3.
+    pub(super) resp3: &'a mut bool,
 }
 
 /// Whether a client has been let in.
@@ -159,7 +161,7 @@ pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &
             Ok(()) => answer.ok(),
             Err(flow) => return flow,
         },
-        Command::Hello { secret, name } => {
+        Command::Hello { resp3, secret, name } => {
             if let Some(Err(flow)) = secret.map(|secret| context.admit(secret, answer)) {
                 return flow;
             }
@@ -168,6 +170,8 @@ pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &
                 return Flow::Continue;
             }
             name.iter().for_each(|name| *context.client.name.lock() = name.to_vec());
+            *context.resp3 = resp3.unwrap_or(*context.resp3);
+            answer.switch(*context.resp3);
             write_hello(context, answer);
         }
         Command::Select | Command::ClientSetInfo => answer.ok(),
@@ -303,12 +307,12 @@ fn write_hello(context: &Context<'_>, answer: &mut Answer<'_>) {
     let pairs = [
         ("server", "kvstore"),
         ("version", env!("CARGO_PKG_VERSION")),
-        ("proto", "2"),
+        ("proto", if *context.resp3 { "3" } else { "2" }),
         ("id", &id),
         ("mode", "standalone"),
         ("role", "master"),
     ];
-    answer.list(2 * pairs.len());
+    answer.map(pairs.len());
     for (name, value) in pairs {
         answer.value(Some(name.as_bytes()));
         match value.parse() {
@@ -339,10 +343,10 @@ fn write_specs<'a>(specs: impl Iterator<Item = &'a Spec>, answer: &mut Answer<'_
 }
 
 fn write_docs(answer: &mut Answer<'_>) {
-    answer.list(2 * COMMANDS.len());
+    answer.map(COMMANDS.len());
     for spec in COMMANDS {
         answer.value(Some(spec.name.to_ascii_lowercase().as_bytes()));
-        answer.list(2);
+        answer.map(1);
         answer.value(Some(b"summary"));
         answer.value(Some(spec.summary.as_bytes()));
     }
@@ -355,7 +359,7 @@ fn write_config(node: &Shared, names: Args<'_>, answer: &mut Answer<'_>) {
         [("save", ""), ("appendonly", "no"), ("databases", "1"), ("maxclients", &max_connections), ("timeout", "0")];
     let asked = |name: &str| names.iter().any(|pattern| glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes()));
     let found: Vec<_> = settings.into_iter().filter(|(name, _)| asked(name)).collect();
-    answer.list(2 * found.len());
+    answer.map(found.len());
     for (name, value) in found {
         answer.value(Some(name.as_bytes()));
         answer.value(Some(value.as_bytes()));

@@ -6,8 +6,11 @@
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
@@ -32,7 +35,10 @@ pub(super) struct PeerLink {
     /// The socket of the connection, so that it can be shut down while somebody waits on it.
     socket: Mutex<Option<Arc<TcpStream>>>,
     state: Mutex<LinkState>,
-    closing: AtomicBool,
+    /// Once the node stops: until when something may still be said.
+    drain_until: OnceLock<Instant>,
+    /// Whether that time is over. No connection is opened any more.
+    closed: AtomicBool,
     /// How many connections were opened; numbers them.
     opened: AtomicU64,
     /// What INFO tells.
@@ -71,7 +77,8 @@ impl PeerLink {
             connection: Mutex::new(None),
             socket: Mutex::new(None),
             state: Mutex::new(LinkState { up: None, since: Instant::now(), peer: None }),
-            closing: AtomicBool::new(false),
+            drain_until: OnceLock::new(),
+            closed: AtomicBool::new(false),
             opened: AtomicU64::new(0),
             counters: LinkCounters::default(),
         }
@@ -120,31 +127,45 @@ impl PeerLink {
         (state.up, state.since) = (Some(false), Instant::now());
     }
 
-    /// Shuts the connection down, also under somebody who waits on it, and opens no other that takes long.
+    /// The node stops: from now on whoever connects hurries, and gives up at `drain_until`.
+    pub(super) fn hurry(&self, drain_until: Instant) {
+        self.drain_until.get_or_init(|| drain_until);
+    }
+
+    /// Whether the node stops and nothing more may be said.
+    pub(super) fn is_drained(&self) -> bool {
+        self.drain_until.get().is_some_and(|&until| Instant::now() > until)
+    }
+
+    /// Shuts the connection down, also under somebody who waits on it, for good.
     pub(super) fn close(&self) {
-        self.closing.store(true, Relaxed);
+        self.closed.store(true, SeqCst);
         if let Some(socket) = self.socket.lock().take() {
             // An error says that it is closed already.
             let _ = socket.shutdown(Shutdown::Both);
         }
     }
 
-    /// From now on, attempts to connect take a short time only: the node is stopping.
-    pub(super) fn hurry(&self) {
-        self.closing.store(true, Relaxed);
-    }
-
     fn connect(&self, replica: &Replica) -> Result<Connection, PeerError> {
-        let timeout = if self.closing.load(Relaxed) { DRAIN_CONNECT_TIMEOUT } else { PEER_CONNECT_TIMEOUT };
         let lost = |why: std::io::Error| PeerError::Lost(why.to_string());
+        let (mut connect_timeout, mut io_timeout) = (PEER_CONNECT_TIMEOUT, PEER_IO_TIMEOUT);
+        if let Some(until) = self.drain_until.get() {
+            // A timeout of 0 would mean none.
+            let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            (connect_timeout, io_timeout) = (left.min(DRAIN_CONNECT_TIMEOUT), left);
+        }
         let mut addresses = self.address.to_socket_addrs().map_err(lost)?;
         let address = addresses.next().ok_or_else(|| PeerError::Lost("the name has no address".into()))?;
-        let stream = TcpStream::connect_timeout(&address, timeout).map_err(lost)?;
+        let stream = TcpStream::connect_timeout(&address, connect_timeout).map_err(lost)?;
         stream.set_nodelay(true).map_err(lost)?;
-        stream.set_read_timeout(Some(PEER_IO_TIMEOUT)).map_err(lost)?;
-        stream.set_write_timeout(Some(PEER_IO_TIMEOUT)).map_err(lost)?;
+        stream.set_read_timeout(Some(io_timeout)).map_err(lost)?;
+        stream.set_write_timeout(Some(io_timeout)).map_err(lost)?;
         let stream = Arc::new(stream);
         *self.socket.lock() = Some(Arc::clone(&stream));
+        // Looked at after the socket stands there for `close` to find: one of the two notices the other.
+        if self.closed.load(SeqCst) {
+            return Err(PeerError::Lost("this node is stopping".into()));
+        }
         let number = self.opened.fetch_add(1, Relaxed) + 1;
         let mut connection = Connection::new(stream, number);
         let proven = match &self.secret {

@@ -40,8 +40,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, select};
 use log::{info, warn};
+use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::Config;
@@ -66,6 +67,8 @@ struct Shared {
     /// The other ends of the outboxes' queues, to see how full they are.
     queues: Vec<Receiver<Key>>,
     asks: Sender<Ask>,
+    /// When a tick was last asked for only to settle tombstones.
+    settle_asked: Mutex<Option<Instant>>,
     loading: AtomicBool,
     memory: Arc<Memory>,
     /// How often somebody said a wrong secret.
@@ -101,11 +104,33 @@ impl Shared {
         let _ = self.asks.try_send(None);
     }
 
+    /// A peer has confirmed something. If all tombstones are confirmed by all now, a tick settles them soon, so that they leave the
+    /// digests of all nodes at about the same time. At most once in an interval: under steady deletes this must not
+    /// become a race.
+    fn settle_soon(&self) {
+        let members = self.replica.members();
+        let awaited = members.iter().map(|member| member.progress()).filter(|progress| !progress.dismissed);
+        let confirmed = awaited.map(|progress| progress.confirmed).min().unwrap_or_default();
+        let store = self.replica.store();
+        if store.counts().tombstones == 0 || store.tombstones_after(confirmed) > 0 {
+            return;
+        }
+        let mut last = self.settle_asked.lock();
+        if last.is_none_or(|last| last.elapsed() >= self.config.interval) {
+            *last = Some(Instant::now());
+            self.ask_for_round();
+        }
+    }
+
     /// Has a tick taken now and waits for it: what it did, a line for each peer.
     fn sync(&self) -> Result<Vec<String>, &'static str> {
         let (tell, told) = bounded(1);
         self.asks.try_send(Some(tell)).map_err(|_| "too many are waiting for a round already: try again later")?;
-        told.recv_timeout(SYNC_PATIENCE).map_err(|_| "the round still runs: type INFO to see how it goes")
+        select! {
+            recv(told) -> lines => lines.map_err(|_| "this node is stopping"),
+            recv(self.stop.receiver()) -> _ => Err("this node is stopping"),
+            default(SYNC_PATIENCE) => Err("the round still runs: type INFO to see how it goes"),
+        }
     }
 }
 
@@ -199,6 +224,7 @@ impl Node {
             rounds: config.peers.iter().map(|_| RoundLog::default()).collect(),
             queues,
             asks,
+            settle_asked: Mutex::default(),
             loading: AtomicBool::new(true),
             memory: Arc::new(Memory::new(config.max_memory)),
             auth_failed: AtomicU64::new(0),
@@ -252,14 +278,15 @@ impl Node {
     pub fn stop(self) {
         let Self { shared, stopping, accept, peer_threads, peer_threads_end } = self;
         drop(stopping);
-        shared.links.iter().for_each(PeerLink::hurry);
+        let drain_until = Instant::now() + DRAIN_TIME;
+        shared.links.iter().for_each(|link| link.hurry(drain_until));
         shared.clients.shut_down();
         let sessions = join(wake(accept, shared.address));
         // Those that were accepted just before.
         shared.clients.shut_down();
         sessions.into_iter().for_each(join);
 
-        let drained = peer_threads_end.recv_timeout(DRAIN_TIME);
+        let drained = peer_threads_end.recv_deadline(drain_until);
         debug_assert!(drained.is_err(), "nothing is ever sent on it");
         shared.links.iter().for_each(PeerLink::close);
         peer_threads.into_iter().for_each(join);

@@ -6,14 +6,14 @@
 //! nodes do not come back in step). When the queue is full, keys are dropped and counted: the next round finds them.
 
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use log::{debug, warn};
 
 use super::link::PeerLink;
 use super::{Shared, Stop};
-use crate::limits::{DRAIN_TIME, MAX_RETRY_DELAY, MIN_RETRY_DELAY, PROPAGATION_BATCH};
+use crate::limits::{MAX_RETRY_DELAY, MIN_RETRY_DELAY, PROPAGATION_BATCH};
 use crate::replication::reconcile::push;
 
 /// A key that has changed.
@@ -44,14 +44,13 @@ impl Outbox {
 
 /// Drains the queue of one peer until it is closed and empty, or the node's time to stop is over.
 pub(super) fn run(node: &Shared, link: &PeerLink, queue: &Receiver<Key>) {
-    let mut drain_until: Option<Instant> = None;
     while let Ok(first) = queue.recv() {
         let mut keys: Vec<Key> = Vec::with_capacity(1 + queue.len().min(PROPAGATION_BATCH));
         keys.push(first);
         keys.extend(queue.try_iter().take(PROPAGATION_BATCH - 1));
         keys.sort_unstable();
         keys.dedup();
-        if !deliver(node, link, &keys, &mut drain_until) {
+        if !deliver(node, link, &keys) {
             let lost = keys.len() + queue.len();
             warn!("{}: stops with {lost} changed keys undelivered to {}", node.name(), link.describe());
             return;
@@ -60,10 +59,10 @@ pub(super) fn run(node: &Shared, link: &PeerLink, queue: &Receiver<Key>) {
 }
 
 /// Sends a batch, however often it takes. False if the node stops before it succeeds.
-fn deliver(node: &Shared, link: &PeerLink, keys: &[Key], drain_until: &mut Option<Instant>) -> bool {
+fn deliver(node: &Shared, link: &PeerLink, keys: &[Key]) -> bool {
     let mut backoff = Backoff::new();
     loop {
-        if node.stop.is_stopping() && Instant::now() > *drain_until.get_or_insert_with(|| Instant::now() + DRAIN_TIME) {
+        if link.is_drained() {
             return false;
         }
         let was_down = !link.is_up();

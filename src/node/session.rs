@@ -47,6 +47,7 @@ pub(super) fn run(node: &Arc<Shared>, client: &Arc<Client>, outbox: Outbox, welc
         peer: None,
         guard: Guard::default(),
         admission: Admission::new(node.config.secret.is_none()),
+        resp3: false,
         share: Share::new(&node.memory),
         out: Vec::new(),
         commands: 0,
@@ -68,6 +69,8 @@ struct Session<'a> {
     guard: Guard,
     /// Whether the client has said the secret.
     admission: Admission,
+    /// Whether the client has asked for RESP3.
+    resp3: bool,
     /// The memory that this connection takes.
     share: Share,
     /// Answers that are not written yet.
@@ -157,10 +160,12 @@ impl Session<'_> {
         }
         self.commands += 1;
         let mut answer = Answer::new(form, &mut self.out);
+        answer.switch(self.resp3);
         match Command::parse(words) {
             Ok(command) => {
-                let Self { node, client, outbox, admission, share, .. } = self;
-                execute(&mut Context { node, client, outbox, admission, share }, command, &mut answer)
+                let Self { node, client, outbox, admission, share, resp3, .. } = self;
+                let mut context = Context { node, client, outbox, admission, share, resp3 };
+                execute(&mut context, command, &mut answer)
             }
             Err(error) => {
                 answer.failure(error.code(), &error.to_string());
@@ -181,6 +186,11 @@ impl Session<'_> {
             Verdict::Pass => match Request::decode(words) {
                 Ok(Request::Peer(greeting)) if !self.guard.fits(&greeting) => {
                     Reply::Refused(format!("{} is not who has proved itself", greeting.name))
+                }
+                Ok(request @ Request::Confirm(_)) => {
+                    let reply = self.node.replica.handle(session, request);
+                    self.node.settle_soon();
+                    reply
                 }
                 Ok(request) => self.node.replica.handle(session, request),
                 Err(bad) => Reply::Refused(bad.to_string()),

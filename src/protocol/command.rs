@@ -84,7 +84,7 @@ pub const COMMANDS: &[Spec] = &[
     spec(Verb::Help, "HELP", "this list", "HELP", 1, (0, 0, 0)),
     spec(Verb::Quit, "QUIT", "ends the connection", "QUIT", -1, (0, 0, 0)),
     spec(Verb::Auth, "AUTH secret", "says the secret of the cluster; first, where there is one", "AUTH", -2, (0, 0, 0)),
-    spec(Verb::Hello, "HELLO [2] [AUTH user secret] [SETNAME name]", "what Redis clients say first", "HELLO", -1, (0, 0, 0)),
+    spec(Verb::Hello, "HELLO [2|3] [AUTH user secret] [SETNAME name]", "what Redis clients say first", "HELLO", -1, (0, 0, 0)),
     spec(Verb::Select, "SELECT 0", "there is one database", "SELECT", 2, (0, 0, 0)),
     spec(Verb::Client, "CLIENT ID|LIST|GETNAME|SETNAME name|SETINFO name value", "about the connections", "CLIENT", -2, (0, 0, 0)),
     spec(Verb::Command, "COMMAND [COUNT|DOCS|INFO]", "this list, for Redis clients", "COMMAND", -1, (0, 0, 0)),
@@ -125,6 +125,8 @@ pub enum Command<'a> {
     /// The secret.
     Auth(&'a [u8]),
     Hello {
+        /// Whether the answers are to be in RESP3 from now on; `None`: as before.
+        resp3: Option<bool>,
         secret: Option<&'a [u8]>,
         name: Option<&'a [u8]>,
     },
@@ -150,7 +152,7 @@ pub enum CommandError {
     WrongArity(&'static str, &'static str),
     /// A word that cannot stand where it stands: what is wrong, and what to type.
     Syntax(String),
-    /// HELLO with another protocol version than 2.
+    /// HELLO with another protocol version than 2 or 3.
     NoSuchProtocol,
 }
 
@@ -172,7 +174,7 @@ impl fmt::Display for CommandError {
                 write!(f, "wrong number of arguments for '{}' command: type {usage}", name.to_ascii_lowercase())
             }
             Self::Syntax(message) => f.write_str(message),
-            Self::NoSuchProtocol => f.write_str("unsupported protocol version: type HELLO 2"),
+            Self::NoSuchProtocol => f.write_str("unsupported protocol version: type HELLO 2 or HELLO 3"),
         }
     }
 }
@@ -281,10 +283,14 @@ fn parse_scan(rest: Args<'_>) -> Result<Command<'_>, CommandError> {
 }
 
 fn parse_hello(rest: Args<'_>) -> Result<Command<'_>, CommandError> {
-    if rest.get(0).is_some_and(|version| version != b"2") {
-        return Err(CommandError::NoSuchProtocol);
-    }
-    let usage = || CommandError::Syntax("syntax error in HELLO: type HELLO 2 [AUTH user secret] [SETNAME name]".into());
+    let resp3 = match rest.get(0) {
+        None => None,
+        Some(b"2") => Some(false),
+        Some(b"3") => Some(true),
+        Some(_) => return Err(CommandError::NoSuchProtocol),
+    };
+    let usage =
+        || CommandError::Syntax("syntax error in HELLO: type HELLO 2|3 [AUTH user secret] [SETNAME name]".into());
     let (mut secret, mut name) = (None, None);
     let mut options = rest.from(1).iter();
     while let Some(option) = options.next() {
@@ -294,7 +300,7 @@ fn parse_hello(rest: Args<'_>) -> Result<Command<'_>, CommandError> {
             _ => return Err(usage()),
         }
     }
-    Ok(Command::Hello { secret, name })
+    Ok(Command::Hello { resp3, secret, name })
 }
 
 fn check_key(key: &[u8]) -> Result<&[u8], CommandError> {
@@ -375,7 +381,7 @@ mod tests {
             "ERR wrong number of arguments for 'mset' command: type MSET key value [key value ...]"
         );
         assert_eq!(parsed("DIGEST xyz"), "ERR a prefix is up to 4 hex digits: type DIGEST, or DIGEST a3");
-        assert_eq!(parsed("HELLO 3"), "NOPROTO unsupported protocol version: type HELLO 2");
+        assert_eq!(parsed("HELLO 4"), "NOPROTO unsupported protocol version: type HELLO 2 or HELLO 3");
         assert_eq!(parsed("SELECT 1"), "ERR DB index is out of range: type SELECT 0");
         assert_eq!(parsed("SCAN x"), "ERR invalid cursor: begin with SCAN 0");
         assert_eq!(parsed("SCAN 0 COUNT 0"), "ERR syntax error: type SCAN cursor [MATCH pattern] [COUNT n]");

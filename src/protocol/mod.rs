@@ -20,8 +20,10 @@ use crate::limits::{MAX_ARGS, MAX_FRAME_BYTES, MAX_LINE_BYTES};
 pub enum Form {
     /// A line of text, for people and shell scripts.
     Plain,
-    /// A RESP2 array of bulk strings, for Redis clients and peers.
+    /// A RESP array of bulk strings, for Redis clients and peers, answered in RESP2.
     Resp,
+    /// The same, from a client that has asked for RESP3 with HELLO 3.
+    Resp3,
 }
 
 impl Form {
@@ -158,7 +160,7 @@ impl RequestParser {
     pub fn args<'a>(&'a self, form: Form, bytes: &'a [u8]) -> Args<'a> {
         let items = match form {
             Form::Plain => self.line.items(),
-            Form::Resp => self.resp.items(),
+            Form::Resp | Form::Resp3 => self.resp.items(),
         };
         Args { frame: bytes, items }
     }

@@ -1,12 +1,13 @@
 //! Answers, written in the form of the request.
 //!
 //! ```text
-//! answer       plain                      RESP
+//! answer       plain                      RESP2                   RESP3, where it differs
 //! ok           OK                         +OK
 //! a value      the value                  $5 hello
-//! nothing      Key not found              $-1
+//! nothing      Key not found              $-1                     _
 //! a number     42                         :42
 //! a list       a line each, then END      *2 …
+//! a map        a line each, then END      *4 name value …         %2 name value …
 //! a text       its lines, then END        $… in one piece
 //! a failure    ERROR: what is wrong       -ERR what is wrong
 //! ```
@@ -34,7 +35,7 @@ impl<'a> Answer<'a> {
     pub fn status(&mut self, word: &'static str) {
         match self.form {
             Form::Plain => self.line(word.as_bytes()),
-            Form::Resp => {
+            Form::Resp | Form::Resp3 => {
                 self.out.push(b'+');
                 self.out.extend_from_slice(word.as_bytes());
                 self.out.extend_from_slice(b"\r\n");
@@ -47,8 +48,9 @@ impl<'a> Answer<'a> {
         match (self.form, value) {
             (Form::Plain, Some(value)) => self.line(value),
             (Form::Plain, None) => self.line(b"Key not found"),
-            (Form::Resp, Some(value)) => resp::write_bulk(self.out, value),
+            (_, Some(value)) => resp::write_bulk(self.out, value),
             (Form::Resp, None) => self.out.extend_from_slice(b"$-1\r\n"),
+            (Form::Resp3, None) => self.out.extend_from_slice(b"_\r\n"),
         }
     }
 
@@ -62,7 +64,7 @@ impl<'a> Answer<'a> {
         let number = number.into();
         match self.form {
             Form::Plain => self.line(number.to_string().as_bytes()),
-            Form::Resp => resp::write_integer(self.out, number),
+            Form::Resp | Form::Resp3 => resp::write_integer(self.out, number),
         }
     }
 
@@ -71,14 +73,23 @@ impl<'a> Answer<'a> {
         debug_assert!(!message.contains(['\r', '\n']), "a failure is one line: {message}");
         match self.form {
             Form::Plain => self.line(format!("ERROR: {message}").as_bytes()),
-            Form::Resp => self.out.extend_from_slice(format!("-{code} {message}\r\n").as_bytes()),
+            Form::Resp | Form::Resp3 => self.out.extend_from_slice(format!("-{code} {message}\r\n").as_bytes()),
         }
     }
 
     /// The head of a list of `len` values, which come next, and then [`Answer::end`].
     pub fn list(&mut self, len: usize) {
-        if self.form == Form::Resp {
+        if self.form != Form::Plain {
             resp::write_array(self.out, len);
+        }
+    }
+
+    /// The head of a map of `len` pairs, which come next, name and value in turn, and then [`Answer::end`].
+    pub fn map(&mut self, len: usize) {
+        match self.form {
+            Form::Plain => {}
+            Form::Resp => resp::write_array(self.out, 2 * len),
+            Form::Resp3 => resp::write_map(self.out, len),
         }
     }
 
@@ -98,7 +109,7 @@ impl<'a> Answer<'a> {
                 }
                 self.end();
             }
-            Form::Resp => resp::write_bulk(self.out, text.as_bytes()),
+            Form::Resp | Form::Resp3 => resp::write_bulk(self.out, text.as_bytes()),
         }
     }
 
@@ -110,6 +121,15 @@ impl<'a> Answer<'a> {
     /// Takes back what was written since [`Answer::written`] was `length`.
     pub fn take_back(&mut self, length: usize) {
         self.out.truncate(length);
+    }
+
+    /// From here on answers a Redis client in RESP3, or in RESP2.
+    pub fn switch(&mut self, resp3: bool) {
+        self.form = match self.form {
+            Form::Plain => Form::Plain,
+            Form::Resp | Form::Resp3 if resp3 => Form::Resp3,
+            Form::Resp | Form::Resp3 => Form::Resp,
+        };
     }
 
     /// The form in which this answers.
@@ -145,9 +165,15 @@ mod tests {
             answer.value(Some(b"a"));
             answer.end();
             answer.text("x\ny\n");
+            answer.map(1);
+            answer.value(Some(b"n"));
+            answer.integer(1);
+            answer.end();
         };
-        assert_eq!(answers(Form::Plain, all), "OK\nv\nKey not found\n42\nERROR: no\na\nEND\nx\ny\nEND\n");
-        let resp = "+OK\r\n$1\r\nv\r\n$-1\r\n:42\r\n-ERR no\r\n*1\r\n$1\r\na\r\n$4\r\nx\ny\n\r\n";
+        assert_eq!(answers(Form::Plain, all), "OK\nv\nKey not found\n42\nERROR: no\na\nEND\nx\ny\nEND\nn\n1\nEND\n");
+        let resp =
+            "+OK\r\n$1\r\nv\r\n$-1\r\n:42\r\n-ERR no\r\n*1\r\n$1\r\na\r\n$4\r\nx\ny\n\r\n*2\r\n$1\r\nn\r\n:1\r\n";
         assert_eq!(answers(Form::Resp, all), resp);
+        assert_eq!(answers(Form::Resp3, all), resp.replace("$-1", "_").replace("*2", "%1"));
     }
 }

@@ -176,6 +176,11 @@ pub fn write_array(out: &mut Vec<u8>, len: usize) {
     write_length(out, b'*', len as u64);
 }
 
+/// Writes the head of a RESP3 map of `len` pairs.
+pub fn write_map(out: &mut Vec<u8>, len: usize) {
+    write_length(out, b'%', len as u64);
+}
+
 /// Writes a bulk string.
 pub fn write_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
     write_length(out, b'$', bytes.len() as u64);

@@ -170,7 +170,9 @@ fn reconcile_leaves(
         None => unlisted.push(ours.key().into()),
     });
     for theirs in theirs.into_values() {
-        // We list nothing under this key. But we may hold a settled tombstone there: lists leave these out.
+        // We list nothing under this key. But we may hold a settled tombstone there: lists leave these out. It is kept while
+        // a peer lists what it has settled.
+        replica.store().keep_settled(&theirs.key, replica.current_tick());
         compare(replica.store().record(&theirs.key).as_ref(), &theirs);
     }
     to_push.append(&mut unlisted);

@@ -68,7 +68,8 @@ pub struct Progress {
     /// The node holds everything that arrived here up to this number, or something newer. 0 at first and after each change of
     /// the incarnation, otherwise only grows.
     pub confirmed: u64,
-    /// The number of the node's newest connection to us. Requests on older ones are refused. Only grows.
+    /// The number of the node's newest connection to us. Requests on older ones are refused. Only grows, with each new
+    /// connection and each new incarnation.
     connection: u64,
     /// The operator said that this incarnation will never return.
     pub dismissed: bool,
@@ -133,6 +134,11 @@ impl Replica {
     /// The clock's last timestamp.
     pub fn clock(&self) -> Timestamp {
         self.clock.last()
+    }
+
+    /// The number of the tick that is under way, or comes next; see [`tombstones`](super::tombstones).
+    pub(super) fn current_tick(&self) -> u64 {
+        self.complete_ticks.load(Relaxed) + 1
     }
 
     /// Moves the clock up to the wall clock, and returns it: whatever is written here from now on is later.
@@ -204,7 +210,8 @@ impl Replica {
             if progress.incarnation != 0 {
                 info!("{}: {} has started again without its data", own.name, member.name);
             }
-            let connection = progress.connection;
+            // Nothing that the former incarnation has sent may count for this one: its connections are revoked.
+            let connection = progress.connection + 1;
             *progress = Progress { incarnation: other.incarnation, connection, ..Progress::default() };
         }
         if progress.dismissed {

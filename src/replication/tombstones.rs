@@ -22,8 +22,8 @@
 //!    them. If all succeed, and every peer still has the incarnation that was noted ([`Tick::end`]), the tombstones
 //!    up to the smallest noted number are *settled*: everybody holds them. Except those that lie ahead of our clock: a later
 //!    write of ours could be stamped before such a delete, and must still find it.
-//! 4. A settled tombstone leaves the digests and lists at once. It still wins over what is older, for [`TICKS_KEPT`]
-//!    more complete ticks: then it is forgotten.
+//! 4. A settled tombstone leaves the digests and lists at once. It still wins over what is older, until [`TICKS_KEPT`]
+//!    complete ticks have passed in which no peer listed it any more: then it is forgotten.
 //!
 //! **Why it is safe.** When a tombstone t settles here, every peer holds t or something newer, and was found alive with
 //! its memory after it had said so. So nothing older *stands* anywhere. And nothing older is *under way*:
@@ -33,8 +33,10 @@
 //!   an older connection is refused, because the newer one's PEER has revoked that, under the lock that each merge takes;
 //! * what we have fetched ourselves is merged in the thread that settles, before it settles anything.
 //!
-//! Nodes settle at different times, so a node that has forgotten t may be sent t again by one that still lists it. That is a
-//! delete of nothing, takes the same way, and is forgotten again once the other has settled it too.
+//! **Why it ends.** Nodes settle at different times. If a node forgot t while another still lists it, it would be sent t again, as a
+//! delete of nothing, and list it itself; of five nodes, two can go on reminding the others in turn for ever. So t is
+//! kept, unlisted, while any peer lists it. A peer that lists t cannot settle it unseen: for that it needs our CONFIRM, from a
+//! round in which it lists t to us. So when we forget t, nobody lists it any more.
 //!
 //! **What holds it up.** A peer that is away confirms nothing, so every delete since then waits, on every node, until it
 //! comes back (with its memory or without) or the operator says FORGET. INFO shows how many wait, and for whom. This is the price: a
@@ -49,8 +51,9 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::reconcile::RoundReport;
 use super::replica::{Progress, Replica};
 
-/// For how many complete ticks a settled tombstone is kept. It is needed for none of them: they absorb what the argument
-/// leaves to the implementation, such as an answer that is being written while the tombstone settles.
+/// For how many complete ticks a settled tombstone is kept after no peer lists it any more. Two are needed to see every peer that
+/// lists it; one more absorbs what the argument leaves to the implementation, such as an answer that is being
+/// written while the tombstone settles.
 pub const TICKS_KEPT: u64 = 3;
 
 /// One turn of the anti-entropy timer: from the noting of the numbers to the settling, with the rounds in between.
@@ -81,7 +84,8 @@ impl Tick {
         }
         let Some(rounds) = rounds else { return 0 };
         let Some(settled_up_to) = self.confirmed_by_all(replica, rounds) else { return 0 };
-        let tick = replica.complete_ticks.fetch_add(1, Relaxed) + 1;
+        let tick = replica.current_tick();
+        replica.complete_ticks.store(tick, Relaxed);
         store.settle(settled_up_to, clock, tick);
         Self::count(replica, store.forget(tick.saturating_sub(TICKS_KEPT)))
     }

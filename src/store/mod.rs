@@ -218,6 +218,12 @@ impl KeyValueStore {
         self.shards.iter().map(|shard| shard.write().settle(up_to, clock, tick)).sum()
     }
 
+    /// Keeps the settled tombstone of a key as if it had settled at `tick`. Nothing if there is none.
+    pub fn keep_settled(&self, key: &[u8], tick: u64) {
+        let hash = hash_key(key);
+        self.shard(hash).write().keep_settled(hash, key, tick);
+    }
+
     /// Forgets the tombstones that settled at `tick` or before. Returns how many.
     pub fn forget(&self, tick: u64) -> usize {
         self.shards.iter().map(|shard| shard.write().forget(tick, &self.totals)).sum()

@@ -30,7 +30,8 @@ pub(super) struct Shard {
     live: usize,
     /// The tombstones that some peer may not hold yet: by arrival number, the hash of the key.
     waiting: BTreeMap<u64, u64>,
-    /// The tombstones that every peer holds: by arrival number, the hash of the key and the tick at which it settled.
+    /// The tombstones that every peer holds: by arrival number, the hash of the key and the tick at which it settled, or was
+    /// last seen in a peer's list.
     settled: BTreeMap<u64, (u64, u64)>,
 }
 
@@ -167,6 +168,14 @@ impl Shard {
             settled += 1;
         }
         settled
+    }
+
+    /// Keeps a settled tombstone as if it had settled at `tick`. Nothing for any other record.
+    pub(super) fn keep_settled(&mut self, hash: u64, key: &[u8], tick: u64) {
+        let arrival = self.find(hash, key).and_then(Record::arrival);
+        if let Some((_, settled_at)) = arrival.and_then(|arrival| self.settled.get_mut(&arrival)) {
+            *settled_at = tick;
+        }
     }
 
     /// Forgets the tombstones that settled at `tick` or before; returns how many.

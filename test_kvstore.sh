@@ -1,0 +1,278 @@
+#!/usr/bin/env bash
+#
+# Builds kvstore, starts its nodes, and checks what the project promises:
+#
+#   1. basic operations      SET, GET, DEL
+#   2. anti-entropy          a node that was down catches up
+#   3. conflict resolution   of two writes to one key, the later one wins on both nodes
+#   4. bidirectional sync    what either node is told, both know
+#
+# It is also an example of how to talk to the store from a shell. A command is a line, and so is its answer:
+#
+#   $ printf 'SET city Paris\nGET city\nQUIT\n' | nc 127.0.0.1 5008
+#   OK
+#   Paris
+#   OK
+#
+# Needs Rust and bash. Uses nc where it is installed, and bash alone otherwise or with KVSTORE_TEST_NC=0.
+
+set -u
+cd "$(dirname "${BASH_SOURCE[0]}")" || exit
+
+patience=15  # how many seconds the nodes have to agree: two intervals of anti-entropy and some
+checks=0     # how many were made so far
+failures=0   # how many of these failed
+pids=()      # the process of each node that runs, by the node's number
+logs=        # the directory with the nodes' logs, once there is one
+
+# ---- Talking to the nodes ---------------------------------------------------------------------------------------------
+
+# ask NODE COMMAND...: sends the commands, or the lines of its input if there are none; prints the answers.
+# QUIT has the node end the connection, for which nc waits. Its own answer, the last line, is dropped.
+ask() {
+  local port=$((5007 + $1))
+  shift
+  {
+    if (($# > 0)); then printf '%s\n' "$@"; else cat; fi
+    echo QUIT
+  } | exchange "$port" 2>/dev/null | sed '$d'
+}
+
+# exchange PORT: sends its input to a port of this machine; prints what comes back until the other side ends it.
+if [[ ${KVSTORE_TEST_NC:-1} != 0 ]] && command -v nc >/dev/null; then
+  exchange() { nc -w 5 127.0.0.1 "$1"; }
+else
+  exchange() (
+    exec 3<>"/dev/tcp/127.0.0.1/$1" || exit
+    cat >&3
+    while IFS= read -r -t 5 line <&3; do printf '%s\n' "$line"; done
+  )
+fi
+
+# ask_each NODE COUNT COMMAND: sends the command COUNT times over one connection, with 1, 2, 3, ... for its @.
+ask_each() { each "$2" "$3" | ask "$1"; }
+
+each() {
+  local n
+  for ((n = 1; n <= $1; n++)); do echo "${2//@/$n}"; done
+}
+
+# both COMMAND: asks nodes 1 and 2; prints the answer they agree on, or what each says.
+both() {
+  local first second
+  first=$(ask 1 "$1")
+  second=$(ask 2 "$1")
+  if [[ $first == "$second" ]]; then echo "$first"; else echo "$first on node 1, $second on node 2"; fi
+}
+
+# digests: prints "equal" if nodes 1 and 2 hold the same. DIGEST is a hash of all that a node holds.
+digests() {
+  local answer
+  answer=$(both DIGEST)
+  if [[ $answer =~ ^[0-9a-f]+$ ]]; then echo equal; else echo "$answer"; fi
+}
+
+# ---- Starting and stopping nodes --------------------------------------------------------------------------------------
+
+# start NODE PROGRAM OPTION...: starts a node and waits until it answers.
+start() {
+  local node=$1 log=$logs/node$1.log deadline=$((SECONDS + patience))
+  shift
+  "$@" >>"$log" 2>&1 &
+  pids[node]=$!
+  until [[ $(ask "$node" PING) == PONG ]]; do
+    kill -0 "${pids[node]}" 2>/dev/null || die "node $node does not start: $(sed -n 's/^error: //p' "$log" | tail -n 1)"
+    ((SECONDS < deadline)) || die "node $node does not answer within $patience seconds"
+    sleep 0.05
+  done
+}
+
+# crash NODE...: kills nodes as a power cut would. They have no disk: what they held is gone.
+crash() {
+  local node
+  for node in "$@"; do
+    { kill -9 "${pids[node]}" && wait "${pids[node]}"; } 2>/dev/null
+    unset "pids[node]"
+  done
+}
+
+is_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# ---- Checking ---------------------------------------------------------------------------------------------------------
+
+# expect WORDS ANSWER COMMAND...: runs the command, which must print the answer; says so in these words.
+expect() {
+  local words=$1 expected=$2
+  shift 2
+  judge "$words" "$expected" "$("$@")"
+}
+
+# expect_soon WORDS ANSWER COMMAND...: the same, but the command may be repeated until patience is at its end.
+expect_soon() {
+  local words=$1 expected=$2 answer deadline=$((SECONDS + patience))
+  shift 2
+  until answer=$("$@"); [[ $answer == "$expected" ]] || ((SECONDS >= deadline)); do sleep 0.05; done
+  judge "$words" "$expected" "$answer"
+}
+
+judge() {
+  local words=$1 expected=$2 answer=$3
+  ((checks += 1))
+  if [[ $answer == "$expected" ]]; then
+    echo "  ✓ $words"
+  else
+    ((failures += 1))
+    echo "  ✗ $words"
+    diff <(echo "$expected") <(echo "$answer") | sed -n 's/^< /      expected: /p' | head -n 3
+    diff <(echo "$expected") <(echo "$answer") | sed -n 's/^> /      but got:  /p' | head -n 3
+  fi
+}
+
+title() { printf '\n%s\n' "$*"; }
+
+die() {
+  echo "error: $*" >&2
+  exit 1
+}
+
+# Whatever ends this script, nodes that it started end with it.
+finish() {
+  local status=$?
+  crash "${!pids[@]}"
+  if ((status == 0)); then rm -rf "$logs"; elif [[ -n $logs ]]; then echo "The nodes' logs are in $logs"; fi
+}
+trap finish EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# ---- The programs -----------------------------------------------------------------------------------------------------
+
+for port in 5008 5009 5010; do
+  ! is_taken $port || die "port $port is taken: end the program that listens there, perhaps another kvstore, and try again"
+done
+
+cargo build --release --locked || die "the build failed"
+for program in node1 node2; do
+  ln -sf "${CARGO_TARGET_DIR:-target}/release/$program" $program || die "cannot link ./$program"
+done
+
+logs=$(mktemp -d "${TMPDIR:-/tmp}/kvstore.XXXXXX") || die "cannot make a directory for the nodes' logs"
+SECONDS=0
+start 1 ./node1
+start 2 ./node2
+
+# ---- 1 ----------------------------------------------------------------------------------------------------------------
+
+title "Basic operations"
+
+expect "SET stores a value"                "OK"            ask 1 "SET city Paris"
+expect "GET finds it"                      "Paris"         ask 1 "GET city"
+expect "SET replaces it"                   $'OK\nRome'     ask 1 "SET city Rome" "GET city"
+expect "SET keeps the spaces in a value"   $'OK\na  b c'   ask 1 "SET text a  b c" "GET text"
+expect "DEL deletes it"                    "OK"            ask 1 "DEL city"
+expect "GET does not find it any more"     "Key not found" ask 1 "GET city"
+
+# ---- 2 ----------------------------------------------------------------------------------------------------------------
+
+title "Anti-entropy: node 2 is killed, node 1 is written to, node 2 starts again"
+
+ask_each 1 50 "SET kept:@ early @" >/dev/null
+ask_each 1 50 "SET gone:@ early @" >/dev/null
+expect_soon "before the fault, node 2 holds what node 1 holds" \
+  "equal" digests
+
+crash 2
+expect "node 1 goes on alone: 1,000 keys set" \
+  "$(each 1000 OK)" ask_each 1 1000 "SET new:@ late @"
+expect "and 50 keys deleted" \
+  "$(each 50 OK)" ask_each 1 50 "DEL gone:@"
+
+# A node that starts compares itself with its peers before it answers clients, so these need no patience.
+start 2 ./node2
+expect "node 2 has the 1,000 keys with its first answer" \
+  "$(each 1000 "late @")" ask_each 2 1000 "GET new:@"
+expect "it has the older keys again, which it had lost with its memory" \
+  "$(each 50 "early @")" ask_each 2 50 "GET kept:@"
+expect "it has none of the deleted keys" \
+  "$(each 50 "Key not found")" ask_each 2 50 "GET gone:@"
+# Deletes leave the digest of each node in a round of its own, when it knows that both hold them: not quite at once.
+expect_soon "the DIGESTs of both nodes are equal" \
+  "equal" digests
+
+# ---- 3 ----------------------------------------------------------------------------------------------------------------
+
+title "Conflict resolution: both nodes write the same key, the later write wins"
+
+# Between two writes, so that nobody can doubt which is the later.
+a_moment() { sleep 0.02; }
+
+ask 1 "SET sky blue" >/dev/null
+a_moment
+ask 2 "SET sky grey" >/dev/null
+expect_soon "node 2 wrote later: both have its value" \
+  "grey" both "GET sky"
+
+ask 2 "SET sea calm" >/dev/null
+a_moment
+ask 1 "SET sea rough" >/dev/null
+expect_soon "node 1 wrote later: both have its value" \
+  "rough" both "GET sea"
+
+# The same while the nodes cannot reach each other. A shell cannot cut a cable, but it can leave one out: both start anew and
+# know node 3 only, which is not there yet. When it comes, what they hold passes through it, and the cut is healed.
+# Rounds every second instead of five save some waiting.
+crash 1 2
+start 1 ./node1 --peer 127.0.0.1:5010 --interval 1s
+start 2 ./node2 --peer 127.0.0.1:5010 --interval 1s
+
+ask 1 "SET sky blue"               >/dev/null
+ask 2 "SET sea calm" "SET sun up"  >/dev/null
+a_moment
+ask 2 "SET sky grey"               >/dev/null
+ask 1 "SET sea rough" "DEL sun"    >/dev/null
+expect "while cut off, node 1 serves what it was told" \
+  $'blue\nrough\nKey not found' ask 1 "GET sky" "GET sea" "GET sun"
+expect "while cut off, node 2 serves what it was told" \
+  $'grey\ncalm\nup' ask 2 "GET sky" "GET sea" "GET sun"
+
+start 3 ./node1 --node 3 --listen 127.0.0.1:5010 --peer 127.0.0.1:5008 --peer 127.0.0.1:5009 --interval 1s
+expect_soon "after the cut, both have the later value of node 2" \
+  "grey" both "GET sky"
+expect_soon "both have the later value of node 1" \
+  "rough" both "GET sea"
+expect_soon "both have the later delete of node 1" \
+  "Key not found" both "GET sun"
+expect_soon "the DIGESTs of both nodes are equal" \
+  "equal" digests
+
+# ---- 4 ----------------------------------------------------------------------------------------------------------------
+
+title "Bidirectional sync: each node is written to, each ends with both"
+
+crash 1 2 3
+start 1 ./node1
+start 2 ./node2
+
+ask_each 1 100 "SET one:@ from node 1" >/dev/null
+ask_each 2 100 "SET two:@ from node 2" >/dev/null
+expect_soon "node 2 has what node 1 was told" \
+  "$(each 100 "from node 1")" ask_each 2 100 "GET one:@"
+expect_soon "node 1 has what node 2 was told" \
+  "$(each 100 "from node 2")" ask_each 1 100 "GET two:@"
+
+ask 1 "DEL two:1" >/dev/null
+ask 2 "DEL one:1" >/dev/null
+expect_soon "a key can be deleted where it was not written" \
+  "198" both "DBSIZE"
+expect_soon "the DIGESTs of both nodes are equal" \
+  "equal" digests
+
+# -----------------------------------------------------------------------------------------------------------------------
+
+if ((failures == 0)); then
+  title "All $checks checks passed in $SECONDS s."
+else
+  title "$failures of $checks checks failed."
+  exit 1
+fi

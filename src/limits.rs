@@ -127,6 +127,9 @@ pub const MAX_SECRET_BYTES: usize = 4096;
 /// How long a wrong secret waits for its answer: guessing is slow.
 pub const WRONG_SECRET_DELAY: Duration = Duration::from_secs(1);
 
+/// How long a connection may be silent that has not shown the secret yet: places are for those who belong here.
+pub const ADMISSION_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How many wrong secrets one connection may say.
 pub const MAX_WRONG_SECRETS: u32 = 3;
 

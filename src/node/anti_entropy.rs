@@ -120,7 +120,9 @@ fn round(node: &Shared, link: &PeerLink, log: &RoundLog) -> (String, Option<Roun
         }
         Err(error) => {
             let line = format!("{}: failed: {error}", link.describe());
-            link.report_lost(node.name(), &error, node.config.interval);
+            if !node.stop.is_stopping() {
+                link.report_lost(node.name(), &error, node.config.interval);
+            }
             (line, None)
         }
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use parking_lot::Mutex;
@@ -29,6 +29,8 @@ pub(super) struct Client {
     pub(super) stream: TcpStream,
     pub(super) address: SocketAddr,
     since: Instant,
+    /// The name of the node whose connection this is, once it has said PEER.
+    peer: OnceLock<String>,
     /// What the client calls itself.
     pub(super) name: Mutex<Vec<u8>>,
 }
@@ -37,7 +39,14 @@ impl Clients {
     /// Notes a new connection, and returns it with how many there are now.
     pub(super) fn add(&self, stream: TcpStream, address: SocketAddr) -> (Arc<Client>, usize) {
         let id = self.accepted.fetch_add(1, Relaxed) + 1;
-        let client = Arc::new(Client { id, stream, address, since: Instant::now(), name: Mutex::default() });
+        let client = Arc::new(Client {
+            id,
+            stream,
+            address,
+            since: Instant::now(),
+            peer: OnceLock::new(),
+            name: Mutex::default(),
+        });
         self.open.lock().insert(id, Arc::clone(&client));
         (client, self.connected.fetch_add(1, Relaxed) + 1)
     }
@@ -52,6 +61,19 @@ impl Clients {
     /// How many are connected.
     pub(super) fn connected(&self) -> usize {
         self.connected.load(Relaxed)
+    }
+
+    /// Notes that `client` is a connection of the node `peer`, and ends the older ones of that node, which it has revoked: nobody else may
+    /// ever notice that they are dead.
+    pub(super) fn end_older(&self, client: &Client, peer: &str) {
+        if client.peer.set(peer.to_string()).is_err() {
+            return;
+        }
+        let open = self.open.lock();
+        let same_peer = |other: &&Arc<Client>| other.peer.get().is_some_and(|name| name == peer);
+        for older in open.range(..client.id).map(|(_, other)| other).filter(same_peer) {
+            let _ = older.stream.shutdown(Shutdown::Both);
+        }
     }
 
     /// Ends all connections: whoever waits on one is woken.

@@ -130,6 +130,7 @@ pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &
         }
         Command::DbSize => answer.integer(store.counts().keys),
         Command::Version(key) => answer.value(describe_version(node, key).as_deref().map(str::as_bytes)),
+        Command::RootDigest => answer.value(Some(store.root().to_string().as_bytes())),
         Command::Digest(prefix) => write_digest(node, prefix, answer),
         Command::Sync => match node.sync() {
             Ok(lines) => answer.text(&lines.join("\n")),
@@ -283,7 +284,7 @@ fn describe_version(node: &Shared, key: &[u8]) -> Option<String> {
 
 fn write_digest(node: &Shared, prefix: Prefix, answer: &mut Answer<'_>) {
     let store = node.replica.store();
-    if prefix.is_empty() || prefix.is_leaf() {
+    if prefix.is_leaf() {
         return answer.value(Some(store.digest(prefix).to_string().as_bytes()));
     }
     answer.list(FANOUT);

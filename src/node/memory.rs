@@ -53,7 +53,7 @@ impl Share {
     }
 
     /// Notes how many bytes the connection has now.
-    fn set(&mut self, bytes: usize) {
+    pub(super) fn set(&mut self, bytes: usize) {
         if bytes != self.bytes {
             // Wraps around for a smaller share, as it should.
             self.memory.buffers.fetch_add(bytes.wrapping_sub(self.bytes), Relaxed);

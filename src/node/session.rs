@@ -6,6 +6,7 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use log::warn;
 
@@ -16,7 +17,9 @@ use super::clients::Client;
 use super::execute::{Admission, Context, Flow, MEMORY_IS_FULL, execute};
 use super::memory::Share;
 use super::replicator::Outbox;
-use crate::limits::{ANSWER_FLUSH_BYTES, FREE_BUFFER_BYTES, KEPT_BUFFER_BYTES, RESERVE_PATIENCE, WRONG_SECRET_DELAY};
+use crate::limits::{
+    ADMISSION_PATIENCE, ANSWER_FLUSH_BYTES, FREE_BUFFER_BYTES, KEPT_BUFFER_BYTES, RESERVE_PATIENCE, WRONG_SECRET_DELAY,
+};
 use crate::protocol::command::Command;
 use crate::protocol::reply::Answer;
 use crate::protocol::{Args, Form, RequestParser};
@@ -48,6 +51,7 @@ pub(super) fn run(node: &Arc<Shared>, client: &Arc<Client>, outbox: Outbox, welc
         guard: Guard::default(),
         admission: Admission::new(node.config.secret.is_none()),
         resp3: false,
+        patience: None,
         share: Share::new(&node.memory),
         out: Vec::new(),
         commands: 0,
@@ -71,6 +75,8 @@ struct Session<'a> {
     admission: Admission,
     /// Whether the client has asked for RESP3.
     resp3: bool,
+    /// How long the socket waits for the next request; `None`: for ever.
+    patience: Option<Duration>,
     /// The memory that this connection takes.
     share: Share,
     /// Answers that are not written yet.
@@ -81,10 +87,8 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn serve(mut self) -> io::Result<()> {
-        match self.welcome {
-            Welcome::Everybody => self.client.stream.set_read_timeout(self.node.config.idle_timeout)?,
-            Welcome::PeersOnly => self.client.stream.set_read_timeout(Some(RESERVE_PATIENCE))?,
-            Welcome::Nobody => return self.turn_away(Form::Resp),
+        if self.welcome == Welcome::Nobody {
+            return self.turn_away(Form::Resp);
         }
         let mut input = ReadBuffer::new();
         let mut parser = RequestParser::default();
@@ -95,10 +99,11 @@ impl Session<'_> {
                 return Ok(());
             }
             let buffers = self.out.capacity() + parser.capacity() + input.next_capacity();
-            if let Err((code, why)) = self.check_growth(buffers) {
+            if let Err((code, why)) = self.check_growth(buffers, input.unused()) {
                 Answer::new(Form::of(input.unused()), &mut self.out).failure(code, why);
                 return self.flush();
             }
+            self.adjust_patience()?;
             match input.fill(&mut &self.client.stream) {
                 Ok(0) => {
                     self.answer_last(&mut parser, input.unused());
@@ -175,6 +180,7 @@ impl Session<'_> {
     }
 
     fn answer_peer(&mut self, words: Args<'_>) -> Flow {
+        let is_greeting = Request::is_greeting(words);
         let session = self.peer.get_or_insert_default();
         let (secret, identity) = (self.node.config.secret.as_ref(), self.node.replica.identity());
         let reply = match self.guard.check(secret, identity, words, &mut self.out) {
@@ -203,28 +209,45 @@ impl Session<'_> {
             warn!("{}: refused the peer {peer}: {why}", self.node.name());
             return Flow::End;
         }
-        if self.welcome == Welcome::PeersOnly || self.node.config.idle_timeout.is_some() {
-            self.welcome = Welcome::Everybody;
-            // A peer may be silent for as long as nothing changes.
-            if self.client.stream.set_read_timeout(None).is_err() {
-                return Flow::End;
-            }
+        self.welcome = Welcome::Everybody;
+        if let (true, Some(peer)) = (is_greeting, session.peer()) {
+            self.node.clients.end_older(self.client, peer);
         }
         Flow::Continue
     }
 
-    /// Whether the connection may have buffers of this many bytes. Whoever is not let in yet gets none to speak of; a peer as many as it
-    /// needs, since what it sends was acknowledged to somebody.
-    fn check_growth(&mut self, bytes: usize) -> Result<(), (&'static str, &'static str)> {
-        let let_in = match self.peer {
+    /// Whether the other side may do what it came for: a client has said the secret, a peer has proved it, or there is none.
+    fn is_let_in(&self) -> bool {
+        match self.peer {
             None => self.admission.is_admitted(),
             Some(_) => self.node.config.secret.is_none() || self.guard.is_open(),
-        };
-        if !let_in && bytes > FREE_BUFFER_BYTES {
-            return Err(("NOAUTH", "Authentication required before a request of this size"));
         }
-        if self.peer.is_none() && !self.share.may_grow(bytes, self.node) {
+    }
+
+    /// Whether the connection may have buffers of this many bytes, to read on in a request that begins with `begun`. Whoever is not
+    /// let in yet gets none to speak of; a peer as many as it needs, since what it sends was acknowledged to somebody.
+    fn check_growth(&mut self, bytes: usize, begun: &[u8]) -> Result<(), (&'static str, &'static str)> {
+        if begun.is_empty() || (self.peer.is_some() && self.is_let_in()) {
+            self.share.set(bytes);
+        } else if !self.is_let_in() && bytes > FREE_BUFFER_BYTES {
+            return Err(("NOAUTH", "Authentication required before a request of this size"));
+        } else if !self.share.may_grow(bytes, self.node) {
             return Err(("OOM", MEMORY_IS_FULL));
+        }
+        Ok(())
+    }
+
+    /// Sets how long to wait for the next request. A peer may be silent for as long as nothing changes.
+    fn adjust_patience(&mut self) -> io::Result<()> {
+        let patience = match (self.welcome, &self.peer) {
+            _ if !self.is_let_in() => Some(ADMISSION_PATIENCE),
+            (Welcome::Everybody, Some(_)) => None,
+            (Welcome::Everybody, None) => self.node.config.idle_timeout,
+            (Welcome::PeersOnly | Welcome::Nobody, _) => Some(RESERVE_PATIENCE),
+        };
+        if patience != self.patience {
+            self.client.stream.set_read_timeout(patience)?;
+            self.patience = patience;
         }
         Ok(())
     }
@@ -244,6 +267,9 @@ impl Session<'_> {
             (&self.client.stream).write_all(&self.out)?;
             self.out.clear();
             self.out.shrink_to(KEPT_BUFFER_BYTES);
+            if self.out.capacity() > FREE_BUFFER_BYTES && self.node.memory_left() == 0 {
+                self.out = Vec::new();
+            }
         }
         Ok(())
     }

@@ -75,7 +75,7 @@ pub const COMMANDS: &[Spec] = &[
     spec(Verb::Scan, "SCAN cursor [MATCH pattern] [COUNT n]", "some keys and the cursor to go on with; begins and ends with 0", "SCAN", -2, (0, 0, 0)),
     spec(Verb::DbSize, "DBSIZE", "how many keys have a value", "DBSIZE", 1, (0, 0, 0)),
     spec(Verb::Version, "VERSION key", "when and by which node the key was written or deleted", "VERSION", 2, (1, 1, 1)),
-    spec(Verb::Digest, "DIGEST [prefix]", "a hash of all that is stored, or of its parts; equal on nodes that agree", "DIGEST", -1, (0, 0, 0)),
+    spec(Verb::Digest, "DIGEST [prefix|*]", "a hash of all that is stored, or of its 16 parts; equal on nodes that agree", "DIGEST", -1, (0, 0, 0)),
     spec(Verb::Sync, "SYNC", "compares this node with its peers now, and says what it did", "SYNC", 1, (0, 0, 0)),
     spec(Verb::Forget, "FORGET name", "no longer waits for a node that will never return", "FORGET", 2, (0, 0, 0)),
     spec(Verb::Info, "INFO [section]", "the state of this node", "INFO", -1, (0, 0, 0)),
@@ -113,6 +113,9 @@ pub enum Command<'a> {
     },
     DbSize,
     Version(&'a [u8]),
+    /// Of everything.
+    RootDigest,
+    /// Of the parts of a node of the tree.
     Digest(Prefix),
     Sync,
     /// The name of a node.
@@ -223,9 +226,13 @@ impl<'a> Command<'a> {
             Verb::DbSize => Self::DbSize,
             Verb::Version => Self::Version(key(1)?),
             Verb::Digest if count > 2 => return Err(wrong_arity()),
-            Verb::Digest => Self::Digest(Prefix::parse(word(1)).ok_or_else(|| {
-                CommandError::Syntax("a prefix is up to 4 hex digits: type DIGEST, or DIGEST a3".into())
-            })?),
+            Verb::Digest => match words.get(1) {
+                None => Self::RootDigest,
+                Some(b"*") => Self::Digest(Prefix::ROOT),
+                Some(prefix) => Self::Digest(Prefix::parse(prefix).ok_or_else(|| {
+                    CommandError::Syntax("a prefix is up to 4 hex digits: type DIGEST, DIGEST *, or DIGEST a3".into())
+                })?),
+            },
             Verb::Sync => Self::Sync,
             Verb::Forget => Self::Forget(word(1)),
             Verb::Info => Self::Info(words.get(1)),
@@ -380,7 +387,7 @@ mod tests {
             parsed("MSET a 1 b"),
             "ERR wrong number of arguments for 'mset' command: type MSET key value [key value ...]"
         );
-        assert_eq!(parsed("DIGEST xyz"), "ERR a prefix is up to 4 hex digits: type DIGEST, or DIGEST a3");
+        assert_eq!(parsed("DIGEST xyz"), "ERR a prefix is up to 4 hex digits: type DIGEST, DIGEST *, or DIGEST a3");
         assert_eq!(parsed("HELLO 4"), "NOPROTO unsupported protocol version: type HELLO 2 or HELLO 3");
         assert_eq!(parsed("SELECT 1"), "ERR DB index is out of range: type SELECT 0");
         assert_eq!(parsed("SCAN x"), "ERR invalid cursor: begin with SCAN 0");

@@ -70,6 +70,9 @@ pub const DRAIN_CONNECT_TIMEOUT: Duration = Duration::from_millis(200);
 /// How long a client may refuse to take any byte of its answers before it is cut off.
 pub const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a connection that the node ends is kept for its last answer to arrive.
+pub const LINGER_TIME: Duration = Duration::from_millis(500);
+
 /// How many bytes of answers are collected before they are written, if a client sends that many requests at once.
 pub const ANSWER_FLUSH_BYTES: usize = 64 * 1024;
 

@@ -3,10 +3,11 @@
 //! It reads into one buffer, cuts requests out of it in place, answers all that it has read with one write, and reads again. A
 //! client speaks commands; a connection that says PEER belongs to another node, and speaks the peer protocol from then on.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::warn;
 
@@ -18,7 +19,8 @@ use super::execute::{Admission, Context, Flow, MEMORY_IS_FULL, execute};
 use super::memory::Share;
 use super::replicator::Outbox;
 use crate::limits::{
-    ADMISSION_PATIENCE, ANSWER_FLUSH_BYTES, FREE_BUFFER_BYTES, KEPT_BUFFER_BYTES, RESERVE_PATIENCE, WRONG_SECRET_DELAY,
+    ADMISSION_PATIENCE, ANSWER_FLUSH_BYTES, FREE_BUFFER_BYTES, KEPT_BUFFER_BYTES, LINGER_TIME, RESERVE_PATIENCE,
+    WRONG_SECRET_DELAY,
 };
 use crate::protocol::command::Command;
 use crate::protocol::reply::Answer;
@@ -57,9 +59,20 @@ pub(super) fn run(node: &Arc<Shared>, client: &Arc<Client>, outbox: Outbox, welc
         commands: 0,
     };
     // An error is the connection's end by the other side's doing, or by a timeout. There is nobody to tell.
-    let _ = session.serve();
+    if session.serve().is_ok() {
+        linger(&client.stream);
+    }
     node.clients.remove(client);
-    let _ = client.stream.shutdown(std::net::Shutdown::Both);
+    let _ = client.stream.shutdown(Shutdown::Both);
+}
+
+/// Lets the last answer arrive: a connection that is closed while something unread waits in it is reset, and the other side may lose
+/// what it has not read yet. So what it still sends is thrown away, for a while.
+fn linger(mut stream: &TcpStream) {
+    let until = Instant::now() + LINGER_TIME;
+    let mut scrap = [0; 4096];
+    let ready = stream.shutdown(Shutdown::Write).and_then(|()| stream.set_read_timeout(Some(LINGER_TIME)));
+    while ready.is_ok() && Instant::now() < until && stream.read(&mut scrap).is_ok_and(|count| count > 0) {}
 }
 
 struct Session<'a> {

@@ -176,6 +176,9 @@ fn reconcile_leaves(
         compare(replica.store().record(&theirs.key).as_ref(), &theirs);
     }
     to_push.append(&mut unlisted);
+    // In an order that does not depend on a hash map's chance.
+    to_pull.sort_unstable();
+    to_push.sort_unstable();
     report.pulled += pull(replica, peer, &report.peer, to_pull)?;
     report.pushed += push(replica, peer, &to_push)?;
     Ok(covered)

@@ -34,8 +34,8 @@ fn serve(configs: Vec<Config>, hint: impl FnOnce(&[Node]) -> String) -> io::Resu
     // All ports are taken before any node looks for its peers, so that they find each other at once.
     let bound: Vec<BoundNode> = configs.into_iter().map(BoundNode::bind).collect::<io::Result<_>>()?;
     let nodes: Vec<Node> = bound.into_iter().map(BoundNode::start).collect::<io::Result<_>>()?;
-    println!("{}", hint(&nodes));
-    io::stdout().flush()?;
+    // Whether anybody reads it is none of the nodes' business.
+    let _ = writeln!(io::stdout(), "{}", hint(&nodes)).and_then(|()| io::stdout().flush());
 
     // An error would mean that the handler is gone, and then nothing can be waited for.
     let _ = interrupted.recv();

@@ -202,7 +202,10 @@ impl CommonOptions {
             (None, Some(secret)) => ("KVSTORE_SECRET".to_string(), Secret::new(secret.as_encoded_bytes())),
             (None, None) => return None,
         };
-        let exit = |why| NodeOptions::command().error(clap::error::ErrorKind::Io, format!("{source}: {why}")).exit();
+        let exit = |why| {
+            eprintln!("error: {source}: {why}");
+            std::process::exit(1)
+        };
         Some(secret.unwrap_or_else(exit))
     }
 }

@@ -6,13 +6,15 @@
 //! ```text
 //! initiator                                                        responder
 //!   PEER AUTH name incarnation challenge ───────────────────────▶
-//!                  ◀─────────────────────── name, incarnation, challenge, proof
-//!   PEER PROVE proof ───────────────────────────────────────────▶   +OK
+//!                           ◀────────────────────── name, incarnation, challenge
+//!   PEER PROVE proof ───────────────────────────────────────────▶
+//!                           ◀───────────────────────────────────────────── proof
 //! ```
 //!
 //! A challenge is 32 random bytes; a proof is HMAC-SHA-256 (RFC 2104), keyed with the secret, over the prover's role, both
 //! challenges, names and incarnations. A proof that was overheard is worth nothing: the next challenge is another, and the role
-//! keeps a node's own proof from being sent back to it. The PEER that follows must have the proven name and incarnation.
+//! keeps a node's own proof from being sent back to it. The initiator proves itself first: a stranger who connects gets nothing with which
+//! to try secrets at home. (A stranger whom a node *connects to* does get a proof: the secret should be long and random.) The PEER that follows must have the proven name and incarnation.
 //!
 //! What this does not give: secrecy or integrity of what follows. Somebody who can change packets on their way can wait until the
 //! proofs are exchanged. Where that matters, the links belong into TLS or WireGuard.
@@ -77,18 +79,17 @@ pub(super) fn introduce(
     write_bulk(&mut request, b"PEER");
     write_bulk(&mut request, b"AUTH");
     initiator.write(&mut request);
-    let reply = ask(request)?;
-    let (proof, party) = reply.split_last().ok_or_else(|| PeerError::Malformed("no challenge".into()))?;
-    let responder = Party::from_items(party).ok_or_else(|| PeerError::Malformed("no challenge".into()))?;
-    if !secret.verifies(proof, &transcript("responder", &initiator, &responder)) {
-        return Err(PeerError::Refused(format!("{} does not know our secret", responder.name)));
-    }
+    let responder = Party::from_items(&ask(request)?).ok_or_else(|| PeerError::Malformed("no challenge".into()))?;
     let mut request = Vec::new();
     write_array(&mut request, 3);
     write_bulk(&mut request, b"PEER");
     write_bulk(&mut request, b"PROVE");
     write_bulk(&mut request, &secret.prove(&transcript("initiator", &initiator, &responder)));
-    ask(request)?;
+    let reply = ask(request)?;
+    let proof = reply.first().map(Vec::as_slice).unwrap_or_default();
+    if !secret.verifies(proof, &transcript("responder", &initiator, &responder)) {
+        return Err(PeerError::Refused(format!("{} does not know our secret", responder.name)));
+    }
     Ok((responder.name, responder.incarnation))
 }
 
@@ -128,7 +129,7 @@ impl Guard {
         match (secret, step, &self) {
             (None, b"AUTH" | b"PROVE", _) => Verdict::Refuse("this node was given no secret, and you have one".into()),
             (None, ..) => Verdict::Pass,
-            (Some(secret), b"AUTH", Self::Closed) => match self.challenge(secret, identity, words.from(2), out) {
+            (Some(_), b"AUTH", Self::Closed) => match self.challenge(identity, words.from(2), out) {
                 Ok(()) => Verdict::Answered,
                 Err(why) => Verdict::Refuse(why),
             },
@@ -137,8 +138,9 @@ impl Guard {
                 if !secret.verifies(proof, &transcript("initiator", initiator, responder)) {
                     return Verdict::Refuse(format!("{} does not know the secret of this cluster", initiator.name));
                 }
+                write_array(out, 1);
+                write_bulk(out, &secret.prove(&transcript("responder", initiator, responder)));
                 *self = Self::Open { name: initiator.name.clone(), incarnation: initiator.incarnation };
-                out.extend_from_slice(b"+OK\r\n");
                 Verdict::Answered
             }
             (Some(_), _, Self::Open { .. }) => Verdict::Pass,
@@ -146,19 +148,12 @@ impl Guard {
         }
     }
 
-    fn challenge(
-        &mut self,
-        secret: &Secret,
-        identity: &Identity,
-        words: Args<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<(), String> {
+    fn challenge(&mut self, identity: &Identity, words: Args<'_>, out: &mut Vec<u8>) -> Result<(), String> {
         let items: Vec<Vec<u8>> = words.iter().map(<[u8]>::to_vec).collect();
         let initiator = Party::from_items(&items).ok_or("PEER AUTH name incarnation challenge")?;
         let responder = Party::new(identity)?;
-        write_array(out, 4);
+        write_array(out, 3);
         responder.write(out);
-        write_bulk(out, &secret.prove(&transcript("responder", &initiator, &responder)));
         *self = Self::Challenged { initiator, responder };
         Ok(())
     }
@@ -229,7 +224,10 @@ mod tests {
 
     #[test]
     fn nodes_with_different_secrets_or_none_part() {
-        assert_eq!(speak("a", Some("b"), &mut Vec::new()).unwrap_err(), "refused: node2 does not know our secret");
+        assert_eq!(
+            speak("a", Some("b"), &mut Vec::new()).unwrap_err(),
+            "refused: node1 does not know the secret of this cluster"
+        );
         assert_eq!(
             speak("a", None, &mut Vec::new()).unwrap_err(),
             "refused: this node was given no secret, and you have one"

@@ -179,7 +179,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_record_gives_back_what_it_was_made_of(key: Vec<u8>, value: Option<Vec<u8>>, node: u16) {
+        fn a_record_gives_back_what_it_was_made_of(key: Vec<u8>, value: Option<Vec<u8>>, node in 1..u16::MAX) {
             let content = value.as_deref().map_or(Content::Tombstone, Content::Value);
             let entry = Entry { version: Version::new(Timestamp::from_millis(5), node), content };
             let record = Record::new(&key, entry);

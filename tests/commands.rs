@@ -1,0 +1,358 @@
+//! Every command, in both forms, as clients see it.
+
+mod common;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+
+use common::{Client, Cluster, DEADLINE, Value, encode, eventually};
+use kvstore::protocol::command::COMMANDS;
+use kvstore::protocol::glob;
+
+/// A conversation: requests, the plain answer and the RESP answer (as [`Value`] prints it). A `*` stands for any text, a `?` for any
+/// character. Each half is held on a node of its own, in this order.
+const CONVERSATION: &[(&str, &str, &str)] = &[
+    ("PING", "PONG", "+PONG"),
+    ("ping hello", "hello", "$hello"),
+    ("ECHO hello", "hello", "$hello"),
+    ("GET k", "Key not found", "nil"),
+    ("VERSION k", "Key not found", "nil"),
+    ("SET k v", "OK", "+OK"),
+    ("Get k", "v", "$v"),
+    ("VERSION k", "20??-??-??T*Z+* node 1 value of 1 bytes", "$20??-??-??T*Z+* node 1 value of 1 bytes"),
+    ("EXISTS k none k", "2", ":2"),
+    ("DEL k", "OK", ":1"),
+    ("GET k", "Key not found", "nil"),
+    ("VERSION k", "20*Z+* node 1 deleted", "$20*Z+* node 1 deleted"),
+    ("DEL k", "Key not found", ":0"),
+    ("DEL never", "Key not found", ":0"),
+    ("MSET a 1 b 2", "OK", "+OK"),
+    ("MGET a none b", "1\nKey not found\n2\nEND", "($1, nil, $2)"),
+    ("DBSIZE", "2", ":2"),
+    ("KEYS a*", "a\nEND", "($a)"),
+    ("KEYS x*", "END", "()"),
+    ("SCAN 0 MATCH b COUNT 100", "0\nb\nEND", "($0, ($b))"),
+    ("scan 0 count 100 match none", "0\nEND", "($0, ())"),
+    ("EXISTS a", "1", ":1"),
+    ("DEL a b none", "2", ":2"),
+    ("DBSIZE", "0", ":0"),
+    ("DIGEST", "????????????????", "$????????????????"),
+    ("DIGEST *", "????????????????\n*\nEND", "($????????????????, *)"),
+    ("DIGEST a3", "????????????????\n*\nEND", "($????????????????, *)"),
+    ("DIGEST A3B", "????????????????\n*\nEND", "($????????????????, *)"),
+    ("DIGEST a3b4", "????????????????", "$????????????????"),
+    ("SYNC", "END", "$"),
+    ("INFO clients", "# Clients\nconnected_clients:1\n*\nEND", "$# Clients*connected_clients:1*"),
+    ("FORGET nobody", "ERROR: no node of this name *", "-ERR no node of this name *"),
+    ("INFO none", "END", "$"),
+    ("HELP", "Type a command*\n  GET key *\nEND", "$Type a command*"),
+    ("HELLO", "server\nkvstore\nversion\n*\nrole\nmaster\nEND", "($server, $kvstore, $version, *, $proto, :2, *)"),
+    ("HELLO 2 SETNAME me", "server\n*\nEND", "($server, *)"),
+    ("CLIENT GETNAME", "me", "$me"),
+    ("CLIENT SETNAME you", "OK", "+OK"),
+    ("client getname", "you", "$you"),
+    ("CLIENT SETINFO LIB-NAME test", "OK", "+OK"),
+    ("CLIENT ID", "*", ":*"),
+    ("CLIENT LIST", "id=* addr=127.0.0.1:* name=you age=* db=0\nEND", "$id=* name=you *"),
+    ("SELECT 0", "OK", "+OK"),
+    ("COMMAND COUNT", "??", ":??"),
+    ("COMMAND INFO get nosuch", "GET key\nEND", "(($get, :2, (), :1, :1, :1)*)"),
+    ("COMMAND DOCS", "get\nsummary\n*\nEND", "($get, ($summary, $*), *)"),
+    ("COMMAND", "GET key\n*\nEND", "(($get, :2, (), :1, :1, :1), *)"),
+    ("CONFIG GET save", "save\n\nEND", "($save, $)"),
+    ("CONFIG GET max*", "maxclients\n10000\nEND", "($maxclients, $10000)"),
+    // RESP3 has maps, and a nothing of its own.
+    ("HELLO 3", "server\n*\nEND", "{$server: $kvstore, *, $proto: :3, *}"),
+    ("GET nothing", "Key not found", "nil"),
+    ("MGET nothing", "Key not found\nEND", "(nil)"),
+    ("CONFIG GET databases", "databases\n1\nEND", "{$databases: $1}"),
+    ("HELLO", "server\n*\nEND", "{$server: $kvstore, *, $proto: :3, *}"),
+    ("HELLO 2", "server\n*\nEND", "($server, *, $proto, :2, *)"),
+    ("CONFIG GET databases", "databases\n1\nEND", "($databases, $1)"),
+    // What is wrong is said, and what to type instead; and the session goes on.
+    ("FROB x", "ERROR: unknown command 'FROB': type HELP*", "-ERR unknown command 'FROB': type HELP*"),
+    ("GET", "ERROR: wrong number * type GET key", "-ERR wrong number of arguments for 'get' command*"),
+    ("GET a b", "ERROR: wrong number * type GET key", "-ERR wrong number of arguments for 'get' command*"),
+    ("SET k", "ERROR: wrong number * type SET key value", "-ERR wrong number of arguments for 'set' command*"),
+    ("DEL", "ERROR: wrong number *", "-ERR wrong number *"),
+    ("EXISTS", "ERROR: wrong number *", "-ERR wrong number *"),
+    ("MGET", "ERROR: wrong number *", "-ERR wrong number *"),
+    ("MSET a", "ERROR: wrong number *", "-ERR wrong number *"),
+    ("MSET a 1 b", "ERROR: wrong number * type MSET key value *", "-ERR wrong number *"),
+    ("KEYS", "ERROR: wrong number *", "-ERR wrong number *"),
+    ("SCAN", "ERROR: wrong number *", "-ERR wrong number *"),
+    ("SCAN x", "ERROR: invalid cursor: *", "-ERR invalid cursor*"),
+    ("SCAN -1", "ERROR: invalid cursor: *", "-ERR invalid cursor*"),
+    ("SCAN 0 COUNT 0", "ERROR: syntax error: type SCAN *", "-ERR syntax error*"),
+    ("SCAN 0 MATCH", "ERROR: syntax error: type SCAN *", "-ERR syntax error*"),
+    ("DBSIZE x", "ERROR: wrong number *", "-ERR wrong number *"),
+    ("VERSION", "ERROR: wrong number *", "-ERR wrong number *"),
+    ("DIGEST xyz", "ERROR: a prefix is up to 4 hex digits: *", "-ERR a prefix *"),
+    ("DIGEST 12345", "ERROR: a prefix is up to 4 hex digits: *", "-ERR a prefix *"),
+    ("DIGEST a b", "ERROR: wrong number *", "-ERR wrong number *"),
+    ("SYNC now", "ERROR: wrong number *", "-ERR wrong number *"),
+    ("ECHO", "ERROR: wrong number *", "-ERR wrong number *"),
+    ("HELLO 4", "ERROR: unsupported protocol version*", "-NOPROTO unsupported protocol version*"),
+    ("HELLO 2 AUTH a b", "ERROR: AUTH called without any secret *", "-ERR AUTH called without any secret *"),
+    ("HELLO 2 FROB", "ERROR: syntax error in HELLO*", "-ERR syntax error in HELLO*"),
+    ("AUTH a", "ERROR: AUTH called without any secret *", "-ERR AUTH called without any secret *"),
+    ("SELECT 1", "ERROR: DB index is out of range*", "-ERR DB index is out of range*"),
+    ("CLIENT", "ERROR: wrong number *", "-ERR wrong number *"),
+    ("CLIENT KILL", "ERROR: unknown CLIENT subcommand: type *", "-ERR unknown CLIENT subcommand*"),
+    ("COMMAND FROB", "ERROR: unknown COMMAND subcommand: type *", "-ERR unknown COMMAND subcommand*"),
+    ("CONFIG SET save x", "ERROR: * CONFIG GET name", "-ERR *"),
+    ("CONFIG GET", "ERROR: wrong number *", "-ERR wrong number *"),
+    ("QUIT", "OK", "+OK"),
+];
+
+#[test]
+fn every_command_has_its_plain_answer() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    // Others that have just left.
+    eventually("one client", DEADLINE, || cluster.node(1).replica().members().is_empty() && only_client(&mut client));
+    for (request, expected, _) in CONVERSATION {
+        let answer = if expected.ends_with("END") {
+            client.send(format!("{request}\n"));
+            let mut lines = client.read_until_end();
+            lines.push("END".into());
+            lines.join("\n")
+        } else {
+            client.line(request)
+        };
+        assert!(glob::matches(expected.as_bytes(), answer.as_bytes()), "{request}: {answer}\nexpected: {expected}");
+    }
+    assert_eq!(client.read_to_end(), b"", "QUIT ends the connection, and nothing was said beside the answers");
+}
+
+#[test]
+fn every_command_has_its_resp_answer() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    eventually("one client", DEADLINE, || only_client(&mut client));
+    for (request, _, expected) in CONVERSATION {
+        let words: Vec<&str> = request.split(' ').collect();
+        let answer = client.resp(&words).to_string();
+        assert!(glob::matches(expected.as_bytes(), answer.as_bytes()), "{request}: {answer}\nexpected: {expected}");
+    }
+    assert_eq!(client.read_to_end(), b"", "QUIT ends the connection, and nothing was said beside the answers");
+}
+
+fn only_client(client: &mut Client) -> bool {
+    client.info()["connected_clients"] == "1"
+}
+
+#[test]
+fn the_conversation_and_help_leave_no_command_out() {
+    let cluster = Cluster::start(1);
+    let help = cluster.client(1).lines("HELP").join("\n");
+    for spec in COMMANDS {
+        let spoken = |request: &str| request.to_ascii_uppercase().split(' ').next() == Some(spec.name);
+        assert!(CONVERSATION.iter().any(|(request, ..)| spoken(request)), "{} is not tested", spec.name);
+        assert!(help.contains(spec.usage), "{} is not in HELP", spec.name);
+    }
+}
+
+#[test]
+fn a_plain_value_is_the_rest_of_its_line_and_a_resp_value_any_bytes() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    assert_eq!(client.line("SET greeting hello  world "), "OK");
+    assert_eq!(client.line("GET greeting"), "hello  world ");
+    assert_eq!(client.line("set empty "), "OK");
+    assert_eq!(client.line("GET empty"), "");
+    let every_byte: Vec<u8> = (0..=255).collect();
+    assert_eq!(client.resp(&[b"SET", &every_byte[..], &every_byte]), Value::Simple("OK".into()));
+    assert_eq!(client.resp(&[b"GET", &every_byte[..]]), Value::Bulk(every_byte.clone()));
+    let Value::Array(keys) = client.resp(&["KEYS", "*"]) else { panic!("KEYS is answered by an array") };
+    assert!(keys.contains(&Value::Bulk(every_byte)));
+    assert_eq!(client.resp(&["SET", "", "under the empty key"]), Value::Simple("OK".into()));
+    assert_eq!(client.resp(&["GET", ""]).to_string(), "$under the empty key");
+}
+
+#[test]
+fn nul_and_invalid_utf8_are_kept_in_keys_and_values_on_both_nodes() {
+    let cluster = Cluster::start(2);
+    let mut client = cluster.client(1);
+    assert_eq!(client.line(b"SET k\x00\xff v\x00\xfe\xc3("), "OK");
+    assert_eq!(client.resp(&[&b"GET"[..], b"k\x00\xff"]), Value::Bulk(b"v\x00\xfe\xc3(".to_vec()));
+    let mut other = cluster.client(2);
+    let arrived = Value::Bulk(b"v\x00\xfe\xc3(".to_vec());
+    eventually("it arrives unchanged", DEADLINE, || other.resp(&[&b"GET"[..], b"k\x00\xff"]) == arrived);
+}
+
+#[test]
+fn pipelined_requests_of_both_forms_are_answered_in_their_order() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    let mixed = [&b"SET a 1\r\nGET a\n"[..], &encode(&["GET", "a"]), b"\n\r\n*0\r\nGET none\n", &encode(&["PING"])];
+    client.send(mixed.concat());
+    client.finish();
+    assert_eq!(client.read_to_end().escape_ascii().to_string(), r"OK\n1\n$1\r\n1\r\nKey not found\n+PONG\r\n");
+}
+
+#[test]
+fn ten_thousand_pipelined_requests_are_all_answered() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    let requests: Vec<u8> = (0..10_000).flat_map(|n| encode(&["ECHO", &n.to_string()])).collect();
+    let mut writer = client.stream().try_clone().expect("another handle");
+    let sending = thread::spawn(move || std::io::Write::write_all(&mut writer, &requests));
+    for n in 0..10_000 {
+        assert_eq!(client.read_value(), Value::Bulk(n.to_string().into_bytes()));
+    }
+    sending.join().expect("does not panic").expect("the node reads");
+}
+
+#[test]
+fn a_request_may_arrive_byte_by_byte() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    for byte in [&b"SET k a value\r\n"[..], &encode(&["GET", "k"])].concat() {
+        client.send([byte]);
+    }
+    assert_eq!(client.read_line(), "OK");
+    assert_eq!(client.read_value().to_string(), "$a value");
+}
+
+#[test]
+fn the_end_of_the_input_ends_the_last_line() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    client.send("SET k v\nGET k");
+    client.finish();
+    assert_eq!(client.read_to_end(), b"OK\nv\n");
+}
+
+#[test]
+fn keys_takes_the_patterns_of_redis() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    for key in ["user:1", "user:2", "user:10", "User:1", "a*b", "a[b", "hello", "hallo", "hxllo", "h^llo"] {
+        assert_eq!(client.resp(&["SET", key, "v"]), Value::Simple("OK".into()));
+    }
+    for (pattern, expected) in [
+        ("user:*", &["user:1", "user:10", "user:2"][..]),
+        ("user:?", &["user:1", "user:2"]),
+        ("[uU]ser:1", &["User:1", "user:1"]),
+        ("h[ae]llo", &["hallo", "hello"]),
+        ("h[^e]llo", &["h^llo", "hallo", "hxllo"]),
+        ("h[a-e]llo", &["hallo", "hello"]),
+        (r"a\*b", &["a*b"]),
+        (r"a\[b", &["a[b"]),
+        ("*l*o", &["h^llo", "hallo", "hello", "hxllo"]),
+        ("hello", &["hello"]),
+        ("", &[]),
+        ("nothing*", &[]),
+    ] {
+        let Value::Array(keys) = client.resp(&["KEYS", pattern]) else { panic!("{pattern}: no array") };
+        let found: BTreeSet<String> = keys.iter().map(|key| key.to_string()[1..].to_string()).collect();
+        assert_eq!(found, expected.iter().map(|key| key.to_string()).collect(), "{pattern}");
+    }
+}
+
+#[test]
+fn a_scan_shows_every_key_that_stays_exactly_once_whatever_is_written_meanwhile() {
+    const STAYING: usize = 5000;
+    let cluster = Cluster::start(1);
+    for n in 0..STAYING {
+        cluster.node(1).replica().set(format!("stays:{n}").as_bytes(), b"v");
+    }
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut writer = cluster.client(1);
+            for n in 0.. {
+                if done.load(Relaxed) {
+                    return;
+                }
+                writer.line(format!("SET comes:{n} v"));
+                writer.line(format!("SET stays:{} changed", n % STAYING));
+                writer.line(format!("DEL comes:{}", n / 2));
+            }
+        });
+        let mut client = cluster.client(1);
+        for count in ["1000", "77", "10"] {
+            let mut seen: HashMap<String, usize> = HashMap::new();
+            let mut cursor = "0".to_string();
+            loop {
+                let answer = client.resp(&["SCAN", &cursor, "COUNT", count]);
+                let Value::Array(parts) = answer else { panic!("{answer}") };
+                let [Value::Bulk(next), Value::Array(keys)] = &parts[..] else { panic!("{parts:?}") };
+                keys.iter().for_each(|key| *seen.entry(key.to_string()).or_default() += 1);
+                cursor = String::from_utf8_lossy(next).into_owned();
+                if cursor == "0" {
+                    break;
+                }
+            }
+            let staying = seen.iter().filter(|(key, _)| key.starts_with("$stays:"));
+            assert_eq!(staying.clone().count(), STAYING);
+            assert!(staying.clone().all(|(_, times)| *times == 1), "a key was shown twice");
+        }
+        done.store(true, Relaxed);
+    });
+}
+
+#[test]
+fn a_scan_with_a_pattern_shows_what_matches() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    for n in 0..100 {
+        cluster.node(1).replica().set(format!("k{n}").as_bytes(), b"v");
+    }
+    let (mut cursor, mut found) = ("0".to_string(), BTreeSet::new());
+    loop {
+        let mut lines = client.lines(format!("SCAN {cursor} MATCH k?5")).into_iter();
+        cursor = lines.next().expect("the cursor");
+        found.extend(lines);
+        if cursor == "0" {
+            break;
+        }
+    }
+    assert_eq!(found, (1..10).map(|n| format!("k{n}5")).collect());
+}
+
+#[test]
+fn sync_says_what_it_did_with_each_peer() {
+    let cluster = Cluster::start(3);
+    let lines = cluster.client(1).lines("SYNC");
+    assert_eq!(lines.len(), 2);
+    for (line, peer) in lines.iter().zip(["node2", "node3"]) {
+        let expected = format!("{peer} (127.0.0.1:*): pulled 0, pushed 0 in *s");
+        assert!(glob::matches(expected.as_bytes(), line.as_bytes()), "{line}");
+    }
+    cluster.links.set(common::Mode::Cut);
+    assert!(cluster.client(1).lines("SYNC")[0].contains("failed: "));
+}
+
+#[test]
+fn version_names_the_node_that_wrote() {
+    let cluster = Cluster::start(2);
+    assert_eq!(cluster.client(2).line("SET k v"), "OK");
+    let mut client = cluster.client(1);
+    eventually("node 1 knows who wrote", DEADLINE, || client.line("VERSION k").contains(" node 2 value of 1 bytes"));
+    assert_eq!(client.line("DEL k"), "OK");
+    assert!(client.line("VERSION k").ends_with(" node 1 deleted"));
+}
+
+#[test]
+fn the_digest_can_be_walked_down_to_the_leaf_of_a_key() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    let empty = client.line("DIGEST");
+    assert_eq!(client.line("SET k v"), "OK");
+    let root = client.line("DIGEST");
+    assert_ne!(root, empty);
+    let mut prefix = String::new();
+    while prefix.len() < 4 {
+        let children = client.lines(format!("DIGEST {}", if prefix.is_empty() { "*" } else { &prefix }));
+        assert_eq!(children.len(), 16);
+        let digit = children.iter().position(|child| *child == root).expect("one child holds the key");
+        assert!(children.iter().enumerate().all(|(other, child)| other == digit || *child == empty));
+        prefix += &format!("{digit:x}");
+    }
+    assert_eq!(client.line(format!("DIGEST {prefix}")), root);
+    assert_eq!(client.line("DEL k"), "OK");
+    assert_ne!(client.line("DIGEST"), empty, "a tombstone counts until every peer holds it");
+}

@@ -1,0 +1,495 @@
+//! What clients may do to a node: too many of them, silent ones, rubbish, and everything beyond a limit. Nobody else may notice.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use common::{Client, Cluster, DEADLINE, Links, Process, Value, encode, eventually};
+use kvstore::limits::{
+    MAX_ANSWER_BYTES, MAX_ARGS, MAX_CLIENT_NAME_BYTES, MAX_FRAME_BYTES, MAX_KEY_BYTES, MAX_LINE_BYTES, MAX_SCAN_COUNT,
+    MAX_VALUE_BYTES, PEER_RESERVE,
+};
+use kvstore::protocol::glob;
+
+/// How long a client that does nothing wrong may wait for an answer while others misbehave.
+const UNDISTURBED: Duration = Duration::from_secs(2);
+
+#[track_caller]
+fn assert_matches(answer: &[u8], pattern: &str) {
+    assert!(glob::matches(pattern.as_bytes(), answer), "{}\nexpected: {pattern}", answer.escape_ascii());
+}
+
+/// Checks that a client which does nothing wrong is served as if it were alone.
+#[track_caller]
+fn assert_undisturbed(client: &mut Client) {
+    let started = Instant::now();
+    assert_eq!(client.line("SET undisturbed yes"), "OK");
+    assert_eq!(client.resp(&["GET", "undisturbed"]).to_string(), "$yes");
+    assert!(started.elapsed() < UNDISTURBED, "{:?}", started.elapsed());
+}
+
+/// Waits until nobody but this client is connected: a session that panicked would stay in the count.
+#[track_caller]
+fn wait_until_alone(client: &mut Client) {
+    eventually("all other sessions end", DEADLINE, || client.count("connected_clients") == 1);
+}
+
+/// Connects until there is a place: those who have just left may still be counted.
+#[track_caller]
+fn client_with_a_place(cluster: &Cluster) -> Client {
+    let mut client = cluster.client(1);
+    eventually("a place", DEADLINE, || {
+        let has_place = client.try_line("PING").is_ok_and(|answer| answer == "PONG");
+        if !has_place {
+            client = cluster.client(1);
+        }
+        has_place
+    });
+    client
+}
+
+// ---- many, and too many ------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_thousand_clients_at_once_are_served_and_one_more_is_turned_away_with_a_reason() {
+    let cluster = Cluster::start_with(1, |config| config.max_connections = 1000);
+    let mut clients = vec![client_with_a_place(&cluster)];
+    wait_until_alone(&mut clients[0]);
+    clients.extend((1..1000).map(|_| cluster.client(1)));
+    for (n, client) in clients.iter_mut().enumerate() {
+        client.send(format!("SET k{n} {n}\nGET k{n}\n"));
+    }
+    for (n, client) in clients.iter_mut().enumerate() {
+        assert_eq!((client.read_line(), client.read_line()), ("OK".into(), n.to_string()));
+    }
+    assert_eq!(clients[0].count("connected_clients"), 1000);
+    let rejected = clients[0].count("rejected_connections");
+
+    let mut resp = cluster.client(1);
+    assert_eq!(resp.resp(&["PING"]).to_string(), "-ERR max number of clients reached");
+    assert_eq!(resp.read_to_end(), b"");
+    let mut plain = cluster.client(1);
+    assert_eq!(plain.line("PING"), "ERROR: max number of clients reached");
+    assert_eq!(plain.read_to_end(), b"");
+    let mut silent = cluster.client(1);
+    assert_matches(&silent.read_to_end(), "-ERR max number of clients reached*");
+    eventually("all three are counted", DEADLINE, || clients[0].count("rejected_connections") == rejected + 3);
+
+    clients.truncate(500);
+    eventually("there is room again", DEADLINE, || cluster.client(1).line("PING") == "PONG");
+}
+
+#[test]
+fn a_peer_gets_in_when_clients_have_taken_every_place() {
+    let mut cluster = Cluster::start_with(2, |config| config.max_connections = 4);
+    cluster.stop(2);
+    let mut clients: Vec<Client> = (0..4).map(|_| client_with_a_place(&cluster)).collect();
+    assert_eq!(clients[0].line("SET k v"), "OK");
+    cluster.start_again(2, |_| {});
+    let mut other = cluster.client(2);
+    other.wait_until_it_serves();
+    assert_eq!(other.line("GET k"), "v");
+}
+
+#[test]
+fn far_too_many_connections_are_turned_away_at_once() {
+    let cluster = Cluster::start_with(1, |config| config.max_connections = 1);
+    let mut first = client_with_a_place(&cluster);
+    let many: Vec<Client> = (0..2 * PEER_RESERVE).map(|_| cluster.client(1)).collect();
+    for mut client in many {
+        assert_matches(&client.read_to_end(), "-ERR max number of clients reached*");
+    }
+    assert_undisturbed(&mut first);
+}
+
+// ---- silence -----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn half_a_command_and_then_silence_disturbs_nobody() {
+    let cluster = Cluster::start(1);
+    let mut good = cluster.client(1);
+    let halves = [
+        "GE",
+        "SET key ",
+        "*",
+        "*2\r\n$3\r\nGET\r\n",
+        "*2\r\n$3\r\nGET\r\n$1000\r\nabc",
+        "*3\r\n$3\r\nSET\r\n$1\r\nk\r",
+    ];
+    let mut silent: Vec<Client> = Vec::new();
+    for half in halves.iter().cycle().take(60) {
+        let mut client = cluster.client(1);
+        client.send(half);
+        silent.push(client);
+    }
+    eventually("all are connected", DEADLINE, || good.count("connected_clients") == 61);
+    assert_undisturbed(&mut good);
+    drop(silent);
+    wait_until_alone(&mut good);
+    assert_eq!(good.line("GET key"), "", "what ended without its newline was carried out: a line ends with the input");
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answers_is_cut_off_and_disturbs_nobody() {
+    let cluster = Cluster::start_with(1, |config| config.client_write_timeout = Duration::from_millis(300));
+    let mut good = cluster.client(1);
+    let value = vec![b'x'; 4 * 1024 * 1024];
+    assert_eq!(good.resp(&[b"SET", &b"large"[..], &value]), Value::Simple("OK".into()));
+    let mut deaf: Vec<Client> = (0..4).map(|_| cluster.client(1)).collect();
+    for client in &mut deaf {
+        client.send(encode(&["GET", "large"]).repeat(10));
+        assert_eq!(client.stream().peek(&mut [0]).expect("the first byte comes"), 1);
+    }
+    assert_undisturbed(&mut good);
+    wait_until_alone(&mut good);
+    for client in &mut deaf {
+        let mut left = Vec::new();
+        let _ = client.stream().read_to_end(&mut left);
+        assert!(left.len() < 10 * value.len(), "it was cut off before the end");
+    }
+}
+
+#[test]
+fn a_client_that_reads_slowly_gets_all_of_its_answer() {
+    let cluster = Cluster::start_with(1, |config| config.client_write_timeout = Duration::from_millis(300));
+    let mut client = cluster.client(1);
+    let value: Vec<u8> = (0..8 * 1024 * 1024).map(|n| (n % 251) as u8).collect();
+    assert_eq!(client.resp(&[b"SET", &b"large"[..], &value]), Value::Simple("OK".into()));
+    client.send(encode(&["GET", "large"]));
+    assert_eq!(client.read_line(), format!("${}", value.len()));
+    let mut got = vec![0; value.len()];
+    // In all it takes longer than the timeout, but it never refuses everything for so long.
+    for piece in got.chunks_mut(64 * 1024) {
+        let mut waited = false;
+        eventually("a pause", DEADLINE, || std::mem::replace(&mut waited, true));
+        client.read_exact(piece);
+    }
+    assert!(got == value);
+}
+
+// ---- rubbish -----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn what_cannot_be_framed_is_answered_in_its_own_form_and_ends_the_session() {
+    let cluster = Cluster::start(1);
+    let mut good = cluster.client(1);
+    for (sent, answer) in [
+        ("*-1\r\n", "-ERR Protocol error: invalid array length*"),
+        ("*1000000000\r\n", "-ERR Protocol error: invalid array length*"),
+        ("*99999999999999999999999999\r\n", "-ERR Protocol error: invalid array length*"),
+        ("*x\r\n", "-ERR Protocol error: invalid array length*"),
+        ("*\r\n", "-ERR Protocol error: invalid array length*"),
+        ("*1 \r\n", "-ERR Protocol error: invalid array length*"),
+        ("*1\r\n$-1\r\n", "-ERR Protocol error: invalid bulk length*"),
+        ("*1\r\n$99999999999\r\n", "-ERR Protocol error: invalid bulk length*"),
+        ("*2\r\n$3\r\nGET\r\n$abc\r\n", "-ERR Protocol error: invalid bulk length*"),
+        ("*1\r\n*1\r\n$4\r\nPING\r\n", "-ERR Protocol error: expected a bulk string ('$'), got '?'*"),
+        ("*1\r\n:1\r\n", "-ERR Protocol error: expected a bulk string ('$'), got ':'*"),
+        ("*1\r\n$3\r\nPING\r\n", "-ERR Protocol error: expected the end of a bulk string, got 'G'*"),
+        ("*1\r\n$5\r\nPING\r\n\r\n", "-ERR Protocol error: expected the end of a bulk string*"),
+        ("*1\rx", "-ERR Protocol error: *"),
+        ("*1\n$4\nPING\n*************************", "-ERR Protocol error: *"),
+    ] {
+        let mut client = cluster.client(1);
+        client.send("PING\n");
+        client.send(sent);
+        client.send("SET slipped in\n");
+        let said = client.read_to_end();
+        assert_matches(&said, &format!("PONG\n{answer}\r\n"));
+        assert_eq!(said.iter().filter(|&&byte| byte == b'\n').count(), 2, "one error, and the end");
+        assert_undisturbed(&mut good);
+    }
+    assert_eq!(good.line("GET slipped"), "Key not found");
+    wait_until_alone(&mut good);
+}
+
+#[test]
+fn lines_of_rubbish_are_answered_one_by_one_and_the_session_goes_on() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    for rubbish in
+        [&b"\x00\xff\xfe"[..], b"\x1b[31m", b"$5", b"+OK", b"-ERR", b":1", b"\xc3\x28 \x80", b"{\"a\":1}", b"'", b"\\"]
+    {
+        let answer = client.line(rubbish);
+        assert_matches(answer.as_bytes(), "ERROR: unknown command '*': type HELP for the list");
+        assert!(answer.is_ascii() && !answer.contains(char::is_control), "{answer:?}");
+    }
+    client.send("\n   \n\r\n");
+    assert_undisturbed(&mut client);
+}
+
+#[test]
+fn random_bytes_never_end_more_than_their_own_session() {
+    // Its peer never comes.
+    let node = Process::start(&Links::new(2), 1, "200ms");
+    let mut good = node.client();
+    good.wait_until_it_serves();
+    let seed = 7;
+    let mut random = fastrand::Rng::with_seed(seed);
+    let fragments: &[&[u8]] =
+        &[b"*1\r\n", b"*3\r\n$3\r\n", b"SET", b"\r\n", b"$4\r\n", b"PING", b"\n", b" ", b"GET a", b"\0", b"*0\r\n"];
+    for _ in 0..300 {
+        let mut client = node.client();
+        let mut bytes = Vec::new();
+        for _ in 0..random.usize(1..60) {
+            match random.bool() {
+                true => bytes.extend_from_slice(fragments[random.usize(..fragments.len())]),
+                false => bytes.extend((0..random.usize(..20)).map(|_| random.u8(..))),
+            }
+        }
+        // It may have ended the session before it has taken all.
+        let _ = client.stream().write_all(&bytes);
+        let _ = client.stream().shutdown(std::net::Shutdown::Write);
+        client.read_to_end();
+    }
+    assert_undisturbed(&mut good);
+    wait_until_alone(&mut good);
+    assert_eq!(node.told("panicked"), 0, "seed {seed}: {:?}", node.log());
+}
+
+#[test]
+fn nothing_is_allocated_for_a_length_that_was_merely_claimed() {
+    // Its peer never comes.
+    let node = Process::start(&Links::new(2), 1, "200ms");
+    let mut good = node.client();
+    good.wait_until_it_serves();
+    let before_kb = node.memory_kb("VmRSS");
+    let claims = [format!("*{MAX_ARGS}\r\n"), format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${MAX_VALUE_BYTES}\r\n")];
+    let mut liars: Vec<Client> = Vec::new();
+    for claim in claims.iter().cycle().take(100) {
+        let mut client = node.client();
+        client.send(claim);
+        liars.push(client);
+    }
+    eventually("all are connected", DEADLINE, || good.count("connected_clients") == 101);
+    assert_undisturbed(&mut good);
+    let grown_kb = node.memory_kb("VmHWM") - before_kb;
+    assert!(grown_kb < 100 * 100, "{grown_kb} KB for 100 connections");
+}
+
+// ---- browsers ----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_web_page_cannot_slip_commands_in() {
+    let cluster = Cluster::start(1);
+    let mut good = cluster.client(1);
+    let body = "SET evil 1\r\nDEL good\r\n";
+    for head in [
+        "POST / HTTP/1.1\r\nHost: localhost:5008\r\nContent-Type: text/plain\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: localhost:5008\r\n\r\n",
+        "GET /a HTTP/1.0\r\n\r\n",
+        "PUT /a HTTP/1.1\r\n\r\n",
+        "OPTIONS * HTTP/1.1\r\n\r\n",
+        "DELETE /good HTTP/1.1\r\n\r\n",
+        "HEAD / HTTP/1.1\r\n\r\n",
+        "CONNECT localhost:5008 HTTP/1.1\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "post /lower case\r\n",
+        "POST\r\n",
+        "host: localhost\r\n",
+        "X-Header: 1\r\nHost: localhost\r\n\r\n",
+    ] {
+        assert_eq!(good.line("SET good 1"), "OK");
+        let mut browser = cluster.client(1);
+        let _ = browser.stream().write_all(format!("{head}{body}").as_bytes());
+        let said = browser.read_to_end();
+        assert_matches(&said, "*ERROR: this is not a web server; type HELP with a newline, or use a Redis client\n");
+        assert!(!said.windows(2).any(|pair| pair == b"OK"), "{head}: {}", said.escape_ascii());
+    }
+    assert_eq!(good.lines("MGET evil good"), ["Key not found", "1"]);
+    wait_until_alone(&mut good);
+}
+
+#[test]
+fn a_value_may_look_like_http() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    assert_eq!(client.line("SET request GET / HTTP/1.1"), "OK");
+    assert_eq!(client.line("SET version HTTP/1.1"), "OK");
+    assert_eq!(client.line("SET Host: x"), "OK");
+    assert_eq!(client.resp(&["SET", "POST", "HTTP/1.1"]).to_string(), "+OK");
+    assert_eq!(client.line("GET request"), "GET / HTTP/1.1");
+}
+
+// ---- limits ------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_key_may_be_as_long_as_the_limit_and_no_longer() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    let longest = "k".repeat(MAX_KEY_BYTES);
+    let refused = format!("a key has at most {MAX_KEY_BYTES} bytes, this one has {}", MAX_KEY_BYTES + 1);
+    assert_eq!(client.line(format!("SET {longest} v")), "OK");
+    assert_eq!(client.resp(&["GET", &longest]).to_string(), "$v");
+    for verb in ["GET", "DEL", "EXISTS", "MGET", "VERSION"] {
+        assert_eq!(client.line(format!("{verb} {longest}k")), format!("ERROR: {refused}"), "{verb}");
+        assert_eq!(client.resp(&[verb, &format!("{longest}k")]).to_string(), format!("-ERR {refused}"), "{verb}");
+    }
+    for verb in ["SET", "MSET"] {
+        assert_eq!(client.resp(&[verb, &format!("{longest}k"), "v"]).to_string(), format!("-ERR {refused}"), "{verb}");
+    }
+    assert_undisturbed(&mut client);
+}
+
+#[test]
+fn a_value_may_be_as_long_as_the_limit_and_no_longer() {
+    let cluster = Cluster::start(2);
+    let (mut client, mut other) = (cluster.client(1), cluster.client(2));
+    let value = vec![b'v'; MAX_VALUE_BYTES + 1];
+    let longest = Value::Bulk(value[..MAX_VALUE_BYTES].to_vec());
+    assert_eq!(client.resp(&[b"SET", &b"k"[..], &value[..MAX_VALUE_BYTES]]).to_string(), "+OK");
+    assert!(client.resp(&["GET", "k"]) == longest);
+    let refused = format!("-ERR a value has at most {MAX_VALUE_BYTES} bytes, this one has {}", MAX_VALUE_BYTES + 1);
+    assert_eq!(client.resp(&[b"SET", &b"k"[..], &value]).to_string(), refused);
+    assert_eq!(client.resp(&[b"MSET", &b"a"[..], b"1", b"k", &value]).to_string(), refused);
+    assert_eq!(client.line("GET a"), "Key not found", "nothing of a refused MSET is stored");
+    eventually("the longest value reaches the peer", DEADLINE, || other.resp(&["GET", "k"]) == longest);
+    assert_undisturbed(&mut client);
+}
+
+#[test]
+fn the_longest_key_with_the_longest_value_passes_between_nodes_by_a_round_too() {
+    let cluster = Cluster::start_with(2, |config| {
+        config.rules = config.rules.without(kvstore::rules::Rule::Propagation);
+    });
+    let (key, value) = (vec![b'k'; MAX_KEY_BYTES], vec![b'v'; MAX_VALUE_BYTES]);
+    for number in [1, 2] {
+        let key = [&key[..MAX_KEY_BYTES - 1], &[number as u8]].concat();
+        assert_eq!(cluster.client(number).resp(&[b"SET", &key[..], &value]).to_string(), "+OK");
+    }
+    cluster.wait_until_it_agrees();
+    assert_eq!(cluster.client(1).line("DBSIZE"), "2");
+}
+
+#[test]
+fn a_line_may_be_as_long_as_the_limit_and_no_longer() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    let value = "v".repeat(MAX_LINE_BYTES - "SET k ".len());
+    assert_eq!(client.line(format!("SET k {value}")), "OK");
+    assert_eq!(client.line("GET k").len(), value.len());
+    let _ = client.stream().write_all(format!("SET k {value}v\nSET slipped in\n").as_bytes());
+    let said = client.read_to_end();
+    assert_matches(&said, "ERROR: a line has at most * bytes; use a Redis client for longer values\n");
+    let mut good = cluster.client(1);
+    assert_eq!(good.line("GET slipped"), "Key not found");
+    let mut endless = cluster.client(1);
+    let _ = endless.stream().write_all(&vec![b'x'; MAX_LINE_BYTES + 1]);
+    assert_matches(&endless.read_to_end(), "ERROR: a line has at most *\n");
+}
+
+#[test]
+fn a_request_may_have_as_many_words_as_the_limit_and_no_more() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    assert_eq!(client.line("SET a 1"), "OK");
+    let words: Vec<&str> = std::iter::once("EXISTS").chain(std::iter::repeat_n("a", MAX_ARGS - 1)).collect();
+    let answer = client.resp(&words);
+    assert_eq!(answer, Value::Integer(MAX_ARGS as i64 - 1));
+    client.send(format!("*{}\r\n", MAX_ARGS + 1));
+    assert_matches(&client.read_to_end(), "-ERR Protocol error: invalid array length*");
+}
+
+#[test]
+fn a_request_of_allowed_parts_is_refused_when_they_are_too_long_together() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    let half = vec![b'v'; MAX_FRAME_BYTES / 2 - 100];
+    assert_eq!(client.resp(&[b"MSET", &b"a"[..], &half, b"b", &half]).to_string(), "+OK");
+    let _ = client.stream().write_all(&encode(&[b"MSET", &b"c"[..], &half, b"d", &half, b"e", &half]));
+    assert_matches(&client.read_to_end(), "-ERR Protocol error: a request has at most *\r\n");
+    assert_eq!(cluster.client(1).line("DBSIZE"), "2");
+}
+
+#[test]
+fn a_word_of_a_request_beyond_what_any_command_takes_ends_the_session() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    client.send(format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${}\r\n", 2 * MAX_VALUE_BYTES));
+    assert_matches(&client.read_to_end(), "-ERR Protocol error: invalid bulk length, expected a number from 0 to *");
+}
+
+#[test]
+fn a_client_may_have_a_name_as_long_as_the_limit_of_printable_characters() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    let name = "n".repeat(MAX_CLIENT_NAME_BYTES);
+    assert_eq!(client.resp(&["CLIENT", "SETNAME", &name]).to_string(), "+OK");
+    assert_eq!(client.line("CLIENT GETNAME"), name);
+    for bad in [&format!("{name}n"), "two words", "new\nline", "bell\u{7}"] {
+        assert_matches(client.resp(&["CLIENT", "SETNAME", bad]).to_string().as_bytes(), "-ERR Client names cannot *");
+        assert_matches(client.resp(&["HELLO", "2", "SETNAME", bad]).to_string().as_bytes(), "-ERR Client names *");
+    }
+    assert_eq!(client.line("CLIENT GETNAME"), name);
+}
+
+#[test]
+fn a_scan_copies_a_bounded_number_of_keys() {
+    let cluster = Cluster::start(1);
+    for n in 0..MAX_SCAN_COUNT * 6 / 5 {
+        cluster.node(1).replica().set(n.to_string().as_bytes(), b"v");
+    }
+    let mut client = cluster.client(1);
+    let Value::Array(parts) = client.resp(&["SCAN", "0", "COUNT", "1000000000"]) else { panic!("no array") };
+    let [_, Value::Array(keys)] = &parts[..] else { panic!("a cursor and keys") };
+    assert!((MAX_SCAN_COUNT..MAX_SCAN_COUNT + 10).contains(&keys.len()), "{}", keys.len());
+}
+
+#[test]
+fn an_answer_has_a_bound_although_a_short_request_may_ask_for_more() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    assert_eq!(client.resp(&[b"SET", &b"k"[..], &vec![b'v'; MAX_VALUE_BYTES]]).to_string(), "+OK");
+    let request = format!("MGET{}", " k".repeat(MAX_ANSWER_BYTES / MAX_VALUE_BYTES + 1));
+    let refused = format!("the answer would be longer than {MAX_ANSWER_BYTES} bytes: type MGET with fewer keys");
+    assert_eq!(client.line(&request), format!("ERROR: {refused}"));
+    let words: Vec<&str> = request.split(' ').collect();
+    assert_eq!(client.resp(&words).to_string(), format!("-ERR {refused}"));
+    assert_undisturbed(&mut client);
+}
+
+#[test]
+fn an_error_shows_a_long_word_in_part_only() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    let answer = client.resp(&["X".repeat(100_000)]).to_string();
+    assert!(answer.len() < 200, "{} bytes", answer.len());
+    assert_eq!(client.line("PING"), "PONG");
+}
+
+// ---- those who claim to be peers ---------------------------------------------------------------------------------------
+
+#[test]
+fn what_does_not_follow_the_peer_protocol_is_refused_and_ends_the_session() {
+    let cluster = Cluster::start(1);
+    let mut good = cluster.client(1);
+    let clock: &[u8] = &[0; 8];
+    let peer = |protocol: &'static [u8], name: &'static [u8], node: &'static [u8]| {
+        encode(&[b"PEER", protocol, name, node, b"00000000000000aa", clock])
+    };
+    let hello = peer(b"1", b"other", b"9");
+    for (sent, answer) in [
+        (encode(&["PEER"]), "-REFUSED *"),
+        (peer(b"2", b"other", b"9"), "-REFUSED this node speaks version 1 of the peer protocol*"),
+        (peer(b"1", b"node1", b"9"), "-REFUSED * has the name or the number *"),
+        (peer(b"1", b"other", b"1"), "-REFUSED * has the name or the number *"),
+        (peer(b"1", b"two words", b"9"), "-REFUSED a name has *"),
+        (peer(b"1", b"other", b"0"), "-REFUSED a node's number *"),
+        (encode(&[b"PEER", &b"1"[..], b"other", b"9", b"aa", &[0xff; 8]]), "-REFUSED a clock before 2200*"),
+        ([&hello[..], &encode(&["SET", "k", "v"])].concat(), "*-REFUSED no request of the peer protocol: SET*"),
+        ([&hello[..], &encode(&["PROPAGATE", "SET", "k", "v", "short"])].concat(), "*-REFUSED a version is 10 bytes*"),
+        ([&hello[..], &encode(&["CONFIRM", "99"])].concat(), "*-REFUSED other confirms 99 entries*"),
+        ([&hello[..], &encode(&["LEAF", "ffff", "0000"])].concat(), "*-REFUSED prefixes *"),
+        ([&hello[..], &encode(&["LEAF", "f"])].concat(), "*-REFUSED prefixes *"),
+        ([&hello[..], &b"PING\n"[..]].concat(), "*-REFUSED *"),
+    ] {
+        let mut client = cluster.client(1);
+        client.send(&sent);
+        assert_matches(&client.read_to_end(), &format!("{answer}\r\n"));
+        assert_undisturbed(&mut good);
+    }
+    assert_eq!(good.line("GET k"), "Key not found");
+    assert_matches(good.line("PROPAGATE SET k v").as_bytes(), "ERROR: unknown command *");
+    wait_until_alone(&mut good);
+}

@@ -1,0 +1,324 @@
+//! What must hold for every store and every pair of replicas, whatever is written, in whatever order.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kvstore::replication::message::{Reply, Request};
+use kvstore::replication::reconcile::reconcile;
+use kvstore::replication::replica::{Identity, PeerSession, Replica};
+use kvstore::replication::{Peer, PeerError};
+use kvstore::rules::Rules;
+use kvstore::store::KeyValueStore;
+use kvstore::store::clock::Timestamp;
+use kvstore::store::digest::{DEPTH, Digest, FANOUT, LEAVES, Prefix};
+use kvstore::store::entry::{Content, Entry, Survivor, merge};
+use kvstore::store::record::Record;
+use kvstore::store::version::Version;
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// What may happen to a store. Keys, versions and contents are few, so that they meet.
+#[derive(Clone, Debug)]
+enum Operation {
+    Write {
+        key: u8,
+        value: Option<u8>,
+        wall: u64,
+    },
+    Merge(Record),
+    /// Settles the tombstones that arrived in this share of all arrivals, in sixteenths.
+    Settle {
+        share: u64,
+        clock: u64,
+        tick: u64,
+    },
+    Forget {
+        tick: u64,
+    },
+}
+
+/// A failing case is printed in its smallest form; no file is kept of it.
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+fn key(number: u8) -> Vec<u8> {
+    format!("key {number}").into_bytes()
+}
+
+fn record(key_number: u8, value: Option<u8>, time: u64, node: u16) -> Record {
+    let value = value.map(|value| [value]);
+    let content = value.as_ref().map_or(Content::Tombstone, |value| Content::Value(value));
+    Record::new(&key(key_number), Entry { version: Version::new(Timestamp::from_bits(time), node), content })
+}
+
+fn records() -> impl Strategy<Value = Record> {
+    (0u8..40, prop::option::of(0u8..3), 1u64..6, 1u16..4)
+        .prop_map(|(key, value, time, node)| record(key, value, time, node))
+}
+
+fn operations() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        4 => (0u8..40, prop::option::of(0u8..3), 0u64..9).prop_map(|(key, value, wall)| Operation::Write { key, value, wall }),
+        4 => records().prop_map(Operation::Merge),
+        1 => (0u64..=16, 0u64..12, 0u64..4).prop_map(|(share, clock, tick)| Operation::Settle { share, clock, tick }),
+        1 => (0u64..4).prop_map(|tick| Operation::Forget { tick }),
+    ]
+}
+
+fn apply(store: &KeyValueStore, operation: &Operation) {
+    match operation {
+        Operation::Write { key: number, value, wall } => {
+            let value = value.map(|value| [value]);
+            let content = value.as_ref().map_or(Content::Tombstone, |value| Content::Value(value));
+            store.write(&key(*number), content, |replaced| {
+                let next = replaced.map_or(Timestamp::ZERO, |replaced| replaced.timestamp.next());
+                Version::new(next.max(Timestamp::from_bits(*wall)), 1)
+            });
+        }
+        Operation::Merge(record) => {
+            store.merge(record.clone());
+        }
+        Operation::Settle { share, clock, tick } => {
+            store.settle(store.arrivals() * share / 16, Timestamp::from_bits(*clock), *tick);
+        }
+        Operation::Forget { tick } => {
+            store.forget(*tick);
+        }
+    }
+}
+
+/// Every node of the tree below `node` whose digest is not that of the empty set, and every one near the root.
+fn check_tree(store: &KeyValueStore, node: Prefix) {
+    if node.is_leaf() || (node.len() > 2 && store.digest(node) == Digest::default()) {
+        return;
+    }
+    let children = store.children(node);
+    assert_eq!(children.iter().copied().sum::<Digest>(), store.digest(node), "below {node:?}");
+    for (digit, digest) in children.into_iter().enumerate() {
+        assert_eq!(store.digest(node.child(digit)), digest);
+        check_tree(store, node.child(digit));
+    }
+}
+
+fn visited(store: &KeyValueStore) -> BTreeSet<Vec<u8>> {
+    let mut keys = BTreeSet::new();
+    store.visit_keys(|key| assert!(keys.insert(key.to_vec()), "a key was visited twice"));
+    keys
+}
+
+proptest! {
+    #![proptest_config(cases(256))]
+    #[test]
+    fn the_digest_equals_one_rebuilt_from_scratch_after_every_operation(operations in vec(operations(), 1..120)) {
+        let store = KeyValueStore::new(Rules::default());
+        for operation in &operations {
+            apply(&store, operation);
+            prop_assert_eq!(store.root(), store.rebuilt_root(), "after {:?}", operation);
+        }
+        prop_assert_eq!(store.digest(Prefix::ROOT), store.root());
+    }
+
+    #[test]
+    fn the_counts_equal_what_is_visited(operations in vec(operations(), 1..120)) {
+        let store = KeyValueStore::new(Rules::default());
+        operations.iter().for_each(|operation| apply(&store, operation));
+        let counts = store.counts();
+        prop_assert_eq!(visited(&store).len(), counts.keys);
+        let shards: Vec<Prefix> = (0..FANOUT * FANOUT).map(|n| Prefix::ROOT.child(n / FANOUT).child(n % FANOUT)).collect();
+        let mut unsettled = 0;
+        store.visit_below(&shards, |_| unsettled += 1);
+        prop_assert_eq!(unsettled, counts.keys + counts.tombstones);
+        prop_assert_eq!(store.tombstones_after(0), counts.tombstones);
+        prop_assert_eq!(store.tombstones_after(store.arrivals()), 0);
+    }
+
+    #[test]
+    fn without_forgetting_a_store_holds_the_greatest_of_what_came(records in vec(records(), 1..120)) {
+        let store = KeyValueStore::new(Rules::default());
+        let mut model: BTreeMap<Vec<u8>, Record> = BTreeMap::new();
+        for record in records {
+            let greatest = model.entry(record.key().to_vec()).or_insert_with(|| record.clone());
+            if merge(greatest.entry(), record.entry(), true) == Survivor::Incoming {
+                *greatest = record.clone();
+            }
+            store.merge(record);
+        }
+        for (key, greatest) in &model {
+            prop_assert_eq!(store.record(key).map(|record| record.encode().to_vec()), Some(greatest.encode().to_vec()));
+            prop_assert_eq!(store.get(key, |value| value.map(<[u8]>::to_vec)), greatest.content().value().map(<[u8]>::to_vec));
+        }
+        prop_assert_eq!(store.root(), model.values().map(Record::digest).sum());
+    }
+
+    #[test]
+    fn stores_that_get_the_same_in_any_order_and_number_are_equal(
+        (records, shuffled) in vec(records(), 1..120).prop_flat_map(|records| (Just(records.clone()), Just(records).prop_shuffle())),
+        repeated in 0usize..20,
+    ) {
+        let (one, two) = (KeyValueStore::new(Rules::default()), KeyValueStore::new(Rules::default()));
+        records.iter().for_each(|record| { one.merge(record.clone()); });
+        shuffled.iter().chain(shuffled.iter().take(repeated)).for_each(|record| { two.merge(record.clone()); });
+        prop_assert_eq!(one.root(), two.root());
+        prop_assert_eq!(one.counts(), two.counts());
+        prop_assert_eq!(visited(&one), visited(&two));
+    }
+
+    #[test]
+    fn a_scan_visits_every_key_once_whatever_its_count(operations in vec(operations(), 1..120), count in 0usize..50) {
+        let store = KeyValueStore::new(Rules::default());
+        operations.iter().for_each(|operation| apply(&store, operation));
+        let (mut cursor, mut scanned) = (0, BTreeSet::new());
+        loop {
+            let (next, keys) = store.scan(cursor, count);
+            for key in keys {
+                prop_assert!(scanned.insert(key.to_vec()), "a key was shown twice");
+            }
+            prop_assert!(next == 0 || next > cursor);
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+        }
+        prop_assert_eq!(scanned, visited(&store));
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(16))]
+    #[test]
+    fn every_digest_is_the_sum_of_its_childrens(operations in vec(operations(), 1..120)) {
+        let store = KeyValueStore::new(Rules::default());
+        operations.iter().for_each(|operation| apply(&store, operation));
+        check_tree(&store, Prefix::ROOT);
+        prop_assert_eq!((0..LEAVES).map(|leaf| store.digest(Prefix::leaf(leaf as u16))).sum::<Digest>(), store.root());
+    }
+}
+
+#[test]
+fn a_tree_has_as_many_leaves_as_its_depth_says() {
+    assert_eq!(LEAVES, FANOUT.pow(u32::from(DEPTH)));
+}
+
+#[test]
+fn without_the_tie_break_the_order_of_arrival_shows() {
+    let rules = Rules { tie_break: false, ..Rules::default() };
+    let (one, two) = (KeyValueStore::new(rules), KeyValueStore::new(rules));
+    let (a, b) = (record(1, Some(1), 1, 1), record(1, Some(2), 1, 1));
+    for (store, records) in [(&one, [&a, &b]), (&two, [&b, &a])] {
+        records.into_iter().for_each(|record| {
+            store.merge(record.clone());
+        });
+    }
+    assert_ne!(one.root(), two.root());
+}
+
+// ---- replicas ----------------------------------------------------------------------------------------------------------
+
+fn replica(number: u16) -> Replica {
+    let identity = Identity { name: format!("node{number}"), node: number, incarnation: u64::from(number) };
+    Replica::new(identity, Rules::default(), Box::new(|| Timestamp::from_millis(1)))
+}
+
+/// A peer in the same process: what is asked is answered at once.
+struct Direct<'a> {
+    responder: &'a Replica,
+    session: PeerSession,
+}
+
+impl<'a> Direct<'a> {
+    fn to(responder: &'a Replica) -> Self {
+        Self { responder, session: PeerSession::default() }
+    }
+}
+
+impl Peer for Direct<'_> {
+    fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
+        Ok(prepare().into_iter().map(|request| self.responder.handle(&mut self.session, request)).collect())
+    }
+}
+
+/// Writes through clients and merges from elsewhere, on one of three replicas.
+fn steps() -> impl Strategy<Value = (usize, Operation)> {
+    (
+        0usize..3,
+        operations().prop_filter("tombstones are settled by ticks", |operation| {
+            matches!(operation, Operation::Write { .. } | Operation::Merge(_))
+        }),
+    )
+}
+
+fn take(replica: &Replica, operation: &Operation) {
+    match operation {
+        Operation::Write { key: number, value: Some(value), .. } => replica.set(&key(*number), &[*value]),
+        Operation::Write { key: number, value: None, .. } => {
+            replica.delete(&key(*number));
+        }
+        other => apply(replica.store(), other),
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(256))]
+    #[test]
+    fn one_round_makes_two_replicas_equal_and_loses_nothing(steps in vec(steps(), 1..150)) {
+        let replicas = [replica(1), replica(2)];
+        steps.iter().for_each(|(at, operation)| take(&replicas[at % 2], operation));
+        let mut greatest: BTreeMap<Vec<u8>, Record> = BTreeMap::new();
+        for number in 0..40 {
+            for replica in &replicas {
+                let Some(record) = replica.store().record(&key(number)) else { continue };
+                let kept = greatest.entry(key(number)).or_insert_with(|| record.clone());
+                if merge(kept.entry(), record.entry(), true) == Survivor::Incoming {
+                    *kept = record;
+                }
+            }
+        }
+        let report = reconcile(&replicas[0], &mut Direct::to(&replicas[1])).expect("nothing can fail");
+        for replica in &replicas {
+            prop_assert_eq!(replica.store().root(), greatest.values().map(Record::digest).sum());
+            prop_assert_eq!(replica.store().rebuilt_root(), replica.store().root());
+        }
+        let again = reconcile(&replicas[1], &mut Direct::to(&replicas[0])).expect("nothing can fail");
+        prop_assert_eq!((again.pulled, again.pushed), (0, 0), "after {} and {}", report.pulled, report.pushed);
+    }
+
+    #[test]
+    fn replicas_that_take_rounds_in_any_order_end_equal(
+        steps in vec(steps(), 1..100),
+        rounds in vec((0usize..3, 1usize..3), 0..6),
+    ) {
+        let replicas = [replica(1), replica(2), replica(3)];
+        let round = |from: usize, to: usize| reconcile(&replicas[from], &mut Direct::to(&replicas[to])).expect("nothing can fail");
+        let mut rounds = rounds.into_iter();
+        for (at, operation) in &steps {
+            take(&replicas[*at], operation);
+            if at % 5 == 0 && let Some((from, step)) = rounds.next() {
+                round(from, (from + step) % 3);
+            }
+        }
+        // Once around, and around again: what is left of anybody reaches everybody.
+        [(0, 1), (1, 2), (2, 0), (0, 1)].into_iter().for_each(|(from, to)| { round(from, to); });
+        let roots: BTreeSet<u64> = replicas.iter().map(|replica| replica.store().root().to_bits()).collect();
+        prop_assert_eq!(roots.len(), 1);
+        prop_assert_eq!(visited(replicas[0].store()), visited(replicas[1].store()));
+        prop_assert_eq!(visited(replicas[0].store()), visited(replicas[2].store()));
+    }
+
+    #[test]
+    fn a_write_wins_over_all_that_its_replica_has_seen(records in vec(records(), 1..60), deletes: bool) {
+        let replica = replica(2);
+        for record in records {
+            let (key, theirs) = (record.key().to_vec(), record.version());
+            replica.store().merge(record.clone());
+            if deletes {
+                replica.delete(&key);
+            } else {
+                replica.set(&key, b"mine");
+            }
+            let mine = replica.store().record(&key).expect("was written just now");
+            prop_assert!(mine.version() > theirs);
+            prop_assert_eq!(mine.content().value(), (!deletes).then_some(&b"mine"[..]));
+            prop_assert!(!replica.store().merge(record).won, "what is older loses when it comes again");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What one round of anti-entropy costs, in bytes, requests and time: `cargo bench --bench agreement`.
+//!
+//! Two replicas in one process, every message encoded and decoded; no sockets. The limits of the bytes are asserted by
+//! `tests/stories.rs`.
+
+#[path = "../tests/simulation/cluster.rs"]
+#[allow(dead_code, reason = "the bench needs only a part of the simulator")]
+mod cluster;
+#[path = "../tests/simulation/cost.rs"]
+mod cost;
+#[path = "../tests/simulation/invariants.rs"]
+#[allow(dead_code, reason = "nothing is judged here")]
+mod invariants;
+#[path = "../tests/simulation/judge.rs"]
+#[allow(dead_code, reason = "nothing is judged here: the reader does that")]
+mod judge;
+#[path = "../tests/simulation/network.rs"]
+#[allow(dead_code, reason = "the bench needs only a part of the simulator")]
+mod network;
+#[path = "../tests/simulation/node.rs"]
+#[allow(dead_code, reason = "only a part of the simulator is needed here")]
+mod node;
+#[path = "../tests/simulation/trace.rs"]
+#[allow(dead_code, reason = "nothing is told here")]
+mod trace;
+
+fn main() {
+    for keys in [10_000, 1_000_000] {
+        for with_digests in [true, false] {
+            let how = if with_digests { "comparing digests" } else { "listing all keys, as a full exchange would" };
+            println!("\n{how}:\n{}       time", cost::HEAD);
+            for cost in cost::measure(keys, &cost::DIFFERING, with_digests) {
+                println!("{cost} {:>10.1?}", cost.time);
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! A simulated cluster: real replicas, with chance for a network.
+//!
+//! Protocols for replication break where nobody has looked: a reply is lost *and* the node restarts *and* an old message arrives.
+//! Tests over sockets meet such a thing once in a thousand nights, and never again when asked to. Here a whole cluster runs in
+//! one thread. Wherever a node would wait, a generator of chance with a known seed decides what happens meanwhile; so
+//! thousands of cluster lives pass in a minute, and each can be lived again.
+//!
+//! * `cluster.rs` and `node.rs` are the nodes: what their threads do, a step at a time, around the [`Replica`] that the real
+//!   node has, too. `network.rs` carries their messages, encoded and decoded.
+//! * `faults.rs` decides, from a seed, what happens and what goes wrong. `runs.rs` is one run: faults, then healing.
+//! * `invariants.rs` says what must hold, `judge.rs` checks it at every step. `trace.rs` tells what happened.
+//! * `script.rs` and `cost.rs` belong to the stories, `tests/stories.rs`, which run on the same cluster with a script instead of chance.
+//!
+//! A test takes 1,000 seeds; `SIM_SEEDS=100000 cargo test --release --test simulation nodes -- --nocapture` takes more, and says how
+//! many steps it takes in a millisecond: some 200 on a core that has nothing else to do. A step is a write, a message carried out, a tick begun, or a restart. When a seed fails, the failure shows the command
+//! that replays it: `SIM_SEED=17 cargo test --test simulation three_nodes -- --nocapture` prints everything that happened, in a column
+//! for each node.
+//!
+//! **What is left out.** An activity that was begun while another waits ends before that goes on: they are nested, not
+//! interleaved freely (messages that are delayed make up for much of it). And every step is atomic, so this says nothing about races of threads
+//! within a node: whether the digest is updated under the same lock as the table, say. Tests of the store with threads do.
+//!
+//! # Would it notice?
+//!
+//! For each [`Rule`] that can be switched off, a test below shows which invariant breaks without it. Besides these, faults of the kind
+//! that real systems have shipped were planted by hand, each in one line or two. The table says which invariant caught each, and
+//! after how many seeds with 2, 3 and 5 nodes (– : not in 1,000).
+//!
+//! | planted | violated | 2 | 3 | 5 |
+//! |---|---|---|---|---|
+//! | in a tie the incoming write wins | [`NeverBack`](Invariant::NeverBack) | 14 | 33 | 28 |
+//! | a delete is stamped with the plain clock | [`WriteIsNewer`](Invariant::WriteIsNewer), [`WriteStands`](Invariant::WriteStands) | 1 | 1 | 1 |
+//! | a delete of an absent key leaves no tombstone | [`WriteStands`](Invariant::WriteStands), [`TrueConfirmation`](Invariant::TrueConfirmation) | 1 | 1 | 1 |
+//! | the clock is not moved on receipt | [`WriteIsNewer`](Invariant::WriteIsNewer) | 1 | 1 | 1 |
+//! | CONFIRM is sent before the entries are fetched | [`TrueConfirmation`](Invariant::TrueConfirmation) | 1 | 1 | 1 |
+//! | CONFIRM has the number at the end of the round | [`TrueConfirmation`](Invariant::TrueConfirmation) | 1 | 1 | 1 |
+//! | of several keys only the first is fetched | [`TrueConfirmation`](Invariant::TrueConfirmation) | 1 | 1 | 1 |
+//! | a FETCH that failed is taken for an empty one (1) | nothing | – | – | – |
+//! | the queue holds values instead of keys | [`NoResurrection`](Invariant::NoResurrection) | 2 | 2 | 2 |
+//! | entries are looked up before the link is locked | [`NoResurrection`](Invariant::NoResurrection) | – | 273 | – |
+//! | confirmed numbers are kept over a restart | [`TrueConfirmation`](Invariant::TrueConfirmation) | 1 | 10 | 5 |
+//! | a late CONFIRM counts for the next incarnation | [`TrueConfirmation`](Invariant::TrueConfirmation) | – | 339 | – |
+//! | a new connection does not revoke the older ones | [`NoResurrection`](Invariant::NoResurrection) | 2 | 2 | 2 |
+//! | settling on the numbers of the same tick (2) | nothing | – | – | – |
+//! | settling though one round has failed | [`SettledEverywhere`](Invariant::SettledEverywhere) | 2 | 2 | 1 |
+//! | settling though a peer has changed its incarnation (3) | nothing | – | – | – |
+//! | settling what lies ahead of the clock | [`WriteIsNewer`](Invariant::WriteIsNewer) | 644 | 36 | 36 |
+//! | settling by a clock that stands while nobody writes | [`AllForgotten`](Invariant::AllForgotten) | 673 | 35 | 108 |
+//! | a settled tombstone is listed (hidden on one side only) | [`TrueConfirmation`](Invariant::TrueConfirmation) | 16 | 44 | 47 |
+//! | a settled tombstone stays in the digest | [`DigestOfEntries`](Invariant::DigestOfEntries) | 2 | 1 | 1 |
+//! | a replaced entry stays in the digest of its leaf | [`DigestOfEntries`](Invariant::DigestOfEntries) | 1 | 1 | 1 |
+//! | a settled tombstone is forgotten at once | [`Agreement`](Invariant::Agreement), [`AllForgotten`](Invariant::AllForgotten) | 2 | 1 | 1 |
+//! | a settled tombstone is forgotten though a peer lists it | [`AllForgotten`](Invariant::AllForgotten) | – | – | 330 |
+//! | a settled tombstone does not count when a peer lists the key | [`AllForgotten`](Invariant::AllForgotten), [`Agreement`](Invariant::Agreement) | 643 | 506 | – |
+//!
+//! 1. Two walls stand behind this one: an exchange that fails has lost its connection, and a round that has lost its connection cannot
+//!    send CONFIRM. The fault becomes one only if a round may go on on a new connection.
+//! 2. The tick also needs every peer to have shown the same incarnation before, in and after its rounds, and what is under way on the
+//!    peer's link comes before its CONFIRM. So a number that arrived during the tick is as true as one that was noted
+//!    before. The rule is kept as it is because its argument is the simplest.
+//! 3. The round of the same tick has given the new incarnation every tombstone that settles. It would take a write of that
+//!    incarnation which is older than the tombstone (a clock that was put back) and under way on its link through all the ticks
+//!    until the tombstone is forgotten. The simulator can do that, but has not within 1,000 seeds.
+//!
+//! [`Replica`]: kvstore::replication::replica::Replica
+
+#[path = "simulation/cluster.rs"]
+mod cluster;
+#[path = "simulation/faults.rs"]
+mod faults;
+#[path = "simulation/invariants.rs"]
+mod invariants;
+#[path = "simulation/judge.rs"]
+mod judge;
+#[path = "simulation/network.rs"]
+mod network;
+#[path = "simulation/node.rs"]
+mod node;
+#[path = "simulation/runs.rs"]
+mod runs;
+#[path = "simulation/trace.rs"]
+#[allow(dead_code, reason = "the arrows are for the stories")]
+mod trace;
+
+use std::env;
+use std::time::Instant;
+
+use kvstore::rules::{Rule, Rules};
+
+use invariants::Invariant;
+use runs::run;
+use trace::Style;
+
+/// How many seeds each test takes, unless `SIM_SEEDS` says otherwise.
+const SEEDS: u64 = 1_000;
+
+fn number_from_environment(name: &str) -> Option<u64> {
+    let text = env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} must be a number, not {text}")))
+}
+
+/// Takes a run for each seed, or replays the one that `SIM_SEED` names.
+fn simulate(nodes: usize, test: &str) {
+    if let Some(seed) = number_from_environment("SIM_SEED") {
+        let outcome = run(seed, nodes, Rules::default(), Style::Columns);
+        outcome.trace.iter().for_each(|line| println!("{line}"));
+        println!("seed {seed}: {} steps", outcome.steps);
+        assert!(outcome.violation.is_none(), "{}", outcome.violation.expect("is some"));
+        return;
+    }
+    let seeds = number_from_environment("SIM_SEEDS").unwrap_or(SEEDS);
+    let begin = Instant::now();
+    let (mut steps, mut lost, mut reissued, mut after_forgotten) = (0, 0, 0, 0);
+    for seed in 0..seeds {
+        let outcome = run(seed, nodes, Rules::default(), Style::Off);
+        if let Some(violation) = outcome.violation {
+            panic!(
+                "{violation}\n\nreplay it with: SIM_SEED={seed} cargo test --test simulation {test} -- --nocapture\n"
+            );
+        }
+        steps += outcome.steps;
+        lost += outcome.lost_with_memory;
+        reissued += outcome.reissued;
+        after_forgotten += outcome.after_forgotten;
+    }
+    let millis = begin.elapsed().as_millis().max(1);
+    println!(
+        "{nodes} nodes: {seeds} seeds, {steps} steps in {millis} ms: {} a millisecond; {lost} writes lost with a memory, \
+         {reissued} versions given out twice, {after_forgotten} writes past a forgotten delete",
+        u128::from(steps) / millis
+    );
+}
+
+#[test]
+fn two_nodes_agree_whatever_happens() {
+    simulate(2, "two_nodes");
+}
+
+#[test]
+fn three_nodes_agree_whatever_happens() {
+    simulate(3, "three_nodes");
+}
+
+#[test]
+fn five_nodes_agree_whatever_happens() {
+    simulate(5, "five_nodes");
+}
+
+#[test]
+fn a_seed_gives_the_same_run_again() {
+    for seed in 0..3 {
+        let [first, second] = [(); 2].map(|()| run(seed, 3, Rules::default(), Style::Columns).trace);
+        assert!(first.len() > 100, "a run of {} lines", first.len());
+        assert_eq!(first, second);
+    }
+}
+
+/// Without `rule`, some seed violates `invariant`.
+fn breaks_without(rule: Rule, invariant: Invariant) {
+    let violates = |seed| run(seed, 3, Rules::default().without(rule), Style::Off).violation;
+    let found = (0..SEEDS).find_map(|seed| {
+        let violation = violates(seed).filter(|violation| violation.invariant == invariant)?;
+        Some((seed, violation))
+    });
+    let (seed, violation) =
+        found.unwrap_or_else(|| panic!("{SEEDS} seeds do not notice that {rule} is off: \"{invariant}\" holds"));
+    println!("without {rule}, seed {seed}: {violation}");
+}
+
+/// As [`breaks_without`]; and nothing else breaks: the rule is there for speed, not for agreement.
+fn only_costs_without(rule: Rule, invariant: Invariant) {
+    breaks_without(rule, invariant);
+    for seed in 0..SEEDS / 5 {
+        let violation = run(seed, 3, Rules::default().without(rule), Style::Off).violation;
+        let other = violation.filter(|violation| violation.invariant != invariant);
+        assert!(other.is_none(), "without {rule}, seed {seed}: {}", other.expect("is some"));
+    }
+}
+
+#[test]
+fn without_tombstones_a_deleted_key_comes_back() {
+    breaks_without(Rule::Tombstones, Invariant::NoResurrection);
+}
+
+#[test]
+fn without_the_tie_break_a_peer_keeps_another_content_under_the_same_version() {
+    breaks_without(Rule::TieBreak, Invariant::TrueConfirmation);
+}
+
+#[test]
+fn without_the_hybrid_clock_a_write_is_older_than_what_its_node_has_seen() {
+    breaks_without(Rule::HybridClock, Invariant::WriteIsNewer);
+}
+
+#[test]
+fn without_the_stamp_bump_an_acknowledged_write_does_not_stand() {
+    breaks_without(Rule::StampBump, Invariant::WriteStands);
+}
+
+#[test]
+fn without_propagation_a_write_waits_for_the_next_tick() {
+    only_costs_without(Rule::Propagation, Invariant::PromptPropagation);
+}
+
+#[test]
+fn without_anti_entropy_nodes_differ_for_ever() {
+    breaks_without(Rule::AntiEntropy, Invariant::Agreement);
+}
+
+#[test]
+fn without_digests_a_round_of_equal_nodes_costs_as_much_as_they_hold() {
+    only_costs_without(Rule::Digests, Invariant::CheapRound);
+}
+
+#[test]
+fn without_confirmation_a_tombstone_settles_that_a_peer_lacks() {
+    breaks_without(Rule::Confirmation, Invariant::SettledEverywhere);
+}
+
+#[test]
+fn without_the_ordered_link_an_old_value_arrives_after_its_tombstone_is_forgotten() {
+    breaks_without(Rule::OrderedLink, Invariant::NoResurrection);
+}

@@ -1,0 +1,276 @@
+//! The simulated cluster: real replicas, and around them what a node's threads would do, one step at a time.
+//!
+//! Everything runs in one thread. Where a node would wait for a message, [`network`](super::network) calls the
+//! [`Director`], which may run any other activity of the cluster *inside* that wait: a write, a round of another node, even a restart
+//! of the node that waits. So interleavings are chosen by whoever directs, and the same choices give the same run.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use kvstore::replication::PeerError;
+use kvstore::replication::message::Request;
+use kvstore::replication::reconcile::{self, RoundReport};
+use kvstore::replication::tombstones::Tick;
+use kvstore::rules::Rules;
+use kvstore::store::Counts;
+
+use super::judge::Judge;
+use super::network::{Connection, Traffic, Wire};
+use super::node::{Life, Node};
+use super::trace::Trace;
+
+/// Decides what happens besides the activity that runs, and what becomes of each message.
+pub(crate) trait Director {
+    /// Called wherever `node` waits, so that other threads or nodes could do something. `sending` is what it is about to send; it
+    /// holds the link's lock then.
+    fn pause(&self, cluster: &Cluster, node: usize, sending: Option<&Request>);
+    /// What becomes of a request. `cut` says that the link is cut in this direction, so that it cannot arrive now.
+    fn fate(&self, cluster: &Cluster, from: usize, to: usize, request: &Request, cut: bool) -> Fate;
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is carried out, and its reply arrives.
+    Arrives,
+    /// It is carried out twice, as if it had been sent again.
+    Repeated,
+    /// It never arrives, and the connection breaks.
+    Lost,
+    /// The sender gives up and the connection breaks; the request arrives when the director says so.
+    Late,
+    /// It is carried out, but the connection breaks before the reply arrives.
+    ReplyLost,
+}
+
+/// The bounds of the queues.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// How many keys wait for a peer at most.
+    pub(crate) queue: usize,
+    /// How many keys a replicator takes at once.
+    pub(crate) batch: usize,
+}
+
+/// The nodes and the network between them.
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) director: Rc<dyn Director>,
+    pub(crate) trace: Trace,
+    /// Checks every step; `None` in the stories, where the reader does.
+    pub(crate) judge: Option<RefCell<Judge>>,
+    /// What has crossed the wire since it was last reset.
+    pub(crate) traffic: Cell<Traffic>,
+    /// Broken connections with requests that may still arrive.
+    pub(crate) late: RefCell<Vec<Rc<Connection>>>,
+    /// How many steps were taken: activities begun and requests carried out.
+    pub(crate) steps: Cell<u64>,
+    /// How many connections were opened.
+    pub(crate) connections: Cell<u64>,
+    /// `cuts[from][to]`: nothing arrives in this direction.
+    cuts: RefCell<Vec<Vec<bool>>>,
+    bounds: Bounds,
+    rules: Rules,
+}
+
+impl Cluster {
+    /// A cluster of `count` empty nodes, connected and in time.
+    pub(crate) fn new(count: usize, rules: Rules, bounds: Bounds, director: Rc<dyn Director>, trace: Trace) -> Self {
+        let nodes: Vec<Node> = (0..count).map(|number| Node::new(number, count, rules)).collect();
+        nodes.iter().for_each(|node| node.life().serving.set(true));
+        Self {
+            nodes,
+            director,
+            trace,
+            judge: None,
+            traffic: Cell::default(),
+            late: RefCell::default(),
+            steps: Cell::new(0),
+            connections: Cell::new(0),
+            cuts: RefCell::new(vec![vec![false; count]; count]),
+            bounds,
+            rules,
+        }
+    }
+
+    pub(crate) fn rules(&self) -> Rules {
+        self.rules
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    pub(crate) fn step(&self) {
+        self.steps.set(self.steps.get() + 1);
+    }
+
+    /// Whether `life` is what `node` is living now.
+    pub(crate) fn alive(&self, node: usize, life: &Rc<Life>) -> bool {
+        Rc::ptr_eq(&self.nodes[node].life(), life)
+    }
+
+    /// Every other node.
+    pub(crate) fn peers(&self, node: usize) -> impl Iterator<Item = usize> + use<> {
+        (0..self.nodes.len()).filter(move |&peer| peer != node)
+    }
+
+    // ---- clients ------------------------------------------------------------------------------------------------------
+
+    /// A client's SET, or DEL if there is no value: applied, queued for each peer, acknowledged.
+    pub(crate) fn write(&self, node: usize, key: &[u8], value: Option<&[u8]>) {
+        self.step();
+        let life = self.nodes[node].life();
+        match value {
+            Some(value) => life.replica.set(key, value),
+            None => drop(life.replica.delete(key)),
+        }
+        self.trace.wrote(self, node, key, value);
+        if let Some(judge) = &self.judge {
+            judge.borrow_mut().acknowledged(self, node, key, value);
+        }
+        if self.rules.propagation {
+            for peer in self.peers(node) {
+                let mut queue = life.links[peer].queue.borrow_mut();
+                if queue.len() < self.bounds.queue {
+                    queue.push_back(key.into());
+                } else {
+                    self.trace.note(node, || {
+                        format!("the queue for {} is full, this key does not wait there", self.nodes[peer].name)
+                    });
+                }
+            }
+        }
+        self.observe(node);
+    }
+
+    // ---- the threads of a node ----------------------------------------------------------------------------------------
+
+    /// The replicator: sends the next batch of changed keys to a peer, and keeps it if that fails.
+    pub(crate) fn replicate(&self, node: usize, peer: usize) {
+        let life = self.nodes[node].life();
+        let link = &life.links[peer];
+        if !link.has_work() {
+            return;
+        }
+        self.step();
+        let keys = {
+            let (mut queue, mut batch) = (link.queue.borrow_mut(), link.batch.borrow_mut());
+            if batch.is_empty() {
+                let taken = queue.len().min(self.bounds.batch);
+                batch.extend(queue.drain(..taken));
+                batch.sort_unstable();
+                batch.dedup();
+            }
+            batch.clone()
+        };
+        link.replicating.set(true);
+        let pushed =
+            Wire::open(self, node, peer, &life).and_then(|mut wire| reconcile::push(&life.replica, &mut wire, &keys));
+        link.replicating.set(false);
+        match pushed {
+            Ok(_) => link.batch.borrow_mut().clear(),
+            Err(error) => self.trace.note(node, || format!("keeps what it has for {}: {error}", self.nodes[peer].name)),
+        }
+    }
+
+    /// Whether a tick may begin: the anti-entropy thread is idle, and no exchange that is waiting holds a link it needs.
+    pub(crate) fn may_tick(&self, node: usize) -> bool {
+        let life = self.nodes[node].life();
+        !life.ticking.get() && life.links.iter().all(|link| !link.busy.get())
+    }
+
+    /// One tick of the anti-entropy thread: a round with every peer, then settling and forgetting. Returns whether all rounds
+    /// succeeded.
+    pub(crate) fn tick(&self, node: usize) -> bool {
+        let life = self.nodes[node].life();
+        self.step();
+        if !self.rules.anti_entropy {
+            life.serving.set(true);
+            return true;
+        }
+        life.ticking.set(true);
+        self.trace.note(node, || "tick begins".into());
+        let tick = Tick::begin(&life.replica);
+        if let Some(judge) = &self.judge {
+            self.peers(node).for_each(|peer| judge.borrow_mut().confirmed(self, node, peer));
+        }
+        let mut reports = Some(Vec::new());
+        for peer in self.peers(node) {
+            match self.round(node, peer, &life) {
+                Ok(report) => {
+                    self.trace.round_ended(node, &report);
+                    if let Some(reports) = reports.as_mut() {
+                        reports.push(report);
+                    }
+                }
+                Err(error) => {
+                    self.trace.note(node, || format!("round with {} failed: {error}", self.nodes[peer].name));
+                    reports = None;
+                }
+            }
+        }
+        life.ticking.set(false);
+        if !self.alive(node, &life) {
+            return false;
+        }
+        (0..self.nodes.len()).for_each(|node| self.observe(node));
+        let tombstones = || if self.trace.is_on() { life.replica.store().counts() } else { Counts::default() };
+        let before = tombstones();
+        let forgotten = tick.end(&life.replica, reports.as_deref());
+        self.trace.tick_ended(node, before, tombstones(), forgotten, reports.is_some());
+        if let Some(judge) = &self.judge {
+            judge.borrow_mut().tick_ended(self, node);
+        }
+        life.serving.set(true);
+        reports.is_some()
+    }
+
+    /// One anti-entropy round with a peer.
+    fn round(&self, node: usize, peer: usize, life: &Rc<Life>) -> Result<RoundReport, PeerError> {
+        let mut wire = Wire::open(self, node, peer, life)?;
+        let report = reconcile::reconcile(&life.replica, &mut wire);
+        self.observe(node);
+        report
+    }
+
+    // ---- what befalls a node ------------------------------------------------------------------------------------------
+
+    /// Ends a node at once and starts it again with nothing in its memory.
+    pub(crate) fn restart(&self, node: usize) {
+        self.step();
+        self.nodes[node].restart(node, self.nodes.len(), self.rules);
+        self.trace.note(node, || "starts again, its memory is gone".into());
+        if let Some(judge) = &self.judge {
+            judge.borrow_mut().restarted(node);
+        }
+    }
+
+    /// Cuts the network from one node to another, or mends it.
+    pub(crate) fn set_cut(&self, from: usize, to: usize, cut: bool) {
+        self.cuts.borrow_mut()[from][to] = cut;
+    }
+
+    pub(crate) fn is_cut(&self, from: usize, to: usize) -> bool {
+        self.cuts.borrow()[from][to]
+    }
+
+    /// Lets time pass, as each node's clock shows it.
+    pub(crate) fn pass(&self, millis: u64) {
+        for node in &self.nodes {
+            node.set_wall(node.wall() + millis * node.pace.get() / 1000);
+        }
+    }
+
+    /// Lets the judge look at what a node holds now.
+    pub(crate) fn observe(&self, node: usize) {
+        if let Some(judge) = &self.judge {
+            judge.borrow_mut().observe(self, node, false);
+        }
+    }
+
+    /// Whether the judge has found a violation: the run ends.
+    pub(crate) fn failed(&self) -> bool {
+        self.judge.as_ref().is_some_and(|judge| judge.borrow().violation.is_some())
+    }
+}

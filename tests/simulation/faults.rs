@@ -1,0 +1,321 @@
+//! Everything that goes wrong, as a seed says.
+//!
+//! Each seed draws its own rate for each fault, zero for some: a run in which everything fails at once finds less than runs in
+//! which two or three things fail often.
+
+use std::cell::{Cell, RefCell};
+
+use fastrand::Rng;
+use kvstore::replication::message::Request;
+use kvstore::store::version::Version;
+
+use super::cluster::{Cluster, Director, Fate};
+use super::invariants::KEYS;
+use super::node::START_MS;
+
+/// How many activities may stand inside each other.
+const MAX_DEPTH: usize = 4;
+
+/// After this many steps nothing is begun inside anything else any more, so that every run ends.
+const NESTING_BUDGET: u64 = 3_000;
+
+/// How many ticks every node takes while an activity waits for very long: enough to settle a tombstone and forget it.
+const STALLED_TICKS: usize = 7;
+
+const MINUTE_MS: u64 = 60_000;
+
+/// How often what happens: weights of activities, and probabilities of a message's fates.
+#[derive(Clone, Debug)]
+struct Rates {
+    write: u32,
+    /// Of the writes, how many in a hundred are deletes.
+    delete_percent: u32,
+    replicate: u32,
+    tick: u32,
+    deliver_late: u32,
+    time: u32,
+    cut: u32,
+    mend: u32,
+    restart: u32,
+    clock: u32,
+    /// The probability that something happens while an activity waits.
+    nest: f64,
+    /// The probability that an activity waits for very long.
+    stall: f64,
+    lost: f64,
+    late: f64,
+    reply_lost: f64,
+    repeated: f64,
+    /// How many keys are written to.
+    keys: usize,
+}
+
+impl Rates {
+    fn draw(rng: &mut Rng) -> Self {
+        // A third of the faults do not happen at all, the others up to their most, small rates being likelier.
+        let rate = |rng: &mut Rng, most: f64| if rng.u8(..3) == 0 { 0.0 } else { most * rng.f64() * rng.f64() };
+        let weight = |rng: &mut Rng, most: u32| rate(rng, f64::from(most)).ceil() as u32;
+        Self {
+            write: rng.u32(10..60),
+            delete_percent: rng.u32(10..70),
+            replicate: rng.u32(1..60),
+            tick: rng.u32(4..40),
+            deliver_late: rng.u32(1..15),
+            time: rng.u32(1..30),
+            cut: weight(rng, 10),
+            mend: rng.u32(1..10),
+            restart: weight(rng, 6),
+            clock: weight(rng, 10),
+            nest: rate(rng, 0.5),
+            stall: rate(rng, 0.05),
+            lost: rate(rng, 0.2),
+            late: rate(rng, 0.3),
+            reply_lost: rate(rng, 0.2),
+            repeated: rate(rng, 0.2),
+            keys: rng.usize(1..=KEYS.len()),
+        }
+    }
+}
+
+/// Chance, from one seed. It is the only source of it in a run.
+pub(crate) struct Chance {
+    rng: RefCell<Rng>,
+    rates: Rates,
+    depth: Cell<usize>,
+    /// Whether everything has healed: messages arrive, and nothing happens by itself.
+    healed: Cell<bool>,
+    /// Counts the values written, so that each is another.
+    values: Cell<u64>,
+    /// Who has written to what, and when (if it was the first in its millisecond): for machines that are put back to then.
+    written: RefCell<Vec<(usize, &'static str, u64)>>,
+    /// The latest time of any version.
+    latest_ms: Cell<u64>,
+}
+
+impl Chance {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let rates = Rates::draw(&mut rng);
+        Self {
+            rng: RefCell::new(rng),
+            rates,
+            depth: Cell::new(0),
+            healed: Cell::new(false),
+            values: Cell::new(0),
+            written: RefCell::default(),
+            latest_ms: Cell::new(START_MS),
+        }
+    }
+
+    /// A number below `end`.
+    pub(crate) fn below(&self, end: usize) -> usize {
+        self.rng.borrow_mut().usize(..end)
+    }
+
+    fn happens(&self, probability: f64) -> bool {
+        probability > 0.0 && self.rng.borrow_mut().f64() < probability
+    }
+
+    fn other_than(&self, node: usize, count: usize) -> usize {
+        (node + 1 + self.below(count - 1)) % count
+    }
+
+    /// From now on messages arrive, and nothing happens by itself.
+    pub(crate) fn heal(&self, cluster: &Cluster) {
+        self.healed.set(true);
+        for from in 0..cluster.nodes.len() {
+            cluster.peers(from).for_each(|to| cluster.set_cut(from, to, false));
+        }
+        // The clocks agree again, and show what they will show one day: a time later than all that was written.
+        let latest_ms = cluster.nodes.iter().map(|node| node.wall()).max().max(Some(self.latest_ms.get()));
+        for node in &cluster.nodes {
+            node.pace.set(1000);
+            node.set_wall(latest_ms.unwrap_or(START_MS) + 1_000);
+        }
+    }
+
+    /// Something happens.
+    pub(crate) fn act(&self, cluster: &Cluster) {
+        let rates = &self.rates;
+        let weights = [
+            rates.write,
+            rates.replicate,
+            rates.tick,
+            rates.deliver_late,
+            rates.time,
+            rates.cut,
+            rates.mend,
+            rates.restart,
+            rates.clock,
+        ];
+        let mut chosen = self.rng.borrow_mut().u32(..weights.iter().sum::<u32>());
+        let activity = weights.iter().position(|&weight| {
+            let is_it = chosen < weight;
+            chosen = chosen.saturating_sub(weight);
+            is_it
+        });
+        let count = cluster.nodes.len();
+        let node = self.below(count);
+        match activity.expect("the weights add up") {
+            0 => self.write(cluster, node),
+            1 => self.replicate(cluster, node),
+            2 if cluster.may_tick(node) => _ = cluster.tick(node),
+            3 => self.deliver_late(cluster),
+            4 => self.time(cluster),
+            5 => self.cut(cluster, node, true),
+            6 => self.cut(cluster, node, false),
+            7 => self.restart(cluster, node),
+            8 => self.clock(cluster, node),
+            _ => {}
+        }
+    }
+
+    /// An activity waits for so long that everybody else has time to forget what it is about.
+    fn stall(&self, cluster: &Cluster) {
+        cluster.trace.note(0, || "something waits for long".into());
+        (0..6).for_each(|_| self.act(cluster));
+        for _ in 0..STALLED_TICKS {
+            (0..cluster.nodes.len()).filter(|&node| cluster.may_tick(node)).for_each(|node| _ = cluster.tick(node));
+        }
+    }
+
+    fn write(&self, cluster: &Cluster, node: usize) {
+        if !cluster.nodes[node].life().serving.get() {
+            return;
+        }
+        self.write_to(cluster, node, KEYS[self.below(self.rates.keys)]);
+    }
+
+    fn write_to(&self, cluster: &Cluster, node: usize, key: &'static str) {
+        self.values.set(self.values.get() + 1);
+        // The greater value is not always the later one.
+        let value = format!("{}{}", ['a', 'b', 'c'][self.below(3)], self.values.get());
+        let is_delete = self.below(100) < self.rates.delete_percent as usize;
+        cluster.write(node, key.as_bytes(), (!is_delete).then_some(value.as_bytes()));
+        let version = cluster.nodes[node].life().replica.store().version(key.as_bytes());
+        if let Some(Version { timestamp, .. }) = version {
+            self.latest_ms.set(self.latest_ms.get().max(timestamp.millis()));
+            if timestamp.counter() == 0 {
+                self.written.borrow_mut().push((node, key, timestamp.millis()));
+            }
+        }
+    }
+
+    /// A replicator that has work goes to work.
+    fn replicate(&self, cluster: &Cluster, node: usize) {
+        let peer = self.other_than(node, cluster.nodes.len());
+        cluster.replicate(node, peer);
+    }
+
+    /// Something that is under way on a broken connection arrives.
+    pub(crate) fn deliver_late(&self, cluster: &Cluster) {
+        let connections = cluster.late.borrow().len();
+        if connections > 0 {
+            cluster.deliver_late(self.below(connections));
+        }
+    }
+
+    fn time(&self, cluster: &Cluster) {
+        let millis = [0, 1, 20, 5_000][self.below(4)];
+        cluster.pass(millis);
+    }
+
+    fn cut(&self, cluster: &Cluster, node: usize, cut: bool) {
+        let peer = self.other_than(node, cluster.nodes.len());
+        let both = self.below(2) == 0;
+        cluster.set_cut(node, peer, cut);
+        if both || !cut {
+            cluster.set_cut(peer, node, cut);
+        }
+        let (verb, ways) = (if cut { "cut" } else { "mended" }, if both || !cut { "both ways" } else { "one way" });
+        cluster.trace.note(node, || format!("network to node{} {verb} {ways}", peer + 1));
+    }
+
+    fn restart(&self, cluster: &Cluster, node: usize) {
+        match self.below(8) {
+            0 => (0..cluster.nodes.len()).for_each(|step| {
+                // All of them, one after the other, each with its ticks in between.
+                let node = (node + step) % cluster.nodes.len();
+                cluster.restart(node);
+                (0..cluster.nodes.len()).filter(|&node| cluster.may_tick(node)).for_each(|node| _ = cluster.tick(node));
+            }),
+            1..=4 => self.put_back(cluster, node),
+            _ => cluster.restart(node),
+        }
+    }
+
+    /// A machine is put back to a snapshot: its memory is gone, and its clock shows what it has shown before. Until the network is
+    /// back it serves clients alone, and they write again what they wrote then, or something else.
+    fn put_back(&self, cluster: &Cluster, node: usize) {
+        let last = self.written.borrow().iter().rfind(|(writer, ..)| *writer == node).copied();
+        let (_, key, millis) = last.unwrap_or((node, KEYS[0], START_MS));
+        let machine = &cluster.nodes[node];
+        machine.set_wall(millis);
+        cluster.restart(node);
+        if self.below(2) == 0 {
+            cluster.peers(node).for_each(|peer| cluster.set_cut(node, peer, true));
+            machine.life().serving.set(true);
+            self.write_to(cluster, node, key);
+        }
+    }
+
+    fn clock(&self, cluster: &Cluster, node: usize) {
+        let machine = &cluster.nodes[node];
+        let now = machine.wall();
+        let step = [10, 1_000, 30_000, MINUTE_MS, 5 * MINUTE_MS][self.below(5)];
+        match self.below(9) {
+            0 | 1 => machine.set_wall(now - step),
+            2 => machine.set_wall(now + step),
+            3 => machine.pace.set(0),
+            4 => machine.pace.set([900, 990, 1010, 1100][self.below(4)]),
+            5 => machine.pace.set(1000),
+            6 => machine.set_wall(now + [60 * MINUTE_MS, 365 * 24 * 60 * MINUTE_MS][self.below(2)]),
+            // All show the same, and stand still: every write is a tie of times.
+            7 => cluster.nodes.iter().for_each(|node| {
+                node.set_wall(now);
+                node.pace.set(0);
+            }),
+            _ => cluster.nodes.iter().for_each(|node| {
+                node.set_wall(now);
+                node.pace.set(1000);
+            }),
+        }
+        cluster.trace.note(node, || {
+            format!("clock: {} ms, pace {}", machine.wall() as i64 - START_MS as i64, machine.pace.get())
+        });
+    }
+}
+
+impl Director for Chance {
+    fn pause(&self, cluster: &Cluster, _node: usize, _sending: Option<&Request>) {
+        let busy = self.depth.get() >= MAX_DEPTH || cluster.steps.get() >= NESTING_BUDGET;
+        if busy || self.healed.get() || cluster.failed() {
+            return;
+        }
+        self.depth.set(self.depth.get() + 1);
+        if self.depth.get() == 1 && self.happens(self.rates.stall) {
+            self.stall(cluster);
+        } else if self.happens(self.rates.nest) {
+            (0..=self.below(3)).for_each(|_| self.act(cluster));
+        }
+        self.depth.set(self.depth.get() - 1);
+    }
+
+    fn fate(&self, _cluster: &Cluster, _from: usize, _to: usize, _request: &Request, cut: bool) -> Fate {
+        if self.healed.get() {
+            return Fate::Arrives;
+        }
+        let rates = &self.rates;
+        if cut {
+            return if self.below(2) == 0 { Fate::Lost } else { Fate::Late };
+        }
+        let faults = [
+            (rates.lost, Fate::Lost),
+            (rates.late, Fate::Late),
+            (rates.reply_lost, Fate::ReplyLost),
+            (rates.repeated, Fate::Repeated),
+        ];
+        let fate = faults.into_iter().find(|&(probability, _)| self.happens(probability));
+        fate.map_or(Fate::Arrives, |(_, fate)| fate)
+    }
+}

@@ -1,0 +1,79 @@
+//! What must hold in every run, whatever is lost, delayed, repeated, restarted or mistimed. The
+//! [`Judge`](super::judge::Judge) checks it.
+
+use std::fmt;
+
+/// The keys of a run: few, so that everything meets. The first two share a leaf of the digest tree.
+pub(crate) const KEYS: [&str; 6] = ["k379", "k653", "k1", "k3", "k33", "k58"];
+
+/// The invariants. Each one's text completes "violated: …".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Invariant {
+    /// SET and DEL take effect before they are acknowledged, whatever the clocks say.
+    WriteStands,
+    /// A write that follows what its node has seen has a greater version: of the key at any time, and of every other key as long
+    /// as the clocks are within the drift that is allowed.
+    WriteIsNewer,
+    /// While a node lives, what stands under a key only becomes greater.
+    NeverBack,
+    /// What stands under a version was written under it; and two writes get the same version only if their node has lost its
+    /// memory, and its clock was put back.
+    OneContent,
+    /// Whoever has confirmed a number holds everything that arrived up to there, or something newer.
+    TrueConfirmation,
+    /// When a tombstone settles, every peer holds it or something newer.
+    SettledEverywhere,
+    /// Where a tombstone was forgotten, nothing ever stands that was written before it settled.
+    NoResurrection,
+    /// The digest is that of the entries.
+    DigestOfEntries,
+    /// No queue grows beyond its bound.
+    QueueBounds,
+    /// At the end all nodes hold the same.
+    Agreement,
+    /// What survives is the greatest of what was acknowledged and not lost with a memory.
+    GreatestSurvives,
+    /// At the end no tombstone is left.
+    AllForgotten,
+    /// After agreement no entry crosses the wire any more.
+    Silence,
+    /// A round between nodes that agree costs at most 300 bytes.
+    CheapRound,
+    /// A write reaches a connected peer without waiting for a tick.
+    PromptPropagation,
+}
+
+impl fmt::Display for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::WriteStands => "an acknowledged write stands on its node",
+            Self::WriteIsNewer => "a write is newer than what its node has seen",
+            Self::NeverBack => "a key never goes back to an older version",
+            Self::OneContent => "a version has one content, the one that was written",
+            Self::TrueConfirmation => "a peer holds what it has confirmed",
+            Self::SettledEverywhere => "a settled tombstone is held by every peer",
+            Self::NoResurrection => "nothing older stands where a tombstone was forgotten",
+            Self::DigestOfEntries => "the digest is that of the entries",
+            Self::QueueBounds => "queues stay within their bounds",
+            Self::Agreement => "in the end all nodes hold the same",
+            Self::GreatestSurvives => "the greatest acknowledged write survives",
+            Self::AllForgotten => "in the end all tombstones are forgotten",
+            Self::Silence => "after agreement no entry crosses the wire",
+            Self::CheapRound => "a round between equal nodes costs 300 bytes",
+            Self::PromptPropagation => "a write reaches its peers without a tick",
+        })
+    }
+}
+
+/// An invariant that did not hold, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Violation {
+    pub(crate) invariant: Invariant,
+    pub(crate) details: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "violated: {}. {}", self.invariant, self.details)
+    }
+}

@@ -1,0 +1,349 @@
+//! Watches a run, and checks the [`Invariant`]s.
+
+use std::collections::HashMap;
+
+use kvstore::limits::MAX_CLOCK_DRIFT_MS;
+use kvstore::store::KeyValueStore;
+use kvstore::store::clock::Timestamp;
+use kvstore::store::digest::{Digest, Prefix};
+use kvstore::store::entry::Content;
+use kvstore::store::record::Record;
+use kvstore::store::version::Version;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::cluster::Cluster;
+use super::invariants::{Invariant, KEYS, Violation};
+use super::trace::in_words;
+
+/// What the merge rule compares: the version, then whether it is a tombstone, then the value.
+type Rank = (Version, bool, Vec<u8>);
+
+fn rank(record: &Record) -> Rank {
+    let value = record.content().value().unwrap_or_default().to_vec();
+    (record.version(), record.content() == Content::Tombstone, value)
+}
+
+fn show(rank: &Rank) -> String {
+    let what = if rank.1 { "the delete".into() } else { format!("{:?}", String::from_utf8_lossy(&rank.2)) };
+    format!("{what} of {}", in_words(rank.0))
+}
+
+/// What is known of one key on one node in its present life.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    /// What stood there when the judge last looked.
+    last: Option<Record>,
+    /// The greatest that ever stood there.
+    high: Option<Rank>,
+    /// The node's `arrivals` when `last` was first seen: its own number is not greater.
+    arrival: u64,
+    /// Whether `last` is a settled tombstone.
+    settled: bool,
+    /// At which step the last tombstone settled.
+    settled_at: u64,
+}
+
+/// An acknowledged write.
+struct Write {
+    /// When it was acknowledged.
+    step: u64,
+    /// Whether nobody remembered it, or anything newer, at some time. It may still arrive late.
+    lost: bool,
+}
+
+/// Watches a run.
+pub(crate) struct Judge {
+    /// The first violation. The run ends with it.
+    pub(crate) violation: Option<Violation>,
+    /// How many acknowledged writes nobody remembers, because their only holders lost their memory.
+    pub(crate) lost_with_memory: u64,
+    /// How many versions were given out twice, by two lives of a node.
+    pub(crate) reissued: u64,
+    /// How many times a write of a node that knew nothing replaced a forgotten tombstone with a greater version.
+    pub(crate) after_forgotten: u64,
+    /// By node, then by key.
+    seen: Vec<[Seen; KEYS.len()]>,
+    /// By node, the greatest timestamp that its clock must have passed.
+    clocks: Vec<Timestamp>,
+    /// By key, every acknowledged write.
+    writes: [HashMap<Rank, Write>; KEYS.len()],
+    /// By key, who gave out each version: node's life.
+    issued: [HashMap<Version, u64>; KEYS.len()],
+    /// By key, when a tombstone last settled on any node.
+    settled: [HashMap<Rank, u64>; KEYS.len()],
+}
+
+impl Judge {
+    pub(crate) fn new(nodes: usize) -> Self {
+        Self {
+            violation: None,
+            lost_with_memory: 0,
+            reissued: 0,
+            after_forgotten: 0,
+            seen: vec![Default::default(); nodes],
+            clocks: vec![Timestamp::ZERO; nodes],
+            writes: Default::default(),
+            issued: Default::default(),
+            settled: Default::default(),
+        }
+    }
+
+    /// Notes a violation, unless one was found before.
+    pub(crate) fn violate(&mut self, invariant: Invariant, details: String) {
+        self.violation.get_or_insert(Violation { invariant, details });
+    }
+
+    /// A client's write was acknowledged by `node`.
+    pub(crate) fn acknowledged(&mut self, cluster: &Cluster, node: usize, key: &[u8], value: Option<&[u8]>) {
+        let k = KEYS.iter().position(|known| known.as_bytes() == key).expect("one of the keys of the run");
+        let (name, life) = (&cluster.nodes[node].name, cluster.nodes[node].life());
+        let store = life.replica.store();
+        let record = store.record(key);
+        let expected = value.map_or(Content::Tombstone, Content::Value);
+        let is_deleted = value.is_none() && !cluster.rules().tombstones && record.is_none();
+        if !is_deleted && record.as_ref().is_none_or(|record| record.content() != expected) {
+            let details = format!("{name} has acknowledged {value:?} for {}, but holds {record:?}", KEYS[k]);
+            return self.violate(Invariant::WriteStands, details);
+        }
+        let seen = &mut self.seen[node][k];
+        // Without tombstones, the version of a delete is known to nobody. It was taken from the clock just now.
+        let version =
+            record.as_ref().map_or_else(|| Version::new(life.replica.clock(), node as u16 + 1), Record::version);
+        let written: Rank = (version, value.is_none(), value.unwrap_or_default().to_vec());
+        let high = seen.high.clone().filter(|high| high.0 >= version);
+        seen.arrival = store.arrivals();
+        seen.last = record;
+        seen.settled = false;
+        seen.high = seen.high.clone().max(Some(written.clone()));
+        if let Some(high) = high {
+            let details =
+                format!("{name} has written {} to {} after it had seen {}", show(&written), KEYS[k], show(&high));
+            return self.violate(Invariant::WriteIsNewer, details);
+        }
+        if version.timestamp <= self.clocks[node] {
+            let details = format!("{name} has written {} after it had seen {}", show(&written), self.clocks[node]);
+            return self.violate(Invariant::WriteIsNewer, details);
+        }
+        // A stamp beyond the drift that is allowed, after a far-off entry, leaves the clock where it is.
+        self.clocks[node] = version.timestamp.min(life.replica.clock());
+        let this_life = cluster.nodes[node].lives();
+        let issuer = self.issued[k].insert(version, this_life);
+        if issuer == Some(this_life) {
+            return self.violate(Invariant::OneContent, format!("{name} has written twice as {}", in_words(version)));
+        }
+        self.reissued += u64::from(issuer.is_some());
+        self.writes[k].insert(written, Write { step: cluster.steps.get(), lost: false });
+    }
+
+    /// Looks at what a node holds. Only after a tick may something be gone.
+    pub(crate) fn observe(&mut self, cluster: &Cluster, node: usize, after_tick: bool) {
+        let machine = &cluster.nodes[node];
+        let life = machine.life();
+        for (k, key) in KEYS.iter().enumerate() {
+            let record = life.replica.store().record(key.as_bytes());
+            let seen = &mut self.seen[node][k];
+            let is_same = match (&record, &seen.last) {
+                (Some(record), Some(last)) => record.encode() == last.encode(),
+                (record, last) => record.is_none() && last.is_none(),
+            };
+            if is_same {
+                continue;
+            }
+            match record {
+                Some(record) => self.appeared(cluster, node, k, record),
+                None => self.vanished(cluster, node, k, after_tick),
+            }
+        }
+        for (peer, link) in life.links.iter().enumerate() {
+            let (queued, taken) = link.waiting();
+            if queued > cluster.bounds().queue || taken > cluster.bounds().batch {
+                let details = format!("{queued} and {taken} keys wait on {} for node{}", machine.name, peer + 1);
+                self.violate(Invariant::QueueBounds, details);
+            }
+        }
+    }
+
+    fn appeared(&mut self, cluster: &Cluster, node: usize, k: usize, record: Record) {
+        let (machine, now) = (&cluster.nodes[node], rank(&record));
+        let name = format!("{} on {}", KEYS[k], machine.name);
+        let Some(write) = self.writes[k].get(&now) else {
+            return self.violate(Invariant::OneContent, format!("{name}: nobody has written {}", show(&now)));
+        };
+        let seen = &mut self.seen[node][k];
+        if seen.last.as_ref().is_some_and(|last| rank(last) > now) {
+            let details = format!(
+                "{name}: {} is gone, {} stands there",
+                show(&seen.last.as_ref().map(rank).expect("is some")),
+                show(&now)
+            );
+            return self.violate(Invariant::NeverBack, details);
+        }
+        match seen.high.clone() {
+            Some(high) if high > now => {
+                if write.step <= seen.settled_at || seen.settled_at == 0 {
+                    let details = format!("{name}: {} was forgotten, the older {} has come", show(&high), show(&now));
+                    return self.violate(Invariant::NoResurrection, details);
+                }
+                self.after_forgotten += u64::from(seen.last.is_none());
+            }
+            _ => seen.high = Some(now.clone()),
+        }
+        if now.0.timestamp.millis() <= machine.wall() + MAX_CLOCK_DRIFT_MS {
+            self.clocks[node] = self.clocks[node].max(now.0.timestamp);
+        }
+        seen.arrival = machine.life().replica.store().arrivals();
+        seen.last = Some(record);
+        seen.settled = false;
+    }
+
+    fn vanished(&mut self, cluster: &Cluster, node: usize, k: usize, after_tick: bool) {
+        let seen = &mut self.seen[node][k];
+        let last = seen.last.take().map(|record| rank(&record)).expect("something has vanished");
+        let was_settled = std::mem::take(&mut seen.settled);
+        if !last.1 || !after_tick {
+            let details = format!("{} on {}: {} has vanished", KEYS[k], cluster.nodes[node].name, show(&last));
+            return self.violate(Invariant::NeverBack, details);
+        }
+        if !was_settled {
+            self.settled(cluster, node, k, last);
+        }
+    }
+
+    /// A tick of `node` has ended: tombstones may have settled, or be forgotten.
+    pub(crate) fn tick_ended(&mut self, cluster: &Cluster, node: usize) {
+        self.observe(cluster, node, true);
+        let life = cluster.nodes[node].life();
+        let store = life.replica.store();
+        for k in 0..KEYS.len() {
+            let seen = &self.seen[node][k];
+            let Some(last) = seen.last.as_ref().filter(|last| last.content() == Content::Tombstone && !seen.settled)
+            else {
+                continue;
+            };
+            let mut listed = false;
+            store.visit_below(&[Prefix::leaf_of(xxh3_64(last.key()))], |record| listed |= record.key() == last.key());
+            if !listed {
+                let last = rank(last);
+                self.seen[node][k].settled = true;
+                self.settled(cluster, node, k, last);
+            }
+        }
+        self.check_digests(store, &cluster.nodes[node].name);
+    }
+
+    /// The root and the leaves have the digests of what stands below them.
+    fn check_digests(&mut self, store: &KeyValueStore, name: &str) {
+        if store.root() != store.rebuilt_root() {
+            return self.violate(Invariant::DigestOfEntries, format!("the root of {name}"));
+        }
+        for key in KEYS {
+            let leaf = Prefix::leaf_of(xxh3_64(key.as_bytes()));
+            let mut below = Digest::default();
+            store.visit_below(&[leaf], |record| below.add(record.digest()));
+            if store.digest(leaf) != below {
+                return self.violate(Invariant::DigestOfEntries, format!("leaf {leaf} of {name}"));
+            }
+        }
+    }
+
+    /// A tombstone has settled on `node`: does every peer hold it? Of a peer that has lost its memory and not yet told, nobody
+    /// can ask that.
+    fn settled(&mut self, cluster: &Cluster, node: usize, k: usize, tombstone: Rank) {
+        let now = cluster.steps.get();
+        self.seen[node][k].settled_at = now;
+        self.settled[k].insert(tombstone.clone(), now);
+        for peer in cluster.peers(node) {
+            if self.knows_incarnation(cluster, node, peer) && self.seen[peer][k].high.as_ref() < Some(&tombstone) {
+                let name = &cluster.nodes[peer].name;
+                let held = self.seen[peer][k].high.as_ref().map_or("nothing".into(), show);
+                let details = format!(
+                    "{} on {}: {}, but {name} holds {held}",
+                    KEYS[k],
+                    cluster.nodes[node].name,
+                    show(&tombstone)
+                );
+                return self.violate(Invariant::SettledEverywhere, details);
+            }
+        }
+    }
+
+    fn knows_incarnation(&self, cluster: &Cluster, node: usize, peer: usize) -> bool {
+        let member = cluster.nodes[node].life().replica.member(&cluster.nodes[peer].name);
+        let incarnation = cluster.nodes[peer].life().replica.identity().incarnation;
+        member.is_none_or(|member| member.progress().incarnation == incarnation)
+    }
+
+    /// Does `peer` hold what `node` believes that it has confirmed? Of a peer that has lost its memory and not yet told, nobody can
+    /// ask that.
+    pub(crate) fn confirmed(&mut self, cluster: &Cluster, node: usize, peer: usize) {
+        let Some(member) = cluster.nodes[node].life().replica.member(&cluster.nodes[peer].name) else { return };
+        let confirmed = member.progress().confirmed;
+        if confirmed == 0 || !self.knows_incarnation(cluster, node, peer) {
+            return;
+        }
+        self.observe(cluster, node, false);
+        self.observe(cluster, peer, false);
+        for (k, key) in KEYS.iter().enumerate() {
+            let here = &self.seen[node][k];
+            let Some(held) = here.last.as_ref().filter(|_| here.arrival <= confirmed && !here.settled).map(rank) else {
+                continue;
+            };
+            if self.seen[peer][k].high.as_ref() < Some(&held) {
+                let [name, believer] = [peer, node].map(|node| &cluster.nodes[node].name);
+                let held = show(&held);
+                let details = format!("{name} has confirmed {confirmed} to {believer}, but lacks {held} of {key}");
+                return self.violate(Invariant::TrueConfirmation, details);
+            }
+        }
+    }
+
+    /// `node` has lost its memory.
+    pub(crate) fn restarted(&mut self, node: usize) {
+        self.seen[node] = Default::default();
+        self.clocks[node] = Timestamp::ZERO;
+        for k in 0..KEYS.len() {
+            let remembered = self.greatest(k);
+            let forgotten =
+                self.writes[k].iter_mut().filter(|(rank, write)| !write.lost && Some(*rank) > remembered.as_ref());
+            self.lost_with_memory += forgotten.map(|(_, write)| write.lost = true).count() as u64;
+        }
+    }
+
+    /// The greatest write that some living memory has held.
+    fn greatest(&self, k: usize) -> Option<Rank> {
+        self.seen.iter().filter_map(|seen| seen[k].high.as_ref()).max().cloned()
+    }
+
+    /// Everything has healed, and the nodes had their ticks: is all as it should be?
+    pub(crate) fn finished(&mut self, cluster: &Cluster) {
+        let stores: Vec<_> = cluster.nodes.iter().map(|node| node.life()).collect();
+        for (node, life) in cluster.nodes.iter().zip(&stores) {
+            let (store, first) = (life.replica.store(), stores[0].replica.store());
+            if store.root() != first.root() {
+                let differing = KEYS.iter().find(|key| store.record(key.as_bytes()) != first.record(key.as_bytes()));
+                return self.violate(Invariant::Agreement, format!("node1 and {} differ in {differing:?}", node.name));
+            }
+            self.check_digests(store, &node.name);
+            for (k, key) in KEYS.iter().enumerate() {
+                let survivor = store.record(key.as_bytes()).as_ref().map(rank);
+                let greatest = self.greatest(k);
+                if survivor != greatest && !self.may_stand_for(k, survivor.as_ref(), greatest.as_ref()) {
+                    let [survivor, greatest] =
+                        [survivor, greatest].map(|rank| rank.as_ref().map_or("nothing".into(), show));
+                    let details = format!("{key} on {}: {survivor} stands there, not {greatest}", node.name);
+                    return self.violate(Invariant::GreatestSurvives, details);
+                }
+            }
+            let counts = store.counts();
+            if counts.tombstones + counts.settled > 0 {
+                return self.violate(Invariant::AllForgotten, format!("{}: {counts:?}", node.name));
+            }
+        }
+    }
+
+    /// A forgotten tombstone may be followed by nothing, or by what was written after it had settled, by a node that knew nothing.
+    fn may_stand_for(&self, k: usize, survivor: Option<&Rank>, greatest: Option<&Rank>) -> bool {
+        let Some(&settled_at) = greatest.and_then(|greatest| self.settled[k].get(greatest)) else { return false };
+        survivor.and_then(|survivor| self.writes[k].get(survivor)).is_none_or(|write| write.step > settled_at)
+    }
+}

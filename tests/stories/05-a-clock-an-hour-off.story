@@ -1,0 +1,88 @@
+# A clock that is an hour off
+
+Claim: a write that follows another, in the sense that its node had seen the other, wins over it, whatever the
+wall clocks say.
+
+Node 1 is half a minute ahead. Node 2 learns of its write, and a client overwrites it there. By the wall clock
+of node 2 this would be an older write than the one it replaces. But the clock of node 2 has moved past
+everything that it has received: that is what makes it a hybrid logical clock. The counter after the `+` shows
+that the wall clock does not lead.
+
+> cluster 2
+> clock node1 +30s
+> set node1 color red
+    node1: SET color red: version 12:00:30.000+0@1
+> propagate node1 node2
+    node1: opens connection 1 to node2
+    node1 ──▶ node2  PEER node1 incarnation 1 clock 12:00:30.000+0
+    node1 ◀── node2  node2 incarnation 1 clock 12:00:30.000+0, arrivals 0
+    node1 ──▶ node2  PROPAGATE SET color red 12:00:30.000+0@1
+    node1 ◀── node2  1 (won)
+> set node2 color blue
+    node2: SET color blue: version 12:00:30.000+1@2
+> propagate node2 node1
+    node2: opens connection 2 to node1
+    node2 ──▶ node1  PEER node2 incarnation 1 clock 12:00:30.000+1
+    node2 ◀── node1  node1 incarnation 1 clock 12:00:30.000+1, arrivals 1
+    node2 ──▶ node1  PROPAGATE SET color blue 12:00:30.000+1@2
+    node2 ◀── node1  1 (won)
+> show color
+    color on node1: blue  (version 12:00:30.000+1@2)
+    color on node2: blue  (version 12:00:30.000+1@2)
+
+Now node 1 is an hour ahead. Its entries are stored, but they do not drag the clock of node 2 along, lest one
+sick machine take the whole cluster an hour into the future. The limit is one minute.
+
+> clock node1 +1h
+> set node1 color green
+    node1: SET color green: version 13:00:30.000+0@1
+> propagate node1 node2
+    node1 ──▶ node2  PROPAGATE SET color green 13:00:30.000+0@1
+    node1 ◀── node2  1 (won)
+> set node2 shape round
+    node2: SET shape round: version 12:00:30.000+2@2
+
+`shape` was written after `color`, but has the earlier version: between two keys, that is all that is lost.
+For the same key a write always gets at least the version it replaces plus one, so it wins even here.
+
+> set node2 color yellow
+    node2: SET color yellow: version 13:00:30.000+1@2
+> propagate node2 node1
+    node2 ──▶ node1  PROPAGATE SET color yellow 13:00:30.000+1@2
+    node2 ◀── node1  1 (won)
+    node2 ──▶ node1  PROPAGATE SET shape round 12:00:30.000+2@2
+    node2 ◀── node1  1 (won)
+> show color
+    color on node1: yellow  (version 13:00:30.000+1@2)
+    color on node2: yellow  (version 13:00:30.000+1@2)
+
+A node whose clock is behind loses no writes either, as long as it has seen what it overwrites.
+
+> clock node2 -1h
+> set node2 color black
+    node2: SET color black: version 13:00:30.000+2@2
+> propagate node2 node1
+    node2 ──▶ node1  PROPAGATE SET color black 13:00:30.000+2@2
+    node2 ◀── node1  1 (won)
+> show color
+    color on node1: black  (version 13:00:30.000+2@2)
+    color on node2: black  (version 13:00:30.000+2@2)
+
+What it has not seen, it cannot win against: two writes that know nothing of each other are ordered by the
+clocks that they were stamped with. Here node 1 has written first and wins, because its clock is ahead. No
+store can tell without asking.
+
+> set node1 size small
+    node1: SET size small: version 13:00:30.000+3@1
+> pass 10s
+> set node2 size large
+    node2: SET size large: version 12:00:30.000+5@2
+> propagate node1 node2
+    node1 ──▶ node2  PROPAGATE SET size small 13:00:30.000+3@1
+    node1 ◀── node2  1 (won)
+> propagate node2 node1
+    node2 ──▶ node1  PROPAGATE SET size small 13:00:30.000+3@1
+    node2 ◀── node1  0 (lost, or the same)
+> show size
+    size on node1: small  (version 13:00:30.000+3@1)
+    size on node2: small  (version 13:00:30.000+3@1)

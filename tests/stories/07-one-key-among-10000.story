@@ -1,0 +1,72 @@
+# How one differing key is found among 10,000
+
+Claim: two nodes that hold the same find that out with one number. To find one differing key among 10,000 they
+exchange about a kilobyte, though all their keys and versions together have some 300 kilobytes.
+
+Both nodes hold the same 10,000 keys. The digest of a node is the sum of the hashes of its entries: equal
+digests, equal stores. A round between equal nodes has three requests: PEER, DIGEST, CONFIRM. Here it needs a
+fourth, the PEER that opens the connection.
+
+> cluster 2
+> fill 10000
+> bytes
+> digests
+    node1: root 86d74032b05decbf
+    node2: root 86d74032b05decbf
+> tick node1
+    node1: tick begins
+    node1: opens connection 1 to node2
+    node1 ──▶ node2  PEER node1 incarnation 1 clock 0  (76 bytes)
+    node1 ◀── node2  node2 incarnation 1 clock 0, arrivals 10000  (77 bytes)
+    node1 ──▶ node2  PEER node1 incarnation 1 clock 0  (76 bytes)
+    node1 ◀── node2  node2 incarnation 1 clock 0, arrivals 10000  (77 bytes)
+    node1 ──▶ node2  DIGEST  (16 bytes)
+    node1 ◀── node2  root 86d74032b05decbf  (14 bytes)
+    node1 ──▶ node2  CONFIRM 10000  (28 bytes)
+    node1 ◀── node2  OK  (5 bytes)
+    node1: round with node2 done: pulled 0, pushed 0
+    node1: tick complete: 0 settled, 0 forgotten, 0 wait
+> traffic
+    4 requests, 369 bytes both ways, 0 entries listed or sent
+
+Now node 2 gets a newer value for one key, and node 1 does not hear of it.
+
+> cut node1 node2
+> pass 1s
+> set node2 key-000000004242 new
+    node2: SET key-000000004242 new: version 12:00:01.000+0@2
+> mend node1 node2
+
+The digests are kept for parts of the store, too, in a tree: the root stands for all keys, its 16 children for
+those whose hash begins with the hex digit 0, 1, … f, their children for two digits, down to 65,536 leaves of
+four digits. Node 1 asks for the 16 children of the root, compares them with its own, asks for the children of
+the one that differs, and so on. LEAF then lists the keys and versions of the leaf, and FETCH brings the
+entry.
+
+> tick node1
+    node1: tick begins
+    node1 ──▶ node2  PEER node1 incarnation 1 clock 12:00:00.000+0  (76 bytes)
+    node1 ◀── node2  node2 incarnation 1 clock 12:00:01.000+0, arrivals 10001  (77 bytes)
+    node1 ──▶ node2  DIGEST  (16 bytes)
+    node1 ◀── node2  root 4b957d16424059dd  (14 bytes)
+    node1 ──▶ node2  DIGEST ""  (22 bytes)
+    node1 ◀── node2  16 digests  (140 bytes)
+    node1 ──▶ node2  DIGEST f  (23 bytes)
+    node1 ◀── node2  16 digests  (140 bytes)
+    node1 ──▶ node2  DIGEST fe  (24 bytes)
+    node1 ◀── node2  16 digests  (140 bytes)
+    node1 ──▶ node2  DIGEST fe4  (25 bytes)
+    node1 ◀── node2  16 digests  (140 bytes)
+    node1 ──▶ node2  LEAF fe4c  (24 bytes)
+    node1 ◀── node2  key-000000000071 12:00:00.000+0@9, key-000000004242 12:00:01.000+0@2  (85 bytes)
+    node1 ──▶ node2  FETCH key-000000004242  (38 bytes)
+    node1 ◀── node2  SET key-000000004242 new 12:00:01.000+0@2  (50 bytes)
+    node1 ──▶ node2  CONFIRM 10001  (28 bytes)
+    node1 ◀── node2  OK  (5 bytes)
+    node1: round with node2 done: pulled 1, pushed 0
+    node1: tick complete: 0 settled, 0 forgotten, 0 wait
+> traffic
+    9 requests, 1067 bytes both ways, 3 entries listed or sent
+
+You can take the same walk by hand, against a running node: `DIGEST` shows the root, `DIGEST a3` the children
+of a3.

@@ -86,7 +86,7 @@ fn three_nodes_go_on_while_one_is_dead_and_five_agree() {
     for count in [3, 5] {
         let mut cluster = Cluster::start(count);
         for number in 1..=count {
-            assert_eq!(cluster.client(number).line(&format!("SET from:{number} x")), "OK");
+            assert_eq!(cluster.client(number).line(format!("SET from:{number} x")), "OK");
         }
         cluster.wait_until_it_agrees();
         cluster.stop(count);

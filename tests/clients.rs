@@ -238,11 +238,7 @@ fn the_redis_crate_works() {
     let cluster = Cluster::start(2);
     let client = redis::Client::open(format!("redis://{}/", cluster.address(1))).expect("a well-formed address");
     let mut connection = client.get_connection().expect("connects without a special setting");
-    let mut ask = |words: &[&str]| {
-        let mut command = redis::cmd(words[0]);
-        words[1..].iter().for_each(|word| drop(command.arg(word)));
-        command.query::<redis::Value>(&mut connection)
-    };
+    let mut ask = |words: &[&str]| redis::cmd(words[0]).arg(&words[1..]).query::<redis::Value>(&mut connection);
     let text = |text: &str| redis::Value::BulkString(text.as_bytes().to_vec());
     assert_eq!(ask(&["SET", "k", "v"]), Ok(redis::Value::Okay));
     assert_eq!(ask(&["GET", "k"]), Ok(text("v")));

@@ -70,6 +70,9 @@ pub const DRAIN_CONNECT_TIMEOUT: Duration = Duration::from_millis(200);
 /// How long a client may refuse to take any byte of its answers before it is cut off.
 pub const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How fast a client must take a long answer, in bytes a second, beside [`CLIENT_WRITE_TIMEOUT`]: what waits for it takes memory.
+pub const MIN_BYTES_READ_A_SECOND: usize = 64 * 1024;
+
 /// How long a connection that the node ends is kept for its last answer to arrive.
 pub const LINGER_TIME: Duration = Duration::from_millis(500);
 

@@ -60,7 +60,8 @@
 //!    before. The rule is kept as it is because its argument is the simplest.
 //! 3. The round of the same tick has given the new incarnation every tombstone that settles. It would take a write of that
 //!    incarnation which is older than the tombstone (a clock that was put back) and under way on its link through all the ticks
-//!    until the tombstone is forgotten. The simulator can do that, but has not within 1,000 seeds.
+//!    until the tombstone is forgotten. The simulator can do that, but has not within 1,000 seeds. The story
+//!    `10-a-restart-with-empty-memory` notices the fault at once.
 //!
 //! [`Replica`]: kvstore::replication::replica::Replica
 

@@ -32,8 +32,12 @@ impl ReadBuffer {
 
     /// How many bytes the buffer will take after the next [`ReadBuffer::fill`].
     pub(super) fn next_capacity(&self) -> usize {
-        let full = self.start < self.end && self.end == self.bytes.len() && self.start <= self.bytes.len() / 2;
-        if full { self.bytes.len() * 2 } else { self.bytes.len() }
+        let full = self.end == self.bytes.len() && self.start <= self.bytes.len() / 2;
+        match self.bytes.len() {
+            grown if self.start == self.end && grown > KEPT_BUFFER_BYTES => FIRST_BUFFER_BYTES,
+            len if self.start < self.end && full => len * 2,
+            len => len,
+        }
     }
 
     /// Reads once, and returns how many bytes came: 0 at the end of the input.
@@ -52,20 +56,18 @@ impl ReadBuffer {
     }
 
     fn make_room(&mut self) {
+        let next_capacity = self.next_capacity();
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
-            if self.bytes.len() > KEPT_BUFFER_BYTES {
-                self.bytes = vec![0; FIRST_BUFFER_BYTES];
+            if next_capacity < self.bytes.len() {
+                self.bytes = vec![0; next_capacity];
             }
+        } else if next_capacity > self.bytes.len() {
+            self.bytes.resize(next_capacity, 0);
         } else if self.end == self.bytes.len() {
             // Moving at most half of the buffer keeps the cost for each byte constant.
-            let next_capacity = self.next_capacity();
-            if next_capacity == self.bytes.len() {
-                self.bytes.copy_within(self.start..self.end, 0);
-                (self.start, self.end) = (0, self.end - self.start);
-            } else {
-                self.bytes.resize(next_capacity, 0);
-            }
+            self.bytes.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
         }
     }
 }

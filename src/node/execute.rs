@@ -54,6 +54,9 @@ impl Admission {
     }
 }
 
+/// What a client is told whose answer finds no room beside those that others have not read yet.
+const TOO_MANY_ANSWERS: &str = "too many large answers wait to be read: try again";
+
 /// What a client is told that would need more memory than there is.
 pub(super) const MEMORY_IS_FULL: &str = "memory is full (--max-memory): only reads and deletes are possible";
 
@@ -70,7 +73,19 @@ pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &
         return Flow::Continue;
     }
     match command {
-        Command::Get(key) => store.get(key, |value| answer.value(value)),
+        Command::Get(key) => {
+            let start = answer.written();
+            let fits = store.get(key, |value| {
+                let fits = context.may_answer(start + value.map_or(0, <[u8]>::len));
+                if fits {
+                    answer.value(value);
+                }
+                fits
+            });
+            if !fits {
+                answer.failure("OOM", TOO_MANY_ANSWERS);
+            }
+        }
         Command::Set { .. } | Command::MSet(_) if node.memory_left() == 0 => answer.failure("OOM", MEMORY_IS_FULL),
         Command::Set { key, value } => {
             context.set(key, value);
@@ -91,8 +106,14 @@ pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &
             let start = answer.written();
             answer.list(keys.len());
             for key in keys.iter() {
-                store.get(key, |value| answer.value(value));
-                if !context.may_answer(answer.written()) {
+                let fits = store.get(key, |value| {
+                    let fits = context.may_answer(answer.written() + value.map_or(0, <[u8]>::len));
+                    if fits {
+                        answer.value(value);
+                    }
+                    fits
+                });
+                if !fits {
                     answer.take_back(start);
                     answer.failure("ERR", &too_long("MGET with fewer keys"));
                     return Flow::Continue;
@@ -198,7 +219,7 @@ pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &
 impl Context<'_> {
     /// Whether there is room for an answer of this length.
     fn may_answer(&mut self, bytes: usize) -> bool {
-        bytes <= MAX_ANSWER_BYTES && self.share.may_grow(bytes, self.node)
+        bytes <= MAX_ANSWER_BYTES && self.share.may_answer(bytes)
     }
 
     /// Lets the client in if it knows the secret. A wrong one is answered late, and only so often.

@@ -94,9 +94,9 @@ impl Shared {
         }
     }
 
-    /// How many bytes are left of what keys, values and buffers may take; 0 if the memory is full.
+    /// How many bytes are left of what keys, values and requests may take; 0 if the memory is full.
     fn memory_left(&self) -> usize {
-        self.memory.limit.saturating_sub(self.replica.store().bytes() + self.memory.buffers())
+        self.memory.limit.saturating_sub(self.replica.store().bytes() + self.memory.requests())
     }
 
     /// Asks for a tick, soon. If many have asked already, theirs will do.

@@ -19,8 +19,8 @@ use super::execute::{Admission, Context, Flow, MEMORY_IS_FULL, execute};
 use super::memory::Share;
 use super::replicator::Outbox;
 use crate::limits::{
-    ADMISSION_PATIENCE, ANSWER_FLUSH_BYTES, FREE_BUFFER_BYTES, KEPT_BUFFER_BYTES, LINGER_TIME, RESERVE_PATIENCE,
-    WRONG_SECRET_DELAY,
+    ADMISSION_PATIENCE, ANSWER_FLUSH_BYTES, FREE_BUFFER_BYTES, KEPT_BUFFER_BYTES, LINGER_TIME, MIN_BYTES_READ_A_SECOND,
+    RESERVE_PATIENCE, WRONG_SECRET_DELAY,
 };
 use crate::protocol::command::Command;
 use crate::protocol::reply::Answer;
@@ -110,6 +110,9 @@ impl Session<'_> {
             self.flush()?;
             if flow == Flow::End {
                 return Ok(());
+            }
+            if input.unused().is_empty() {
+                parser.shrink();
             }
             let buffers = self.out.capacity() + parser.capacity() + input.next_capacity();
             if let Err((code, why)) = self.check_growth(buffers, input.unused()) {
@@ -241,10 +244,10 @@ impl Session<'_> {
     /// let in yet gets none to speak of; a peer as many as it needs, since what it sends was acknowledged to somebody.
     fn check_growth(&mut self, bytes: usize, begun: &[u8]) -> Result<(), (&'static str, &'static str)> {
         if begun.is_empty() || (self.peer.is_some() && self.is_let_in()) {
-            self.share.set(bytes);
+            self.share.set_request(bytes);
         } else if !self.is_let_in() && bytes > FREE_BUFFER_BYTES {
             return Err(("NOAUTH", "Authentication required before a request of this size"));
-        } else if !self.share.may_grow(bytes, self.node) {
+        } else if !self.share.may_request(bytes, self.node) {
             return Err(("OOM", MEMORY_IS_FULL));
         }
         Ok(())
@@ -277,11 +280,32 @@ impl Session<'_> {
             self.commands = 0;
         }
         if !self.out.is_empty() {
-            (&self.client.stream).write_all(&self.out)?;
+            self.write_out()?;
             self.out.clear();
             self.out.shrink_to(KEPT_BUFFER_BYTES);
+            self.share.set_answer(0);
             if self.out.capacity() > FREE_BUFFER_BYTES && self.node.memory_left() == 0 {
                 self.out = Vec::new();
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the answers. Whoever takes none of them for the length of the write timeout is cut off, and so is whoever takes them at
+    /// less than [`MIN_BYTES_READ_A_SECOND`].
+    fn write_out(&self) -> io::Result<()> {
+        let patience = Duration::from_secs((self.out.len() / MIN_BYTES_READ_A_SECOND) as u64);
+        let until = Instant::now() + self.node.config.client_write_timeout + patience;
+        let mut rest = self.out.as_slice();
+        while !rest.is_empty() {
+            match (&self.client.stream).write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => rest = &rest[count..],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+            if !rest.is_empty() && Instant::now() > until {
+                return Err(io::ErrorKind::TimedOut.into());
             }
         }
         Ok(())

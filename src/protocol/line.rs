@@ -45,6 +45,12 @@ impl Parser {
         &self.items
     }
 
+    /// Forgets the items, and gives their room back where it is large.
+    pub(super) fn shrink(&mut self) {
+        self.items.clear();
+        self.items.shrink_to(KEPT_ITEMS);
+    }
+
     /// For how many items there is room.
     pub(super) fn items_capacity(&self) -> usize {
         self.items.capacity()
@@ -52,7 +58,6 @@ impl Parser {
 
     fn cut(&mut self, line: &[u8]) -> Result<(), FrameError> {
         self.items.clear();
-        self.items.shrink_to(KEPT_ITEMS);
         let mut at = 0;
         while let Some(start) = line[at..].iter().position(|&byte| byte != b' ').map(|skipped| at + skipped) {
             at = line[start..].iter().position(|&byte| byte == b' ').map_or(line.len(), |len| start + len);

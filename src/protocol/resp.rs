@@ -40,7 +40,6 @@ impl Parser {
             };
             (self.at, self.missing) = (at, count);
             self.items.clear();
-            self.items.shrink_to(KEPT_ITEMS);
         }
         while self.missing > 0 {
             let limit = MAX_BULK_BYTES;
@@ -67,6 +66,12 @@ impl Parser {
     /// Where the items of the array lie that was found last.
     pub(super) fn items(&self) -> &[Range<usize>] {
         &self.items
+    }
+
+    /// Forgets the items, and gives their room back where it is large.
+    pub(super) fn shrink(&mut self) {
+        self.items.clear();
+        self.items.shrink_to(KEPT_ITEMS);
     }
 
     /// For how many items there is room.

@@ -20,6 +20,7 @@ use std::fmt;
 use super::PeerError;
 use crate::limits::{MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_VALUE_BYTES};
 use crate::protocol::Args;
+use crate::protocol::command::printable;
 use crate::protocol::resp::{self, Frame, write_array, write_bulk};
 use crate::store::clock::Timestamp;
 use crate::store::digest::{Digest, FANOUT, Prefix};
@@ -187,7 +188,7 @@ impl Request {
             (b"CONFIRM", 1) => decode_number(rest.get(0)).map(Self::Confirm),
             _ => Err(BadMessage(format!(
                 "no request of the peer protocol: {} with {} words",
-                verb.escape_ascii(),
+                printable(&verb),
                 rest.len()
             ))),
         }

@@ -1,0 +1,251 @@
+//! What must hold for any bytes at all.
+
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use kvstore::config::Config;
+use kvstore::node::Node;
+use kvstore::protocol::command::Command;
+use kvstore::protocol::{Form, FrameError, RequestParser, resp};
+use kvstore::replication::message::{Greeting, Reply, Request};
+use kvstore::replication::replica::{Identity, PeerSession, Replica};
+use kvstore::rules::Rules;
+use kvstore::store::clock::Timestamp;
+use kvstore::store::digest::Prefix;
+
+// ---- parsers -----------------------------------------------------------------------------------------------------------
+
+/// A request as it was cut: its form and words.
+type Cut = (Form, Vec<Vec<u8>>);
+
+/// Plain lines: cut the same however they arrive, and no command made of them panics.
+pub fn line(bytes: &[u8]) {
+    let bytes: Vec<u8> = bytes.iter().map(|&byte| if byte == b'*' { b'+' } else { byte }).collect();
+    requests(&bytes);
+    let mut parser = RequestParser::default();
+    if let Ok(Some((form, length))) = parser.parse_last(&bytes) {
+        assert_eq!(length, bytes.len(), "the last line is all that is left");
+        try_command(form, &parser, &bytes);
+    }
+}
+
+/// RESP arrays, as clients send them, and replies, as peers do.
+pub fn resp(bytes: &[u8]) {
+    requests(bytes);
+    requests(&[b"*", bytes].concat());
+    let whole = resp::Parser::default().parse_reply(bytes).map(|found| found.map(|(_, length)| length));
+    assert!(!matches!(whole, Ok(Some(length)) if length > bytes.len()), "a reply ends where its bytes end");
+    let mut slowly = resp::Parser::default();
+    for end in 0..=bytes.len() {
+        match slowly.parse_reply(&bytes[..end]).map(|found| found.map(|(_, length)| length)) {
+            Ok(None) => assert!(end < bytes.len() || whole == Ok(None), "a whole reply was not found"),
+            Ok(Some(length)) => {
+                assert_eq!((length, &whole), (end, &Ok(Some(end))), "a reply is found with its last byte");
+                return;
+            }
+            Err(error) => {
+                assert_eq!(Err(error), whole, "the same error, however the bytes arrive");
+                return;
+            }
+        }
+    }
+}
+
+/// Cuts a stream of requests in several ways; all must give the same requests and the same error.
+fn requests(bytes: &[u8]) {
+    let at_once = cut(bytes, bytes.len().max(1));
+    for step in [1, 3, 64] {
+        assert_eq!(cut(bytes, step), at_once, "in pieces of {step}");
+    }
+}
+
+/// Cuts a stream that arrives in pieces of `step` bytes, as a session does.
+fn cut(bytes: &[u8], step: usize) -> (Vec<Cut>, Option<FrameError>) {
+    let (mut parser, mut start, mut end, mut found) = (RequestParser::default(), 0, 0, Vec::new());
+    loop {
+        match parser.parse(&bytes[start..end]) {
+            Ok(Some((form, length))) => {
+                assert!(length > 0 && start + length <= end, "a request of {length} bytes in {}", end - start);
+                let args = parser.args(form, &bytes[start..end]);
+                try_command(form, &parser, &bytes[start..end]);
+                found.push((form, args.iter().map(<[u8]>::to_vec).collect()));
+                start += length;
+            }
+            Ok(None) if end == bytes.len() => return (found, None),
+            Ok(None) => end = (end + step).min(bytes.len()),
+            Err(error) => {
+                assert!(error.to_string().len() < 1000, "an error is a short line");
+                return (found, Some(error));
+            }
+        }
+    }
+}
+
+fn try_command(form: Form, parser: &RequestParser, bytes: &[u8]) {
+    let words = parser.args(form, bytes);
+    if words.is_empty() {
+        return;
+    }
+    if let Err(error) = Command::parse(words) {
+        assert!(error.to_string().len() < 1000, "an error is a short line");
+    }
+}
+
+// ---- peers -------------------------------------------------------------------------------------------------------------
+
+/// What a peer says, as requests to a replica and as replies to each kind of request.
+pub fn peer(bytes: &[u8]) {
+    as_requests(bytes);
+    as_reply(bytes);
+}
+
+/// Whatever is taken for a request survives another trip over the wire; its reply is short enough, and fits it.
+fn as_requests(bytes: &[u8]) {
+    let (mut parser, mut rest) = (RequestParser::default(), bytes);
+    let replica = replica();
+    let mut session = PeerSession::default();
+    let greeting =
+        Greeting { name: "node2".into(), node: 2, incarnation: 7, clock: Timestamp::from_millis(1_700_000_000_000) };
+    replica.handle(&mut session, Request::Peer(greeting));
+    while let Ok(Some((form, length))) = parser.parse(rest) {
+        if let Ok(request) = Request::decode(parser.args(form, rest)) {
+            let again = reread(&request);
+            assert_eq!(again.as_ref(), Some(&request), "a request means the same when it is sent on");
+            let reply = replica.handle(&mut session, request.clone());
+            let mut wire = Vec::new();
+            reply.encode(&mut wire);
+            let mut parser = resp::Parser::default();
+            let (frame, length) = parser.parse_reply(&wire).expect("our own reply").expect("a whole reply");
+            assert_eq!(length, wire.len());
+            let read = Reply::decode(frame, &request).expect("a reply fits its request");
+            // Compared by their bytes: a record also knows its place in the order of arrivals, which does not travel.
+            let mut again = Vec::new();
+            read.encode(&mut again);
+            assert_eq!(again, wire, "a reply means the same when it is sent on");
+        }
+        rest = &rest[length..];
+    }
+}
+
+fn reread(request: &Request) -> Option<Request> {
+    let mut wire = Vec::new();
+    request.encode(&mut wire);
+    let mut parser = RequestParser::default();
+    let (form, _) = parser.parse(&wire).ok()??;
+    Request::decode(parser.args(form, &wire)).ok()
+}
+
+fn as_reply(bytes: &[u8]) {
+    let prefixes = |names: &[&str]| names.iter().filter_map(|name| Prefix::parse(name.as_bytes())).collect::<Vec<_>>();
+    let greeting = Greeting { name: "node1".into(), node: 1, incarnation: 9, clock: Timestamp::from_millis(5) };
+    let asked = [
+        Request::Peer(greeting),
+        Request::Root,
+        Request::Digest(prefixes(&["", "a"])),
+        Request::Leaf(prefixes(&["00", "a3f"])),
+        Request::Fetch(vec![b"k"[..].into(), b"l"[..].into()]),
+        Request::Confirm(3),
+    ];
+    for request in &asked {
+        let mut parser = resp::Parser::default();
+        let Ok(Some((frame, _))) = parser.parse_reply(bytes) else { return };
+        let decoded = Reply::decode(frame, request);
+        // A refusal is for people: what is no text in it is replaced, and nobody sends it on.
+        if let Some(reply) = decoded.ok().filter(|reply| !matches!(reply, Reply::Refused(_))) {
+            let mut wire = Vec::new();
+            reply.encode(&mut wire);
+            let mut parser = resp::Parser::default();
+            let (frame, _) = parser.parse_reply(&wire).expect("our own reply").expect("a whole reply");
+            let mut again = Vec::new();
+            Reply::decode(frame, request).expect("it fitted before").encode(&mut again);
+            assert_eq!(again, wire, "a reply means the same when it is sent on");
+        }
+    }
+}
+
+fn replica() -> Replica {
+    let identity = Identity { name: "node1".into(), node: 1, incarnation: 9 };
+    let replica = Replica::new(identity, Rules::default(), Box::new(|| Timestamp::from_millis(1_700_000_000_000)));
+    replica.set(b"k", b"value");
+    replica.delete(b"gone");
+    replica
+}
+
+// ---- a whole session ---------------------------------------------------------------------------------------------------
+
+/// The memory of a node under test: small, so that no answer is long.
+const MAX_MEMORY: usize = 64 * 1024;
+
+/// After how many sessions the node is started anew: what peers send is not bounded by its memory.
+const SESSIONS: usize = 500;
+
+/// The longest answer per byte of a request: `KEYS *` answers with all that the node holds.
+const MAX_ANSWER_PER_BYTE: usize = 4 * MAX_MEMORY;
+
+/// A node that strangers speak with, over sockets.
+pub struct Target {
+    node: Option<Node>,
+    control: TcpStream,
+    sessions: usize,
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        let mut config = Config::new(1, "127.0.0.1:0", Vec::new());
+        config.max_memory = MAX_MEMORY;
+        config.interval = Duration::from_millis(50);
+        let node = Node::start(config).expect("a node without peers starts");
+        let control = connect(node.address());
+        let mut target = Self { node: Some(node), control, sessions: 0 };
+        while !target.ping().starts_with(b"PONG") {}
+        target
+    }
+}
+
+impl Target {
+    /// Says some bytes to the node and hears it out: the answer is bounded, the session ends, and the node still answers others.
+    pub fn session(&mut self, bytes: &[u8]) {
+        if self.sessions == SESSIONS {
+            *self = Self::default();
+        }
+        self.sessions += 1;
+        let mut stream = connect(self.node.as_ref().expect("it runs").address());
+        // The node may end the session before it has heard everything.
+        let _ = stream.write_all(bytes).and_then(|()| stream.shutdown(Shutdown::Write));
+        let mut answer = 0;
+        let mut buffer = [0; 64 * 1024];
+        loop {
+            match stream.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => answer += count,
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => break,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => panic!("the session does not end: {error}"),
+            }
+            assert!(answer <= (1 + bytes.len()) * MAX_ANSWER_PER_BYTE, "{answer} bytes of answer");
+        }
+        assert_eq!(self.ping(), b"PONG\n", "another client is served");
+    }
+
+    fn ping(&mut self) -> Vec<u8> {
+        self.control.write_all(b"PING\n").expect("the node reads");
+        let mut line = Vec::new();
+        // One byte at a time, by a reader that goes on after the fuzzer's signals: nothing of the next answer is taken.
+        BufReader::with_capacity(1, &self.control).read_until(b'\n', &mut line).expect("the node answers");
+        line
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        self.node.take().into_iter().for_each(Node::stop);
+    }
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("the node listens");
+    stream.set_nodelay(true).expect("is connected");
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("is connected");
+    stream
+}

@@ -1,0 +1,210 @@
+//! The nemesis: draws faults by a seed, brings them about, and keeps a log of them.
+
+use std::fmt;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use kvstore::limits::PEER_IO_TIMEOUT;
+
+use crate::cluster::Cluster;
+use crate::common::Client;
+use crate::wire::Way;
+
+/// What may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The connections from one node to another are reset, and refused for a time.
+    Cut(u16, u16),
+    /// All connections from and to a node are.
+    Isolate(u16),
+    /// Bytes are taken and not handed on for a time.
+    Stall(u16, u16, Way),
+    /// Bytes trickle for a time.
+    Slow(u16, u16),
+    /// A frame is cut in two, and the connection is reset.
+    Truncate(u16, u16, Way),
+    /// The connections are reset.
+    Reset(u16, u16),
+    /// SIGKILL: the node's memory is gone. It starts again after a time.
+    Kill(u16),
+    /// SIGSTOP, and SIGCONT after a time.
+    Pause(u16),
+}
+
+/// A fault that was brought about.
+#[derive(Clone, Debug)]
+pub(crate) struct Logged {
+    pub(crate) fault: Fault,
+    pub(crate) from: Instant,
+    pub(crate) until: Instant,
+}
+
+impl Logged {
+    pub(crate) fn kind(&self) -> &'static str {
+        match self.fault {
+            Fault::Cut(..) => "cut",
+            Fault::Isolate(..) => "isolate",
+            Fault::Stall(..) => "stall",
+            Fault::Slow(..) => "slow",
+            Fault::Truncate(..) => "truncate",
+            Fault::Reset(..) => "reset",
+            Fault::Kill(..) => "kill",
+            Fault::Pause(..) => "pause",
+        }
+    }
+}
+
+impl fmt::Display for Logged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} for {:.1?}", self.fault, self.until - self.from)
+    }
+}
+
+/// When a fault comes after the one before, which it is, and how long it lasts. Follows from the seed alone.
+struct Schedule {
+    rng: Rng,
+    size: u16,
+}
+
+impl Iterator for Schedule {
+    type Item = (Duration, Fault, Duration);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rng = &mut self.rng;
+        let pause = Duration::from_millis(rng.u64(200..1000));
+        let from = rng.u16(1..=self.size);
+        let to = (from + rng.u16(1..self.size) - 1) % self.size + 1;
+        let way = if rng.bool() { Way::Requests } else { Way::Answers };
+        let fault = match rng.u8(0..100) {
+            0..20 => Fault::Cut(from, to),
+            20..28 => Fault::Isolate(from),
+            28..46 => Fault::Stall(from, to, way),
+            46..58 => Fault::Slow(from, to),
+            58..70 => Fault::Truncate(from, to, way),
+            70..80 => Fault::Reset(from, to),
+            80..90 => Fault::Kill(from),
+            _ => Fault::Pause(from),
+        };
+        let lasts = match (fault, rng.u8(0..20)) {
+            (Fault::Truncate(..) | Fault::Reset(..), _) => Duration::ZERO,
+            // Now and then longer than a node waits for an answer.
+            (Fault::Stall(..) | Fault::Pause(_), 0) => PEER_IO_TIMEOUT + Duration::from_millis(rng.u64(200..1500)),
+            _ => Duration::from_millis(rng.u64(100..1500)),
+        };
+        Some((pause, fault, lasts))
+    }
+}
+
+pub(crate) struct Nemesis {
+    cluster: Arc<Cluster>,
+    schedule: Schedule,
+    log: Vec<Logged>,
+    /// What must be undone, and when: restarts and SIGCONTs.
+    undo: Vec<(Instant, Fault)>,
+}
+
+impl Nemesis {
+    pub(crate) fn new(cluster: &Arc<Cluster>, seed: u64) -> Self {
+        let size = *cluster.numbers().end();
+        let rng = Rng::with_seed(seed.wrapping_mul(31).wrapping_add(u64::from(size)));
+        Self { cluster: Arc::clone(cluster), schedule: Schedule { rng, size }, log: Vec::new(), undo: Vec::new() }
+    }
+
+    /// Brings faults about for a time, then heals everything. Returns the log.
+    pub(crate) fn torment(mut self, time: Duration) -> Vec<Logged> {
+        let end = Instant::now() + time;
+        loop {
+            let (pause, fault, lasts) = self.schedule.next().expect("it never ends");
+            let at = Instant::now() + pause;
+            if at >= end {
+                break;
+            }
+            self.rest_until(at);
+            self.strike(fault, lasts);
+        }
+        self.rest_until(end);
+        self.cluster.heal_wires();
+        let now = Instant::now();
+        self.log.iter_mut().for_each(|logged| logged.until = logged.until.min(now));
+        while let Some((_, fault)) = self.undo.pop() {
+            self.make_undone(fault);
+        }
+        self.log
+    }
+
+    /// Waits, and undoes meanwhile what is due.
+    fn rest_until(&mut self, time: Instant) {
+        loop {
+            self.undo.sort_by_key(|(due, _)| std::cmp::Reverse(*due));
+            match self.undo.pop_if(|(due, _)| *due <= time) {
+                Some((due, fault)) => {
+                    thread::sleep(due.saturating_duration_since(Instant::now()));
+                    self.make_undone(fault);
+                }
+                None => return thread::sleep(time.saturating_duration_since(Instant::now())),
+            }
+        }
+    }
+
+    fn strike(&mut self, fault: Fault, lasts: Duration) {
+        let (cluster, mut from) = (&self.cluster, Instant::now());
+        let mut until = from + lasts;
+        match fault {
+            Fault::Cut(a, b) => cluster.wire(a, b).cut(until),
+            Fault::Isolate(node) => cluster.wires_of(node).for_each(|wire| wire.cut(until)),
+            Fault::Stall(a, b, way) => cluster.wire(a, b).stall(way, until),
+            Fault::Slow(a, b) => cluster.wire(a, b).slow(until),
+            Fault::Truncate(a, b, way) => cluster.wire(a, b).truncate(way),
+            Fault::Reset(a, b) => cluster.wire(a, b).cut(from),
+            Fault::Kill(node) | Fault::Pause(node) => {
+                let busy = |other: &Fault| matches!(other, Fault::Kill(_)) || *other == Fault::Pause(node);
+                let is_pause = matches!(fault, Fault::Pause(_));
+                // One node that is down at a time, and only if another holds what it holds: a store in memory has nothing to
+                // say when all of its memory is gone.
+                if self.undo.iter().any(|(_, other)| busy(other)) || !(is_pause || self.is_spared_by_others(node)) {
+                    return;
+                }
+                if is_pause {
+                    cluster.signal(node, "STOP");
+                } else {
+                    cluster.kill(node);
+                }
+                // To look at the others has taken time, and until now the node may have answered.
+                from = Instant::now();
+                until = from + lasts;
+                self.undo.push((until, fault));
+            }
+        }
+        self.log.push(Logged { fault, from, until });
+    }
+
+    fn make_undone(&mut self, fault: Fault) {
+        match fault {
+            Fault::Pause(node) => self.cluster.signal(node, "CONT"),
+            Fault::Kill(node) => self.cluster.start_node(node),
+            other => unreachable!("{other:?} ends by itself"),
+        }
+        let last = self.log.iter_mut().rfind(|logged| logged.fault == fault);
+        last.into_iter().for_each(|logged| logged.until = Instant::now());
+    }
+
+    /// Whether some other node holds about as much as this one.
+    fn is_spared_by_others(&self, node: u16) -> bool {
+        let Some(keys) = self.keys(node) else { return false };
+        let mut others = self.cluster.numbers().filter(|&other| other != node);
+        others.any(|other| self.keys(other).is_some_and(|held| held * 20 >= keys * 19))
+    }
+
+    fn keys(&self, node: u16) -> Option<usize> {
+        use std::io::{BufRead, BufReader, Write};
+        let (address, _) = self.cluster.whereabouts(node)?;
+        let client = Client::try_connect(address).ok()?;
+        client.stream().set_read_timeout(Some(Duration::from_millis(200))).ok()?;
+        client.stream().write_all(b"DBSIZE\n").ok()?;
+        let mut line = String::new();
+        BufReader::new(client.stream()).read_line(&mut line).ok()?;
+        line.trim().parse().ok()
+    }
+}

@@ -1,0 +1,344 @@
+//! Memory, time and descriptors under attack. The attackers hold what they get; the owner of the node set the bound. Nodes are
+//! processes of their own, so that their memory can be measured.
+//!
+//! `HOSTILE_CONNECTIONS` sets how many attack at once: 200 by default.
+
+mod common;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::{Client, DEADLINE, Links, Process, encode, eventually};
+use kvstore::limits::{
+    ACCEPT_PAUSE, CLIENT_WRITE_TIMEOUT, FREE_BUFFER_BYTES, KEPT_BUFFER_BYTES, MAX_ARGS, MAX_KEY_BYTES, MAX_VALUE_BYTES,
+};
+
+const MIB: u64 = 1024 * 1024;
+
+/// The bound of the nodes under attack.
+const MAX_MEMORY: u64 = 64 * MIB;
+
+/// What a connection takes beside its buffers: the pages of its thread's stack that are touched, the thread itself, the socket.
+const CONNECTION_KB: u64 = 64;
+
+fn connections() -> usize {
+    std::env::var("HOSTILE_CONNECTIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(200)
+}
+
+/// A node with little memory, and these options too.
+fn start(arguments: &[&str]) -> Process {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_node1"));
+    command.args(["--listen", "127.0.0.1:0", "--interval", "200ms", "--max-memory", &MAX_MEMORY.to_string()]);
+    if !arguments.contains(&"--peer") {
+        command.args(["--peer", &nobody().to_string()]);
+    }
+    let node = Process::run(command.args(arguments));
+    node.client().wait_until_it_serves();
+    node
+}
+
+/// Where nobody listens.
+fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it is bound")
+}
+
+/// The most memory that a node may take for real, with what was there before: `slack` times its bound. What is counted are the sizes
+/// that were asked for; an allocator that serves many threads has gaps, and keeps much of what was given back.
+#[track_caller]
+fn assert_within_bound(node: &Process, before_kb: u64, attackers: usize, slack: f64) {
+    let allowed = (MAX_MEMORY / 1024) as f64 * slack;
+    let bound = before_kb + allowed as u64 + attackers as u64 * CONNECTION_KB;
+    let most = node.memory_kb("VmHWM:");
+    println!("{attackers} attackers: {before_kb} KB before, {most} KB at most, {bound} KB allowed");
+    assert!(most <= bound, "{most} KB of memory were in use, of {bound} KB");
+}
+
+/// The most that INFO may count: each connection has some buffer for free, and each may be granted one growth just before.
+fn most_counted(attackers: usize) -> u64 {
+    MAX_MEMORY * 5 / 4 + (attackers * FREE_BUFFER_BYTES) as u64
+}
+
+// ---- requests that never end -------------------------------------------------------------------------------------------
+
+/// Somebody who announces something large and sends it bit by bit.
+struct Attacker {
+    stream: TcpStream,
+    /// What is sent again and again after the announcement.
+    filling: Vec<u8>,
+    sent: usize,
+    most: usize,
+}
+
+impl Attacker {
+    fn new(address: SocketAddr, number: usize) -> Self {
+        let (announcement, filling, most) = match number % 4 {
+            0 => (
+                format!("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n${MAX_VALUE_BYTES}\r\n"),
+                vec![b'v'; 16 * 1024],
+                MAX_VALUE_BYTES - 1,
+            ),
+            1 => (
+                format!(
+                    "*3\r\n$3\r\nSET\r\n${MAX_KEY_BYTES}\r\n{}\r\n${MAX_VALUE_BYTES}\r\n",
+                    "k".repeat(MAX_KEY_BYTES)
+                ),
+                vec![b'v'; 16 * 1024],
+                MAX_VALUE_BYTES - 1,
+            ),
+            // The smallest words: most is kept about them beside their bytes.
+            2 => (format!("*{MAX_ARGS}\r\n$3\r\nDEL\r\n"), b"$0\r\n\r\n".repeat(2048), (MAX_ARGS - 2) * 6),
+            _ => (format!("*{MAX_ARGS}\r\n$4\r\nMSET\r\n"), b"$1\r\nx\r\n".repeat(2048), (MAX_ARGS - 2) * 7),
+        };
+        let mut stream = TcpStream::connect(address).expect("the node listens");
+        stream.set_nodelay(true).expect("is connected");
+        stream.set_write_timeout(Some(DEADLINE)).expect("is connected");
+        stream.write_all(announcement.as_bytes()).expect("an announcement is taken");
+        Self { stream, filling, sent: 0, most }
+    }
+
+    /// Sends a little more; false once there is no more to send, or the node has had enough.
+    fn go_on(&mut self) -> bool {
+        let count = self.filling.len().min(self.most - self.sent);
+        self.sent += count;
+        count > 0 && self.stream.write_all(&self.filling[..count]).is_ok()
+    }
+}
+
+#[test]
+fn requests_that_never_end_take_no_more_memory_than_there_is() {
+    let node = start(&[]);
+    let mut client = node.client();
+    assert_eq!(client.line("SET small value"), "OK");
+    let (before_kb, before) = (node.memory_kb("VmRSS:"), client.count("used_memory"));
+
+    let count = connections();
+    let mut attackers: Vec<Attacker> = (0..count).map(|number| Attacker::new(node.address, number)).collect();
+    eventually("all are connected", DEADLINE, || client.count("connected_clients") as usize > count);
+    // Claims alone cost nothing.
+    assert!(client.count("used_memory") <= before + (count * (FREE_BUFFER_BYTES + 2 * MAX_KEY_BYTES)) as u64);
+    assert!(node.memory_kb("VmRSS:") <= before_kb + count as u64 * (CONNECTION_KB + 2 * MAX_KEY_BYTES as u64 / 1024));
+
+    let (mut ended, mut most) = (0, 0);
+    let deadline = Instant::now() + DEADLINE;
+    while !attackers.is_empty() && Instant::now() < deadline {
+        let mut going_on = Vec::new();
+        for mut attacker in attackers {
+            let is_done = attacker.sent == attacker.most;
+            if is_done || attacker.go_on() {
+                going_on.push(attacker);
+            } else {
+                ended += 1;
+            }
+        }
+        most = most.max(client.count("used_memory"));
+        assert!(most <= most_counted(count), "{most} bytes are counted");
+        assert_eq!(client.line("GET small"), "value", "reads go on");
+        attackers = going_on;
+        if attackers.iter().all(|attacker| attacker.sent == attacker.most) {
+            break;
+        }
+    }
+    println!("{ended} of {count} were ended, {most} bytes counted at most");
+    assert!(ended > count / 2, "most are ended: {ended}");
+    assert_eq!(client.line("DEL small"), "OK", "deletes go on");
+    assert_within_bound(&node, before_kb, count, 1.5);
+
+    drop(attackers);
+    eventually("the memory is given back", DEADLINE, || client.count("used_memory") < before + MIB);
+    assert_eq!(client.line("SET again value"), "OK");
+
+    // Other attacks find most of that memory again: it does not add up.
+    for _ in 0..4 {
+        let mut attackers: Vec<Attacker> = (0..count).map(|number| Attacker::new(node.address, number)).collect();
+        for _ in 0..20 {
+            attackers.retain_mut(Attacker::go_on);
+        }
+        assert_eq!(client.line("GET again"), "value");
+        drop(attackers);
+        eventually("the memory is given back", DEADLINE, || client.count("used_memory") < before + MIB);
+        println!("{} KB are in use after it", node.memory_kb("VmRSS:"));
+    }
+    assert_within_bound(&node, before_kb, count, 3.0);
+}
+
+#[test]
+fn whoever_is_ended_is_told_that_the_memory_is_full() {
+    let node = start(&[]);
+    let value = vec![b'v'; MAX_VALUE_BYTES];
+    let mut client = node.client();
+    for key in 0.. {
+        let answer = client.resp(&[b"SET", format!("k{key}").as_bytes(), &value]).to_string();
+        if answer != "+OK" {
+            assert!(answer.starts_with("-OOM memory is full"), "{answer}");
+            break;
+        }
+        assert!(key < 8, "more than there is memory for was taken");
+    }
+    // Fills up what is left with small ones.
+    let mut client = node.client();
+    let small = "v".repeat(10_000);
+    eventually("a small write is refused too", DEADLINE, || {
+        let answer = client.line(format!("SET small{} {small}", fastrand::u64(..)));
+        assert!(answer == "OK" || answer.starts_with("ERROR: memory is full"), "{answer}");
+        answer != "OK"
+    });
+    assert!(client.resp(&["SET", "k", "v"]).to_string().starts_with("-OOM "));
+    assert_eq!(client.resp(&["GET", "k0"]), common::Value::Bulk(value));
+    assert_eq!(client.line("DEL k0"), "OK");
+    eventually("there is room again", DEADLINE, || client.line("SET k v") == "OK");
+}
+
+#[test]
+fn peers_go_on_while_the_memory_is_full() {
+    let links = Links::new(2);
+    let peer = links.peers_of(1)[0].clone();
+    let one = start(&["--peer", &peer]);
+    links.node_is_at(1, one.address);
+    let two = Process::start(&links, 2, "200ms");
+    let (mut client, mut other) = (one.client(), two.client());
+    other.wait_until_it_serves();
+    let mut attackers: Vec<Attacker> = (0..16).map(|_| Attacker::new(one.address, 0)).collect();
+    eventually("the memory is full", DEADLINE, || {
+        attackers.retain_mut(Attacker::go_on);
+        client.line("SET filling x").starts_with("ERROR: memory is full") || {
+            let small = "v".repeat(50_000);
+            client.line(format!("SET filling{} {small}", fastrand::u64(..))).starts_with("ERROR: memory is full")
+        }
+    });
+    let large = "v".repeat(500_000);
+    assert_eq!(other.line(format!("SET from2 {large}")), "OK");
+    eventually("a peer's write arrives", DEADLINE, || client.line("GET from2") == large);
+    assert_eq!(client.line("DEL from2"), "OK");
+    eventually("a delete reaches the peer", DEADLINE, || other.line("GET from2") == "Key not found");
+    drop(attackers);
+    eventually("they agree", DEADLINE, || client.line("DIGEST") == other.line("DIGEST"));
+}
+
+// ---- answers that nobody reads -----------------------------------------------------------------------------------------
+
+#[test]
+fn answers_that_nobody_reads_take_no_more_memory_than_there_is() {
+    let node = start(&[]);
+    let mut client = node.client();
+    let value = vec![b'v'; MAX_VALUE_BYTES];
+    assert_eq!(client.resp(&[b"SET", &b"large"[..], &value]).to_string(), "+OK");
+    assert_eq!(client.line("SET small value"), "OK");
+    drop(client);
+    let before_kb = node.memory_kb("VmRSS:");
+
+    // Each would have an answer of 8 or 24 MiB.
+    let count = connections().min(50);
+    let attack = |request: Vec<u8>| {
+        let stream = TcpStream::connect(node.address).expect("the node listens");
+        stream.set_nonblocking(true).expect("is connected");
+        // As much as the node takes.
+        let _ = (&stream).write_all(&request);
+        stream
+    };
+    let (get, mget) = (encode(&["GET", "large"]), encode(&["MGET", "large", "large", "large"]));
+    let attackers: Vec<TcpStream> =
+        (0..count).map(|number| attack(if number % 2 == 0 { get.repeat(20) } else { mget.repeat(20) })).collect();
+    let mut client = node.client();
+    let (mut most, started) = (0, Instant::now());
+    eventually("the answers pile up", DEADLINE, || {
+        most = most.max(client.count("used_memory"));
+        assert_eq!(client.line("GET small"), "value", "others are served");
+        // (That they are cut off in the end is shown in `hostile_clients.rs`.)
+        started.elapsed() > CLIENT_WRITE_TIMEOUT / 4
+    });
+    println!("{most} bytes counted at most");
+    assert!(most <= most_counted(count), "{most} bytes are counted");
+    assert_within_bound(&node, before_kb, count, 1.5);
+    drop(attackers);
+    eventually("the memory is given back", DEADLINE, || client.count("used_memory") < 10 * MIB);
+}
+
+#[test]
+fn one_who_has_grown_a_buffer_does_not_keep_it_while_he_is_silent() {
+    let node = start(&[]);
+    let mut client = node.client();
+    let value = vec![b'v'; MAX_VALUE_BYTES / 4];
+    let mut silent: Vec<Client> = (0..20)
+        .map(|_| {
+            let mut client = node.client();
+            let echoed = client.resp(&[b"ECHO", &value[..]]);
+            assert!(echoed == common::Value::Bulk(value.clone()), "there is room: {:.80}", echoed.to_string());
+            client
+        })
+        .collect();
+    // 20 of these would be 80 MB.
+    let most = (silent.len() * 2 * KEPT_BUFFER_BYTES) as u64 + 2 * MIB;
+    eventually("what silent clients have", DEADLINE, || client.count("used_memory") <= most);
+    silent.iter_mut().for_each(|client| assert_eq!(client.line("PING"), "PONG"));
+}
+
+// ---- silence -----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn the_idle_timeout_ends_the_silent_also_in_the_middle_of_a_request_but_not_the_busy() {
+    let node = start(&["--idle-timeout", "500ms"]);
+    let mut in_between = node.client();
+    assert_eq!(in_between.line("PING"), "PONG");
+    let mut in_the_middle = node.client();
+    in_the_middle.send("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$100\r\nand then");
+    let mut never = node.client();
+    let mut busy = node.client();
+    let started = Instant::now();
+    let mut ended = 0;
+    for silent in [&mut in_between, &mut in_the_middle, &mut never] {
+        silent.stream().set_nonblocking(true).expect("is connected");
+        eventually("the silent are ended", DEADLINE, || {
+            assert_eq!(busy.line("PING"), "PONG", "the busy are not");
+            !matches!((&mut silent.stream()).read(&mut [0; 100]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+        });
+        ended += 1;
+    }
+    assert_eq!(ended, 3);
+    assert!(started.elapsed() >= Duration::from_millis(400), "after the time, and not before");
+    eventually("their places are free", DEADLINE, || busy.count("connected_clients") == 1);
+}
+
+// ---- descriptors -------------------------------------------------------------------------------------------------------
+
+/// How many descriptors a node has in the test.
+const DESCRIPTORS: usize = 64;
+
+/// The time that a process has computed, in ticks of 10 ms.
+fn computed(node: &Process) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", node.id())).expect("Linux has /proc");
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    fields[11..13].iter().map(|ticks| ticks.parse::<u64>().expect("a number")).sum()
+}
+
+#[test]
+fn without_descriptors_accepting_waits_and_serving_goes_on() {
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("ulimit -n {DESCRIPTORS} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_node1")]);
+    let node =
+        Process::run(command.args(["--listen", "127.0.0.1:0", "--interval", "200ms", "--peer", &nobody().to_string()]));
+    let mut client = node.client();
+    client.wait_until_it_serves();
+    assert_eq!(client.line("SET k v"), "OK");
+
+    for episode in 1..=2 {
+        let crowd: Vec<TcpStream> =
+            (0..3 * DESCRIPTORS).map(|_| TcpStream::connect(node.address).expect("the machine takes it")).collect();
+        eventually("the descriptors are gone", DEADLINE, || node.told("cannot accept a connection") >= episode);
+        let (before, started) = (computed(&node), Instant::now());
+        eventually("time to try again a few times", DEADLINE, || {
+            assert_eq!(client.line("GET k"), "v", "whoever is connected is served");
+            thread::sleep(ACCEPT_PAUSE / 10);
+            started.elapsed() >= 5 * ACCEPT_PAUSE
+        });
+        let ticks = computed(&node) - before;
+        assert!(ticks <= 25, "{ticks} ticks of 10 ms were computed in {:?}: it does not spin", started.elapsed());
+        assert!(node.told("cannot accept a connection") <= 2 * episode, "it does not fill the log: {:?}", node.log());
+        drop(crowd);
+        let mut late = node.client();
+        eventually("new clients are served again", DEADLINE, || late.line("GET k") == "v");
+        eventually("the crowd has gone", DEADLINE, || client.count("connected_clients") == 2);
+    }
+}

@@ -96,7 +96,7 @@ fn tick(node: &Shared) -> Vec<String> {
     }
     let forgotten = tick.end(&node.replica, reports.as_deref());
     if forgotten > 0 {
-        info!("{}: forgot {forgotten} deletes that every peer holds", node.name());
+        info!("{}: tombstones forgotten that every peer holds: {forgotten}", node.name());
     }
     lines
 }

@@ -58,12 +58,24 @@ pub(super) fn run(node: &Arc<Shared>, client: &Arc<Client>, outbox: Outbox, welc
         out: Vec::new(),
         commands: 0,
     };
+    let _ended = Ended { node, client };
     // An error is the connection's end by the other side's doing, or by a timeout. There is nobody to tell.
     if session.serve().is_ok() {
         linger(&client.stream);
     }
-    node.clients.remove(client);
-    let _ = client.stream.shutdown(Shutdown::Both);
+}
+
+/// Ends a connection when it is dropped: also when a fault of ours has its thread panic, so that nobody waits for an answer for ever.
+struct Ended<'a> {
+    node: &'a Shared,
+    client: &'a Client,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.node.clients.remove(self.client);
+        let _ = self.client.stream.shutdown(Shutdown::Both);
+    }
 }
 
 /// Lets the last answer arrive: a connection that is closed while something unread waits in it is reset, and the other side may lose

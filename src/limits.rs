@@ -122,7 +122,7 @@ pub const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 pub const MAX_CLIENT_NAME_BYTES: usize = 256;
 
 /// The largest COUNT of a SCAN: bounds how many keys one answer copies.
-pub const MAX_SCAN_COUNT: usize = 100_000;
+pub const MAX_SCAN_COUNT: usize = 10_000;
 
 /// The stack of each connection's thread, in bytes. Sessions do not recurse; only pages that are touched count.
 pub const SESSION_STACK_BYTES: usize = 256 * 1024;

@@ -442,10 +442,10 @@ fn an_answer_has_a_bound_although_a_short_request_may_ask_for_more() {
     let mut client = cluster.client(1);
     assert_eq!(client.resp(&[b"SET", &b"k"[..], &vec![b'v'; MAX_VALUE_BYTES]]).to_string(), "+OK");
     let request = format!("MGET{}", " k".repeat(MAX_ANSWER_BYTES / MAX_VALUE_BYTES + 1));
-    let refused = format!("the answer would be longer than {MAX_ANSWER_BYTES} bytes: type MGET with fewer keys");
-    assert_eq!(client.line(&request), format!("ERROR: {refused}"));
+    let refused = format!("the answer would be longer than {MAX_ANSWER_BYTES} bytes");
+    assert!(client.line(&request).starts_with(&format!("ERROR: {refused}")));
     let words: Vec<&str> = request.split(' ').collect();
-    assert_eq!(client.resp(&words).to_string(), format!("-ERR {refused}"));
+    assert!(client.resp(&words).to_string().starts_with(&format!("-ERR {refused}")));
     assert_undisturbed(&mut client);
 }
 
@@ -492,4 +492,19 @@ fn what_does_not_follow_the_peer_protocol_is_refused_and_ends_the_session() {
     assert_eq!(good.line("GET k"), "Key not found");
     assert_matches(good.line("PROPAGATE SET k v").as_bytes(), "ERROR: unknown command *");
     wait_until_alone(&mut good);
+}
+
+#[test]
+fn one_too_many_who_drips_is_ended_as_soon_as_one_who_is_silent() {
+    let cluster = Cluster::start_with(1, |config| config.max_connections = 1);
+    let mut first = cluster.client(1);
+    eventually("the only place is free, and taken", DEADLINE, || {
+        first.line("PING") == "PONG" || {
+            first = cluster.client(1);
+            false
+        }
+    });
+    let mut dripping = std::net::TcpStream::connect(cluster.address(1)).expect("connects");
+    // Never a whole request, and never silent for long.
+    eventually("it is ended", Duration::from_secs(10), || dripping.write_all(b"x").is_err());
 }

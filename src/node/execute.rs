@@ -145,6 +145,11 @@ pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &
         Command::Scan { cursor, pattern, count } => {
             let (next, mut keys) = store.scan(cursor, count);
             keys.retain(|key| pattern.is_none_or(|pattern| glob::matches(pattern, key)));
+            let bytes: usize = keys.iter().map(|key| key.len() + RESP_BYTES_A_KEY).sum();
+            if !context.may_answer(answer.written() + bytes) {
+                answer.failure("ERR", &too_long("SCAN with a smaller COUNT"));
+                return Flow::Continue;
+            }
             answer.list(2);
             answer.value(Some(next.to_string().as_bytes()));
             write_keys(&keys, answer);
@@ -173,6 +178,9 @@ pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &
         },
         Command::Info(section) => answer.text(&info::render(node, section)),
         Command::Ping(None) => answer.status("PONG"),
+        Command::Ping(Some(text)) | Command::Echo(text) if !context.may_answer(answer.written() + text.len()) => {
+            answer.failure("OOM", TOO_MANY_ANSWERS);
+        }
         Command::Ping(Some(text)) | Command::Echo(text) => answer.value(Some(text)),
         Command::Help => answer.text(&help()),
         Command::Quit => {
@@ -284,7 +292,9 @@ fn needs_data(command: &Command<'_>) -> bool {
 const RESP_BYTES_A_KEY: usize = 32;
 
 fn too_long(instead: &str) -> String {
-    format!("the answer would be longer than {MAX_ANSWER_BYTES} bytes: type {instead}")
+    format!(
+        "the answer would be longer than {MAX_ANSWER_BYTES} bytes, or than what others have not read yet leaves room for: type {instead}"
+    )
 }
 
 fn write_keys(keys: &[Box<[u8]>], answer: &mut Answer<'_>) {

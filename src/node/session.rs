@@ -53,6 +53,7 @@ pub(super) fn run(node: &Arc<Shared>, client: &Arc<Client>, outbox: Outbox, welc
         guard: Guard::default(),
         admission: Admission::new(node.config.secret.is_none()),
         resp3: false,
+        started: Instant::now(),
         patience: None,
         share: Share::new(&node.memory),
         out: Vec::new(),
@@ -100,6 +101,8 @@ struct Session<'a> {
     admission: Admission,
     /// Whether the client has asked for RESP3.
     resp3: bool,
+    /// When the connection was accepted.
+    started: Instant,
     /// How long the socket waits for the next request; `None`: for ever.
     patience: Option<Duration>,
     /// The memory that this connection takes.
@@ -265,14 +268,19 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Sets how long to wait for the next request. A peer may be silent for as long as nothing changes.
+    /// Sets how long to wait for what comes next. A peer may be silent for as long as nothing changes. Whoever has yet to show that he
+    /// belongs here has so long in all, however busy he looks meanwhile.
     fn adjust_patience(&mut self) -> io::Result<()> {
-        let patience = match (self.welcome, &self.peer) {
+        let in_all = match self.welcome {
             _ if !self.is_let_in() => Some(ADMISSION_PATIENCE),
-            (Welcome::Everybody, Some(_)) => None,
-            (Welcome::Everybody, None) => self.node.config.idle_timeout,
-            (Welcome::PeersOnly | Welcome::Nobody, _) => Some(RESERVE_PATIENCE),
+            Welcome::Everybody => None,
+            Welcome::PeersOnly | Welcome::Nobody => Some(RESERVE_PATIENCE),
         };
+        let left = in_all.map(|in_all| in_all.saturating_sub(self.started.elapsed()));
+        if left == Some(Duration::ZERO) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let patience = left.or(if self.peer.is_none() { self.node.config.idle_timeout } else { None });
         if patience != self.patience {
             self.client.stream.set_read_timeout(patience)?;
             self.patience = patience;

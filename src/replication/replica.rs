@@ -224,8 +224,16 @@ impl Replica {
 
     fn register(&self, other: &Greeting) -> Result<Arc<Member>, Refusal> {
         let mut members = self.members.lock();
-        if let Some(member) = members.get(&other.name).filter(|member| member.node == other.node) {
-            return Ok(Arc::clone(member));
+        if let Some(member) = members.get(&other.name) {
+            if member.node == other.node {
+                return Ok(Arc::clone(member));
+            }
+            if !member.progress.lock().dismissed {
+                return Err(format!(
+                    "{} has the number {}, but was known with {}",
+                    other.name, other.node, member.node
+                ));
+            }
         }
         let same_number = members.values().find(|member| member.node == other.node && member.name != other.name);
         match same_number {

@@ -18,7 +18,8 @@
 //! 2. At the end of a successful round the initiator holds everything that the responder held when it said its number n at
 //!    the round's beginning, or something newer. It says so: CONFIRM n. The responder keeps n for that peer, and puts it back
 //!    to 0 when the peer shows another incarnation, which means that its memory is gone.
-//! 3. At the start of a tick a node notes the numbers of all peers ([`Tick::begin`]). Then it takes its own rounds with all of
+//! 3. At the start of a tick a node notes the numbers of all peers, which are all nodes that have ever spoken with it
+//!    ([`Tick::begin`]). Then it takes its own rounds with all of
 //!    them. If all succeed, and every peer still has the incarnation that was noted ([`Tick::end`]), the tombstones
 //!    up to the smallest noted number are *settled*: everybody holds them. Except those that lie ahead of our clock: a later
 //!    write of ours could be stamped before such a delete, and must still find it.
@@ -42,8 +43,8 @@
 //! comes back (with its memory or without) or the operator says FORGET. INFO shows how many wait, and for whom. This is the price: a
 //! peer can hold up the forgetting, but never the deletes.
 //!
-//! **Left out.** Cassandra and Riak also repair while a replica is replaced by another of the same name; here a name that is
-//! to be used again starts empty, or waits. To read on: the argument is a small form of *causal stability* (Baquero, Almeida &
+//! **Left out.** Replacing a node under its old name without its starting empty. And FORGET is remembered by the node that was told, only
+//! while it lives: a node that is to be forgotten must be stopped for good first. To read on: the argument is a small form of *causal stability* (Baquero, Almeida &
 //! Shoker, "Making Operation-based CRDTs Operation-based", 2014).
 
 use std::sync::atomic::Ordering::Relaxed;
@@ -99,7 +100,9 @@ impl Tick {
                 continue;
             }
             let (_, noted) = self.noted.iter().find(|(name, _)| *name == member.name)?;
-            let met = rounds.iter().find(|round| round.peer.name == member.name)?;
+            let mut rounds = rounds.iter().filter(|round| round.peer.name == member.name);
+            // Two nodes that go by one name: neither can be told from the other.
+            let (Some(met), None) = (rounds.next(), rounds.next()) else { return None };
             if noted.incarnation != met.incarnation || noted.incarnation != now.incarnation {
                 return None;
             }

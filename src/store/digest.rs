@@ -32,7 +32,7 @@ use std::ops::Range;
 /// How many children a node of the tree has: one hex digit's worth.
 pub const FANOUT: usize = 16;
 
-/// How many levels of children the root has above it counting down to the leaves.
+/// How many levels lie below the root; the last are the leaves.
 pub const DEPTH: u8 = 4;
 
 /// How many leaves the tree has.

@@ -1,4 +1,4 @@
-//! RESP2, the Redis serialization protocol: requests are arrays of bulk strings, `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`.
+//! RESP, the Redis serialization protocol: requests are arrays of bulk strings, `*2\r\n$3\r\nGET\r\n$1\r\nk\r\n`.
 //!
 //! Everything is announced by its length, so any bytes may stand in a key or value. A length is a claim: it is checked
 //! against a limit, and nothing is allocated for it until its bytes are there. Replies use the same arrays and three

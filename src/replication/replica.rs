@@ -274,9 +274,12 @@ impl Replica {
         records.into_iter().map(|record| u64::from(self.merge_locked(sender, &mut progress, record))).sum()
     }
 
-    /// Dismisses a node that will never return, so that deletes no longer wait for it. Its present incarnation is refused from now on.
-    /// What only that node holds is lost, unless it is started again: without its data, it is welcome. Returns whether
-    /// the name is known.
+    /// Dismisses a node that will never return, so that deletes no longer wait for it. Its present incarnation is refused for as long as
+    /// this replica lives. What only that node holds is lost; if it starts again without its data, it is welcome.
+    /// Returns whether the name is known.
+    ///
+    /// The node must have been stopped for good. This replica does not tell the others, and a replica that starts anew does not know:
+    /// it would take back, from a dismissed node that still lives, what was deleted and forgotten meanwhile.
     pub fn dismiss(&self, name: &str) -> bool {
         let member = self.member(name);
         member.inspect(|member| member.progress.lock().dismissed = true).is_some()

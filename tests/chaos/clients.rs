@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, SECRET};
 
 const CLIENTS: u16 = 20;
 
@@ -276,7 +276,11 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self(BufReader::new(stream)))
+        let mut connection = Self(BufReader::new(stream));
+        match connection.ask(&format!("AUTH {SECRET}\n"))?.as_str() {
+            "OK" => Ok(connection),
+            other => panic!("the node does not take its own secret: {other:?}"),
+        }
     }
 
     /// Sends requests; returns the first line of the answer.

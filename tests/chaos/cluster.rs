@@ -13,6 +13,9 @@ use crate::wire::Wire;
 /// How often the nodes compare themselves.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(500);
 
+/// What clients and nodes of the cluster must know.
+pub(crate) const SECRET: &str = "a-secret-that-survives-chaos";
+
 /// A cluster. Its processes are killed with its end.
 pub(crate) struct Cluster {
     wires: BTreeMap<(u16, u16), Wire>,
@@ -70,6 +73,7 @@ impl Cluster {
             "--node",
             &number.to_string(),
         ]);
+        command.env("KVSTORE_SECRET", SECRET);
         if let Ok(rule) = std::env::var("CHAOS_WITHOUT") {
             command.args(["--without", &rule]);
         }
@@ -113,7 +117,9 @@ impl Cluster {
     }
 
     pub(crate) fn client(&self, number: u16) -> Client {
-        Client::connect(self.whereabouts(number).expect("the node runs").0)
+        let mut client = Client::connect(self.whereabouts(number).expect("the node runs").0);
+        assert_eq!(client.line(format!("AUTH {SECRET}")), "OK");
+        client
     }
 
     pub(crate) fn wait_until_all_serve(&self) {

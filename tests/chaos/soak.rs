@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use kvstore::protocol::resp::{write_array, write_bulk};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, SECRET};
 use crate::common::eventually;
 
 /// With a fifth of all writes deletes, four fifths of the names have a value: a million, from the beginning on.
@@ -163,6 +163,7 @@ fn send(stream: &mut TcpStream, requests: &[u8]) -> std::io::Result<()> {
     thread::scope(|scope| {
         let mut reader = stream.try_clone()?;
         let reading = scope.spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+        stream.write_all(format!("AUTH {SECRET}\n").as_bytes())?;
         stream.write_all(requests)?;
         stream.shutdown(Shutdown::Write)?;
         reading.join().expect("copying does not fail")?;

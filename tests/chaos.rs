@@ -38,7 +38,10 @@ use checker::check;
 use clients::Clients;
 use cluster::{Cluster, INTERVAL};
 use common::eventually;
-use nemesis::Nemesis;
+use nemesis::{KINDS, Nemesis};
+
+/// For how long a run must last to have had every kind of fault: each is drawn every few seconds.
+const LONG: Duration = Duration::from_secs(120);
 
 fn from_environment(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} must be a number: {text}")))
@@ -94,6 +97,7 @@ fn run(size: u16, seed: u64, faulty: Duration) {
         healed.elapsed(),
         report.describe()
     );
+    assert!(kinds.len() == KINDS || faulty < LONG, "after so long there has been every kind of fault (seed {seed})");
     drop(cluster);
 }
 

@@ -480,7 +480,9 @@ fn what_does_not_follow_the_peer_protocol_is_refused_and_ends_the_session() {
         ([&hello[..], &encode(&["SET", "k", "v"])].concat(), "*-REFUSED no request of the peer protocol: SET*"),
         ([&hello[..], &encode(&["PROPAGATE", "SET", "k", "v", "short"])].concat(), "*-REFUSED a version is 10 bytes*"),
         ([&hello[..], &encode(&["CONFIRM", "99"])].concat(), "*-REFUSED other confirms 99 entries*"),
-        ([&hello[..], &encode(&["LEAF", "ffff", "0000"])].concat(), "*-REFUSED prefixes *"),
+        ([&hello[..], &encode(&["LEAF", "ffff", "00000000", "0000", "00000000"])].concat(), "*-REFUSED prefixes *"),
+        ([&hello[..], &encode(&["LEAF", "ffff", "0000000"])].concat(), "*-REFUSED each node *"),
+        ([&hello[..], &encode(&["LEAF", "ffff"])].concat(), "*-REFUSED each node *"),
         ([&hello[..], &encode(&["LEAF", "f"])].concat(), "*-REFUSED prefixes *"),
         ([&hello[..], &b"PING\n"[..]].concat(), "*-REFUSED *"),
     ] {

@@ -471,7 +471,7 @@ fn a_peer_that_misbehaves_is_cut_off_named_and_counted() {
         ("a delete with a value", &[b"PROPAGATE", b"DEL", b"k", b"v", &fine]),
         ("a fetch of a key that is too long", &[b"FETCH", &long_key]),
         ("a fetch of nothing", &[b"FETCH"]),
-        ("prefixes in no order", &[b"LEAF", b"b0", b"a0"]),
+        ("prefixes in no order", &[b"LEAF", b"b0", &[0; 8], b"a0", &[0; 8]]),
         ("a prefix that is none", &[b"DIGEST", b"xyz"]),
         ("more arrivals than there were", &[b"CONFIRM", b"99999"]),
         ("arrivals that are no number", &[b"CONFIRM", b"-1"]),

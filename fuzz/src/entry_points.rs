@@ -8,11 +8,11 @@ use kvstore::config::Config;
 use kvstore::node::Node;
 use kvstore::protocol::command::Command;
 use kvstore::protocol::{Form, FrameError, RequestParser, resp};
-use kvstore::replication::message::{Greeting, Reply, Request};
+use kvstore::replication::message::{Greeting, Held, Reply, Request};
 use kvstore::replication::replica::{Identity, PeerSession, Replica};
 use kvstore::rules::Rules;
 use kvstore::store::clock::Timestamp;
-use kvstore::store::digest::Prefix;
+use kvstore::store::digest::{Digest, Prefix};
 
 // ---- parsers -----------------------------------------------------------------------------------------------------------
 
@@ -139,11 +139,12 @@ fn reread(request: &Request) -> Option<Request> {
 fn as_reply(bytes: &[u8]) {
     let prefixes = |names: &[&str]| names.iter().filter_map(|name| Prefix::parse(name.as_bytes())).collect::<Vec<_>>();
     let greeting = Greeting { name: "node1".into(), node: 1, incarnation: 9, clock: Timestamp::from_millis(5) };
+    let held = |node| Held { node, newest: Timestamp::from_millis(5), digests: vec![Digest::default()] };
     let asked = [
         Request::Peer(greeting),
         Request::Root,
         Request::Digest(prefixes(&["", "a"])),
-        Request::Leaf(prefixes(&["00", "a3f"])),
+        Request::Leaf(prefixes(&["00", "a3f"]).into_iter().map(held).collect()),
         Request::Fetch(vec![b"k"[..].into(), b"l"[..].into()]),
         Request::Confirm(3),
     ];

@@ -16,9 +16,10 @@
 //! | `CONFIRM` | round | when all of the above has succeeded | tombstones wait for the next round | the number only grows; on a revoked connection it is refused |
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use super::PeerError;
-use crate::limits::{MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_VALUE_BYTES};
+use crate::limits::{MAX_ARGS, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_VALUE_BYTES};
 use crate::protocol::Args;
 use crate::protocol::command::printable;
 use crate::protocol::resp::{self, Frame, write_array, write_bulk};
@@ -57,9 +58,9 @@ pub enum Request {
     Root,
     /// `DIGEST prefix…`: the digests of the children of these nodes of the tree. Answered by [`Reply::Children`].
     Digest(Vec<Prefix>),
-    /// `LEAF prefix…`: the keys and versions below these nodes of the tree, which have two digits at least and stand in
-    /// ascending order. Answered by [`Reply::Leaf`], perhaps for the first of them only.
-    Leaf(Vec<Prefix>),
+    /// `LEAF prefix held…`: what I hold below these nodes of the tree, which have two digits at least and stand in ascending
+    /// order; now tell me how you differ. Answered by [`Reply::Leaf`], perhaps for the first of them only.
+    Leaf(Vec<Held>),
     /// `FETCH key…`: the entries of these keys. Answered by [`Reply::Entries`], perhaps for the first of them only.
     Fetch(Vec<Box<[u8]>>),
     /// `CONFIRM arrivals`: I now hold everything, or something newer, that you held when you said that number in your
@@ -83,13 +84,8 @@ pub enum Reply {
     Root(Digest),
     /// The digests of the children of each node that was asked for.
     Children(Vec<[Digest; FANOUT]>),
-    /// What stands below the first `covered` of the nodes that were asked for.
-    Leaf {
-        /// At least 1; the initiator asks again for the rest.
-        covered: usize,
-        /// In no particular order.
-        entries: Vec<Listed>,
-    },
+    /// How the responder differs from what the initiator holds.
+    Leaf(Differences),
     /// The entries of the first `covered` of the keys that were asked for, as they are now; none for a key that is gone.
     Entries {
         /// At least 1; the initiator asks again for the rest.
@@ -101,6 +97,34 @@ pub enum Reply {
     Ok,
     /// `-REFUSED why`: the responder ends the connection.
     Refused(String),
+}
+
+/// What an initiator holds below one node of the tree. An entry is named by its digest, eight bytes instead of key, version and
+/// value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The node.
+    pub node: Prefix,
+    /// The latest timestamp of the entries; zero if there are none.
+    pub newest: Timestamp,
+    /// [`Record::digest`] of each entry, in no particular order.
+    pub digests: Vec<Digest>,
+}
+
+/// How a responder differs from what an initiator [`Held`]: everything that it holds below the first `covered` of the nodes is
+/// among the initiator's digests, in `news`, or in `listed`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Differences {
+    /// How many nodes this covers. The initiator asks again for the rest. 0 if this is not even all of the first: what
+    /// is here is no longer missing when it asks again.
+    pub covered: usize,
+    /// Entries that are later than all that the initiator holds below the same node, so that it certainly lacks them: in full,
+    /// as many as fit in a reply.
+    pub news: Vec<Record>,
+    /// Other entries that the initiator does not hold, or holds in another version.
+    pub listed: Vec<Listed>,
+    /// The digests of the initiator's entries that the responder does not hold, below the nodes that are covered.
+    pub lacking: Vec<Digest>,
 }
 
 /// An entry as a LEAF reply lists it.
@@ -166,7 +190,12 @@ impl Request {
             }
             Self::Root => write_command(out, "DIGEST", 0, |_| {}),
             Self::Digest(prefixes) => write_prefixes(out, "DIGEST", prefixes),
-            Self::Leaf(prefixes) => write_prefixes(out, "LEAF", prefixes),
+            Self::Leaf(nodes) => write_command(out, "LEAF", 2 * nodes.len(), |out| {
+                for Held { node, newest, digests } in nodes {
+                    write_bulk(out, node.to_string().as_bytes());
+                    write_bulk(out, &[&newest.to_bits().to_be_bytes(), pack(digests).as_slice()].concat());
+                }
+            }),
             Self::Fetch(keys) => write_command(out, "FETCH", keys.len(), |out| {
                 keys.iter().for_each(|key| write_bulk(out, key));
             }),
@@ -182,8 +211,8 @@ impl Request {
             (b"PEER", GREETING_WORDS) => decode_greeting(rest).map(Self::Peer),
             (b"PROPAGATE", 3 | 4) => decode_propagate(rest).map(Self::Propagate),
             (b"DIGEST", 0) => Ok(Self::Root),
-            (b"DIGEST", _) => decode_prefixes(rest, 0..=3).map(Self::Digest),
-            (b"LEAF", 1..) => decode_prefixes(rest, 2..=4).map(Self::Leaf),
+            (b"DIGEST", _) => decode_prefixes(rest.iter(), 0..=3).map(Self::Digest),
+            (b"LEAF", 1..) => decode_held(rest).map(Self::Leaf),
             (b"FETCH", 1..) => rest.iter().map(decode_key).collect::<Result<_, _>>().map(Self::Fetch),
             (b"CONFIRM", 1) => decode_number(rest.get(0)).map(Self::Confirm),
             _ => Err(BadMessage(format!(
@@ -208,14 +237,15 @@ impl Reply {
             Self::Root(digest) => write_bulk(out, &digest.to_bits().to_be_bytes()),
             Self::Children(nodes) => {
                 write_array(out, nodes.len());
-                for children in nodes {
-                    write_bulk(out, children.map(|child| child.to_bits().to_be_bytes()).as_flattened());
-                }
+                nodes.iter().for_each(|children| write_bulk(out, &pack(children)));
             }
-            Self::Leaf { covered, entries } => {
-                write_array(out, 1 + entries.len());
+            Self::Leaf(Differences { covered, news, listed, lacking }) => {
+                write_array(out, 3 + news.len() + listed.len());
                 write_number(out, *covered as u64);
-                for Listed { key, version, check } in entries {
+                write_bulk(out, &pack(lacking));
+                write_number(out, news.len() as u64);
+                news.iter().for_each(|record| write_bulk(out, record.encode()));
+                for Listed { key, version, check } in listed {
                     write_bulk(out, &[&version.encode()[..], &check.to_be_bytes(), key].concat());
                 }
             }
@@ -253,13 +283,22 @@ impl Reply {
                 let nodes: Option<Vec<_>> = items.iter().map(decode_children).collect();
                 nodes.map(Self::Children).ok_or_else(|| bad("a node has 16 children of 8 bytes"))
             }
-            (Frame::Array(items), Request::Leaf(prefixes)) => {
-                let covered = decode_covered(items.get(0), prefixes.len())?;
-                let entries: Option<Vec<_>> = items.from(1).iter().map(decode_listed).collect();
-                Ok(Self::Leaf { covered, entries: entries.ok_or_else(|| bad("a listed key has a version before it"))? })
+            (Frame::Array(items), Request::Leaf(nodes)) => {
+                let covered = decode_covered(items.get(0), 0..=nodes.len())?;
+                let lacking =
+                    items.get(1).and_then(unpack).ok_or_else(|| bad("digests of 8 bytes each are missing"))?;
+                let count = decode_number(items.get(2))?.min(MAX_ARGS as u64) as usize;
+                let news = items.from(3).iter().take(count).map(Record::decode).collect::<Option<Vec<_>>>();
+                let news = news.filter(|news| news.len() == count).ok_or_else(|| bad("an entry that is none"))?;
+                let listed = items.from(3 + count).iter().map(decode_listed).collect::<Option<Vec<_>>>();
+                let listed = listed.ok_or_else(|| bad("a listed key has a version before it"))?;
+                if covered == 0 && news.is_empty() && listed.is_empty() {
+                    return Err(bad("nothing is covered, and nothing told"));
+                }
+                Ok(Self::Leaf(Differences { covered, news, listed, lacking }))
             }
             (Frame::Array(items), Request::Fetch(keys)) => {
-                let covered = decode_covered(items.get(0), keys.len())?;
+                let covered = decode_covered(items.get(0), 1..=keys.len())?;
                 let records: Option<Vec<_>> = items.from(1).iter().map(Record::decode).collect();
                 Ok(Self::Entries { covered, records: records.ok_or_else(|| bad("an entry that is none"))? })
             }
@@ -330,11 +369,35 @@ fn decode_propagate(words: Args<'_>) -> Result<Record, BadMessage> {
     Ok(Record::new(key, Entry { version, content }))
 }
 
-fn decode_prefixes(words: Args<'_>, digits: std::ops::RangeInclusive<u8>) -> Result<Vec<Prefix>, BadMessage> {
+fn decode_prefixes<'a>(
+    words: impl Iterator<Item = &'a [u8]>,
+    digits: RangeInclusive<u8>,
+) -> Result<Vec<Prefix>, BadMessage> {
     let prefix = |word| Prefix::parse(word).filter(|prefix| digits.contains(&prefix.len()));
-    let prefixes: Option<Vec<Prefix>> = words.iter().map(prefix).collect();
+    let prefixes: Option<Vec<Prefix>> = words.map(prefix).collect();
     let prefixes = prefixes.filter(|prefixes| prefixes.is_sorted_by(|a, b| a.leaves().start < b.leaves().start));
     prefixes.ok_or_else(|| BadMessage(format!("prefixes of {digits:?} hex digits in ascending order are needed")))
+}
+
+fn decode_held(words: Args<'_>) -> Result<Vec<Held>, BadMessage> {
+    let nodes = decode_prefixes(words.iter().step_by(2), 2..=4)?;
+    let held = nodes.into_iter().zip(words.from(1).iter().step_by(2)).map(|(node, held)| {
+        let (newest, digests) = held.split_first_chunk()?;
+        let newest = Timestamp::from_bits(u64::from_be_bytes(*newest));
+        Some(Held { node, newest, digests: unpack(digests)? })
+    });
+    let held: Option<Vec<Held>> = held.collect();
+    let held = held.filter(|held| 2 * held.len() == words.len());
+    held.ok_or_else(|| BadMessage("each node has a timestamp and digests of 8 bytes".into()))
+}
+
+fn pack(digests: &[Digest]) -> Vec<u8> {
+    digests.iter().flat_map(|digest| digest.to_bits().to_be_bytes()).collect()
+}
+
+fn unpack(bytes: &[u8]) -> Option<Vec<Digest>> {
+    let (digests, rest) = bytes.as_chunks();
+    rest.is_empty().then(|| digests.iter().map(|digest| Digest::from_bits(u64::from_be_bytes(*digest))).collect())
 }
 
 fn decode_key(word: &[u8]) -> Result<Box<[u8]>, BadMessage> {
@@ -349,17 +412,15 @@ fn decode_listed(item: &[u8]) -> Option<Listed> {
 }
 
 fn decode_children(bytes: &[u8]) -> Option<[Digest; FANOUT]> {
-    let (digests, rest) = bytes.as_chunks::<8>();
-    let digests: &[[u8; 8]; FANOUT] = digests.try_into().ok().filter(|_| rest.is_empty())?;
-    Some(digests.map(|digest| Digest::from_bits(u64::from_be_bytes(digest))))
+    unpack(bytes)?.try_into().ok()
 }
 
-fn decode_covered(word: Option<&[u8]>, asked: usize) -> Result<usize, BadMessage> {
+fn decode_covered(word: Option<&[u8]>, allowed: RangeInclusive<usize>) -> Result<usize, BadMessage> {
     let covered = decode_number(word)?;
     usize::try_from(covered)
         .ok()
-        .filter(|covered| (1..=asked).contains(covered))
-        .ok_or_else(|| BadMessage(format!("a reply that covers {covered} of {asked}")))
+        .filter(|covered| allowed.contains(covered))
+        .ok_or_else(|| BadMessage(format!("a reply that covers {covered}, where {allowed:?} were possible")))
 }
 
 fn decode_number(word: Option<&[u8]>) -> Result<u64, BadMessage> {
@@ -401,6 +462,11 @@ mod tests {
         names.iter().map(|name| Prefix::parse(name.as_bytes()).unwrap()).collect()
     }
 
+    fn held(names: &[&str], digests: &[Digest]) -> Vec<Held> {
+        let held = |node| Held { node, newest: Timestamp::from_millis(4), digests: digests.into() };
+        leaves(names).into_iter().map(held).collect()
+    }
+
     fn decoded(bytes: &[u8]) -> Result<Request, BadMessage> {
         let mut parser = RequestParser::default();
         assert_eq!(parser.parse(bytes), Ok(Some((Form::Resp, bytes.len()))));
@@ -418,8 +484,13 @@ mod tests {
             (Request::Root, Reply::Root(digest)),
             (Request::Digest(leaves(&["", "a3"])), Reply::Children(vec![[digest; FANOUT]; 2])),
             (
-                Request::Leaf(leaves(&["00", "a3f", "ffff"])),
-                Reply::Leaf { covered: 2, entries: vec![Listed { key: b"k"[..].into(), version, check: 7 }] },
+                Request::Leaf(held(&["00", "a3f", "ffff"], &[digest; 2])),
+                Reply::Leaf(Differences {
+                    covered: 2,
+                    news: vec![record(Content::Value(b"v")), record(Content::Tombstone)],
+                    listed: vec![Listed { key: b"k"[..].into(), version, check: 7 }],
+                    lacking: vec![digest],
+                }),
             ),
             (
                 Request::Fetch(vec![b"a"[..].into(), b""[..].into()]),
@@ -455,8 +526,12 @@ mod tests {
             &[b"PROPAGATE", b"SET", b"k", &[0; 10]],
             &[b"PROPAGATE", b"DEL", b"k", b"v", &[0; 10]],
             &[b"DIGEST", b"abcd"],
-            &[b"LEAF", b"b", b"a"],
-            &[b"LEAF", b"aaaa", b"aaaa"],
+            &[b"LEAF", b"bb", &[0; 8], b"aa", &[0; 8]],
+            &[b"LEAF", b"aaaa", &[0; 8], b"aaaa", &[0; 8]],
+            &[b"LEAF", b"a", &[0; 8]],
+            &[b"LEAF", b"aaaa", &[0; 7]],
+            &[b"LEAF", b"aaaa", &[0; 15]],
+            &[b"LEAF", b"aaaa", &[0; 8], b"bbbb"],
             &[b"LEAF"],
             &[b"CONFIRM", b"-1"],
         ];
@@ -470,10 +545,27 @@ mod tests {
 
     #[test]
     fn a_reply_must_fit_its_request() {
-        let request = Request::Leaf(leaves(&["aaaa"]));
-        for bytes in
-            [&b":1\r\n"[..], b"*1\r\n$1\r\n0\r\n", b"*1\r\n$1\r\n2\r\n", b"*2\r\n$1\r\n1\r\n$3\r\nabc\r\n", b"*0\r\n"]
-        {
+        let request = Request::Leaf(held(&["aaaa"], &[]));
+        let head = |covered: u8, news: u8| format!("$1\r\n{covered}\r\n$0\r\n\r\n$1\r\n{news}\r\n");
+        let good = format!("*3\r\n{}", head(1, 0));
+        let mut parser = resp::Parser::default();
+        let (frame, _) = parser.parse_reply(good.as_bytes()).unwrap().expect("whole");
+        assert_eq!(
+            Reply::decode(frame, &request),
+            Ok(Reply::Leaf(Differences { covered: 1, ..Differences::default() }))
+        );
+        for bytes in [
+            ":1\r\n",
+            "*0\r\n",
+            "*1\r\n$1\r\n1\r\n",
+            &format!("*3\r\n{}", head(0, 0)),
+            &format!("*3\r\n{}", head(2, 0)),
+            &format!("*3\r\n{}", head(1, 1)),
+            &format!("*4\r\n{}$3\r\nabc\r\n", head(1, 0)),
+            &format!("*4\r\n{}$3\r\nabc\r\n", head(1, 1)),
+            "*3\r\n$1\r\n1\r\n$7\r\n1234567\r\n$1\r\n0\r\n",
+        ] {
+            let bytes = bytes.as_bytes();
             let mut parser = resp::Parser::default();
             let (frame, _) = parser.parse_reply(bytes).unwrap().expect("whole");
             assert!(Reply::decode(frame, &request).is_err(), "{}", bytes.escape_ascii());

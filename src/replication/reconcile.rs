@@ -11,9 +11,10 @@
 //!    ◀────────────────────── who, arrivals  remembered for the end
 //!    DIGEST ────────────────────────────▶   equal roots: nothing differs, skip to CONFIRM
 //!    DIGEST "" / a / a3 / a3f ──────────▶   where they differ, their children: four levels down
-//!    LEAF a3f0 … ───────────────────────▶   the keys and versions of the leaves that differ
-//!    FETCH key … ───────────────────────▶   what the responder has newer; merged here
-//!    PROPAGATE … ───────────────────────▶   what we have newer; merged there
+//!    LEAF a3f0 hashes … ────────────────▶   the hashes of our entries in the leaves that differ
+//!    ◀──────────────── entries, keys, hashes   what is newer there; other keys that differ; our hashes that it lacks
+//!    FETCH key … ───────────────────────▶   of these keys, what turns out to be newer there; merged here
+//!    PROPAGATE … ───────────────────────▶   what it lacks; merged there
 //!    CONFIRM arrivals ──────────────────▶   "I hold everything that you held back then"
 //! ```
 //!
@@ -27,14 +28,16 @@
 //!
 //! Memory is bounded: at most a level of the tree (some hundred kilobytes) and one batch of leaves are held at a time.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::message::{Listed, Reply, Request};
+use super::message::{Differences, Held, Listed, Reply, Request};
 use super::replica::{Member, Replica};
 use super::{Peer, PeerError};
-use crate::limits::{DIGEST_BATCH, LEAF_BATCH, PROPAGATION_BATCH, PUSH_BATCH_BYTES};
-use crate::store::digest::{DEPTH, FANOUT, Prefix};
+use crate::limits::{DIGEST_BATCH, LEAF_BATCH, LEAF_REQUEST_ENTRIES, PROPAGATION_BATCH, PUSH_BATCH_BYTES};
+use crate::store::KeyValueStore;
+use crate::store::clock::Timestamp;
+use crate::store::digest::{DEPTH, Digest, FANOUT, Prefix};
 use crate::store::record::Record;
 
 /// What a round did.
@@ -60,8 +63,7 @@ pub fn reconcile(replica: &Replica, peer: &mut dyn Peer) -> Result<RoundReport, 
     let differing = if replica.rules().digests { find_differing_leaves(replica, peer)? } else { whole_tree() };
     let mut rest = differing.as_slice();
     while !rest.is_empty() {
-        let batch = &rest[..rest.len().min(LEAF_BATCH)];
-        let covered = reconcile_leaves(replica, peer, batch, &mut report)?;
+        let covered = reconcile_leaves(replica, peer, rest, &mut report)?;
         rest = &rest[covered..];
     }
     match peer.ask(Request::Confirm(arrivals))? {
@@ -139,49 +141,80 @@ fn whole_tree() -> Vec<Prefix> {
     (0..FANOUT).flat_map(|a| (0..FANOUT).map(move |b| Prefix::ROOT.child(a).child(b))).collect()
 }
 
-/// Makes both sides equal in the first of some leaves; returns in how many.
+/// Makes both sides equal below the first of some nodes of the tree; returns below how many.
 fn reconcile_leaves(
     replica: &Replica,
     peer: &mut dyn Peer,
-    leaves: &[Prefix],
+    nodes: &[Prefix],
     report: &mut RoundReport,
 ) -> Result<usize, PeerError> {
-    let (covered, listed) = match peer.ask(Request::Leaf(leaves.to_vec()))? {
-        Reply::Leaf { covered, entries } => (covered, entries),
-        other => return Err(unexpected(other)),
-    };
-    let mut theirs: HashMap<Box<[u8]>, Listed> =
-        listed.into_iter().map(|listed| (listed.key.clone(), listed)).collect();
+    let Differences { covered, news, mut listed, lacking } =
+        match peer.ask(Request::Leaf(first_held(replica.store(), nodes)))? {
+            Reply::Leaf(differences) => differences,
+            other => return Err(unexpected(other)),
+        };
+    let told = news.len();
+    let rejected = replica.merge_all(&report.peer, news);
+    let mut exchanged = (told - rejected.len()) as u64;
+    report.pulled += exchanged;
+    // What was written here meanwhile, and settled tombstones, which we have not named.
+    listed.extend(rejected.iter().map(Listed::from));
+
     let (mut to_pull, mut to_push) = (Vec::new(), Vec::new());
-    let mut compare = |ours: Option<&Record>, theirs: &Listed| {
-        let our_version = ours.map(Record::version);
+    for theirs in listed {
+        // A settled tombstone is kept while a peer lists what it has settled.
+        replica.store().keep_settled(&theirs.key, replica.current_tick());
+        let ours = replica.store().record(&theirs.key);
+        let our_version = ours.as_ref().map(Record::version);
         // Different contents under one version go both ways, and the merge rule decides on both sides.
         let tie = our_version == Some(theirs.version) && ours.is_some_and(|ours| ours.check() != theirs.check);
-        if our_version < Some(theirs.version) || tie {
-            to_pull.push(theirs.key.clone());
-        }
         if our_version > Some(theirs.version) || tie {
             to_push.push(theirs.key.clone());
         }
-    };
-    let mut unlisted: Vec<Box<[u8]>> = Vec::new();
-    replica.store().visit_below(&leaves[..covered], |ours| match theirs.remove(ours.key()) {
-        Some(theirs) => compare(Some(ours), &theirs),
-        None => unlisted.push(ours.key().into()),
-    });
-    for theirs in theirs.into_values() {
-        // We list nothing under this key. But we may hold a settled tombstone there: lists leave these out. It is kept while
-        // a peer lists what it has settled.
-        replica.store().keep_settled(&theirs.key, replica.current_tick());
-        compare(replica.store().record(&theirs.key).as_ref(), &theirs);
+        if our_version < Some(theirs.version) || tie {
+            to_pull.push(theirs.key);
+        }
     }
-    to_push.append(&mut unlisted);
-    // In an order that does not depend on a hash map's chance.
+    // In an order that does not depend on that of a table.
     to_pull.sort_unstable();
-    to_push.sort_unstable();
+    exchanged += to_pull.len() as u64;
     report.pulled += pull(replica, peer, &report.peer, to_pull)?;
+
+    // Looked up after the pulling: what has just been replaced here is no longer found.
+    let lacking: BTreeSet<Digest> = lacking.into_iter().collect();
+    for &node in nodes[..covered].iter().filter(|_| !lacking.is_empty()) {
+        replica.store().visit_below(node, |ours| {
+            if lacking.contains(&ours.digest()) {
+                to_push.push(ours.key().into());
+            }
+        });
+    }
+    to_push.sort_unstable();
+    to_push.dedup();
+    exchanged += to_push.len() as u64;
     report.pushed += push(replica, peer, &to_push)?;
+    if covered == 0 && exchanged == 0 {
+        return Err(PeerError::Malformed("a leaf that comes to no end".into()));
+    }
     Ok(covered)
+}
+
+/// What we hold below the first of some nodes of the tree, of as many as one request may name.
+fn first_held(store: &KeyValueStore, nodes: &[Prefix]) -> Vec<Held> {
+    let (mut held, mut entries) = (Vec::new(), 0);
+    for &node in nodes.iter().take(LEAF_BATCH) {
+        let (mut newest, mut digests) = (Timestamp::ZERO, Vec::new());
+        store.visit_below(node, |record| {
+            newest = newest.max(record.version().timestamp);
+            digests.push(record.digest());
+        });
+        entries += digests.len();
+        held.push(Held { node, newest, digests });
+        if entries >= LEAF_REQUEST_ENTRIES {
+            break;
+        }
+    }
+    held
 }
 
 /// Fetches the entries of some keys and merges them; returns how many were newer than ours.
@@ -198,7 +231,8 @@ fn pull(replica: &Replica, peer: &mut dyn Peer, from: &Member, mut keys: Vec<Box
             Reply::Entries { covered, records } => (covered, records),
             other => return Err(unexpected(other)),
         };
-        won += replica.merge_fetched(from, records);
+        let fetched = records.len();
+        won += (fetched - replica.merge_all(from, records).len()) as u64;
         keys.drain(..covered);
     }
     Ok(won)

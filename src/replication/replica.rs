@@ -1,19 +1,19 @@
 //! A node's replica: its store, its clock, and what it knows of its peers. Here is the responder's side of the protocol; the
 //! initiator's is in [`reconcile`](super::reconcile).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use log::{info, warn};
 use parking_lot::Mutex;
 
-use super::message::{Greeting, Reply, Request};
-use crate::limits::{FETCH_REPLY_BYTES, LEAF_REPLY_KEYS, MAX_PEERS};
+use super::message::{Differences, Greeting, Held, Reply, Request};
+use crate::limits::{MAX_PEERS, REPLY_BYTES};
 use crate::rules::Rules;
 use crate::store::KeyValueStore;
 use crate::store::clock::{HybridClock, Timestamp};
-use crate::store::digest::Prefix;
+use crate::store::digest::Digest;
 use crate::store::entry::Content;
 use crate::store::record::Record;
 use crate::store::version::Version;
@@ -262,16 +262,16 @@ impl Replica {
         }
     }
 
-    /// Merges an entry that `sender` has sent, and returns whether it was newer than what stood here. The sender's lock is held.
-    fn merge_locked(&self, sender: &Member, progress: &mut Progress, record: Record) -> bool {
+    /// Merges an entry that `sender` has sent, and returns it if what stands here is newer or the same. The sender's lock is held.
+    fn merge_locked(&self, sender: &Member, progress: &mut Progress, record: Record) -> Option<Record> {
         self.observe(record.version().timestamp, sender, progress);
-        self.store.merge(record).won
+        self.store.merge(record).rejected
     }
 
-    /// Merges entries that we have fetched from `sender`; returns how many were newer than what stood here.
-    pub(super) fn merge_fetched(&self, sender: &Member, records: Vec<Record>) -> u64 {
+    /// Merges entries that `sender` has answered in a round; returns those for which something newer, or the same, stands here.
+    pub(super) fn merge_all(&self, sender: &Member, records: Vec<Record>) -> Vec<Record> {
         let mut progress = sender.progress.lock();
-        records.into_iter().map(|record| u64::from(self.merge_locked(sender, &mut progress, record))).sum()
+        records.into_iter().filter_map(|record| self.merge_locked(sender, &mut progress, record)).collect()
     }
 
     /// Dismisses a node that will never return, so that deletes no longer wait for it. Its present incarnation is refused for as long as
@@ -327,7 +327,7 @@ impl Replica {
     fn on_propagate(&self, sender: &Member, connection: u64, record: Record) -> Result<Reply, Refusal> {
         let mut progress = sender.progress.lock();
         self.check_not_revoked(&progress, connection)?;
-        Ok(Reply::Merged(self.merge_locked(sender, &mut progress, record)))
+        Ok(Reply::Merged(self.merge_locked(sender, &mut progress, record).is_none()))
     }
 
     fn on_confirm(&self, sender: &Member, connection: u64, arrivals: u64) -> Result<Reply, Refusal> {
@@ -347,18 +347,31 @@ impl Replica {
         Ok(())
     }
 
-    /// Lists what stands below some nodes of the tree: of as many as fit in one reply.
-    fn on_leaf(&self, nodes: &[Prefix]) -> Reply {
-        let affordable = self.store.leaves_for(LEAF_REPLY_KEYS);
-        let mut leaves = 0;
-        let fitting = nodes.iter().take_while(|node| {
-            leaves += node.leaves().len();
-            leaves <= affordable
-        });
-        let covered = fitting.count().max(1);
-        let mut entries = Vec::new();
-        self.store.visit_below(&nodes[..covered], |record| entries.push(record.into()));
-        Reply::Leaf { covered, entries }
+    /// Tells how this replica differs from what the initiator holds below some nodes of the tree: of as many as fit in one reply.
+    fn on_leaf(&self, nodes: &[Held]) -> Reply {
+        let (mut differences, mut bytes) = (Differences::default(), 0);
+        for held in nodes {
+            let mut lacking: BTreeSet<Digest> = held.digests.iter().copied().collect();
+            self.store.visit_below(held.node, |record| {
+                if bytes > REPLY_BYTES || lacking.remove(&record.digest()) {
+                    return;
+                }
+                let certain = record.version().timestamp > held.newest;
+                if certain && (bytes == 0 || bytes + record.bytes() <= REPLY_BYTES) {
+                    bytes += record.bytes();
+                    differences.news.push(record.clone());
+                } else {
+                    bytes += record.key().len() + Record::HEADER_BYTES;
+                    differences.listed.push(record.into());
+                }
+            });
+            if bytes > REPLY_BYTES {
+                break;
+            }
+            differences.covered += 1;
+            differences.lacking.extend(lacking);
+        }
+        Reply::Leaf(differences)
     }
 
     /// Sends what stands under some keys: under as many as fit in one reply.
@@ -367,7 +380,7 @@ impl Replica {
         for key in keys {
             let record = self.store.record(key);
             bytes += record.as_ref().map_or(0, Record::bytes);
-            if covered > 0 && bytes > FETCH_REPLY_BYTES {
+            if covered > 0 && bytes > REPLY_BYTES {
                 break;
             }
             covered += 1;

@@ -39,7 +39,7 @@ pub const DEPTH: u8 = 4;
 pub const LEAVES: usize = FANOUT.pow(DEPTH as u32);
 
 /// The sum, modulo 2^64, of the hashes of a set of entries. Equal digests prove equal sets, as far as 64 bits can.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(u64);
 
 impl Digest {

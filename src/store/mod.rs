@@ -18,11 +18,11 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::rules::Rules;
 use clock::Timestamp;
-use digest::{Digest, FANOUT, LEAVES, Prefix};
+use digest::{Digest, FANOUT, Prefix};
 use entry::{Content, Entry};
 use record::Record;
 pub use shard::Merged;
-use shard::{LEAVES_PER_SHARD, Shard, Totals, leaf_index};
+use shard::{LEAVES_PER_SHARD, Leaf, Shard, Totals};
 use version::Version;
 
 /// How many shards there are, each with a lock of its own: one for each first byte of a hash.
@@ -119,7 +119,7 @@ impl KeyValueStore {
         }
         let first = leaves.start % LEAVES_PER_SHARD;
         let shard = self.shards[leaves.start / LEAVES_PER_SHARD].read();
-        shard.sums()[first..first + leaves.len()].iter().copied().sum()
+        shard.leaves(first..first + leaves.len()).iter().map(Leaf::sum).sum()
     }
 
     /// The digests of the children of a node of the tree, which must not be a leaf.
@@ -127,25 +127,13 @@ impl KeyValueStore {
         std::array::from_fn(|digit| self.digest(prefix.child(digit)))
     }
 
-    /// Visits the entries below some nodes of the tree, except settled tombstones. The nodes have two digits at least, and
-    /// stand in ascending order: each shard is read once.
-    pub fn visit_below(&self, nodes: &[Prefix], mut visit: impl FnMut(&Record)) {
-        let shard_of = |node: &Prefix| node.leaves().start / LEAVES_PER_SHARD;
-        for group in nodes.chunk_by(|a, b| shard_of(a) == shard_of(b)) {
-            let mut wanted = [false; LEAVES_PER_SHARD];
-            for node in group {
-                let first = node.leaves().start % LEAVES_PER_SHARD;
-                wanted[first..first + node.leaves().len()].fill(true);
-            }
-            let shard = self.shards[shard_of(&group[0])].read();
-            shard.unsettled().filter(|record| wanted[leaf_index(hash_key(record.key()))]).for_each(&mut visit);
-        }
-    }
-
-    /// How many leaves hold about `entries` entries together; at least 1.
-    pub fn leaves_for(&self, entries: usize) -> usize {
-        let held: usize = self.shards.iter().map(|shard| shard.read().records().size_hint().0).sum();
-        (entries * LEAVES / held.max(1)).clamp(1, LEAVES)
+    /// Visits the entries below a node of the tree, except settled tombstones. The node has two digits at least, so that all of
+    /// it stands in one shard; `visit` runs while that is locked for reading.
+    pub fn visit_below(&self, node: Prefix, visit: impl FnMut(&Record)) {
+        let leaves = node.leaves();
+        let first = leaves.start % LEAVES_PER_SHARD;
+        let shard = self.shards[leaves.start / LEAVES_PER_SHARD].read();
+        shard.leaves(first..first + leaves.len()).iter().flat_map(Leaf::unsettled).for_each(visit);
     }
 
     /// Calls `visit` with every key that has a value, in no particular order, a shard at a time.
@@ -163,28 +151,23 @@ impl KeyValueStore {
     /// Keys come in the order of their hashes, so a scan misses no key that stands in the store from its beginning to its
     /// end, and shows none twice, whatever is written meanwhile.
     pub fn scan(&self, cursor: u64, count: usize) -> (u64, Vec<Box<[u8]>>) {
-        let position = |key: &[u8]| hash_key(key) >> (u64::BITS - CURSOR_BITS);
-        let first_shard = (cursor >> (CURSOR_BITS - 8)) as usize;
-        let mut keys = Vec::new();
-        for index in first_shard..SHARDS {
-            let shard = self.shards[index].read();
-            let mut ahead: Vec<(u64, &Record)> = shard
-                .records()
-                .filter(|record| record.content() != Content::Tombstone)
-                .map(|record| (position(record.key()), record))
-                .filter(|&(position, _)| position >= cursor)
-                .collect();
-            let missing = count.max(1) - keys.len();
-            if ahead.len() > missing {
-                // Cut after the last wanted position, with all keys that share it: the cursor could not tell them apart.
-                let (_, &mut (last, _), _) = ahead.select_nth_unstable_by_key(missing - 1, |&(position, _)| position);
-                ahead.retain(|&(position, _)| position <= last);
-                keys.extend(ahead.into_iter().map(|(_, record)| record.key().into()));
-                return (last + 1, keys);
-            }
-            keys.extend(ahead.into_iter().map(|(_, record)| record.key().into()));
-            if keys.len() >= count.max(1) && index + 1 < SHARDS {
-                return (((index + 1) as u64) << (CURSOR_BITS - 8), keys);
+        let position = |record: &Record| hash_key(record.key()) >> (u64::BITS - CURSOR_BITS);
+        let first_leaf = Prefix::leaf_of(cursor << (u64::BITS - CURSOR_BITS)).leaves().start;
+        let (mut keys, mut last) = (Vec::new(), None);
+        for (index, shard) in self.shards.iter().enumerate().skip(first_leaf / LEAVES_PER_SHARD) {
+            let shard = shard.read();
+            for leaf in shard.leaves(first_leaf.saturating_sub(index * LEAVES_PER_SHARD)..LEAVES_PER_SHARD) {
+                let values = leaf.unsettled().filter(|record| record.content() != Content::Tombstone);
+                let mut ahead: Vec<(u64, &Record)> = values.map(|record| (position(record), record)).collect();
+                ahead.sort_unstable_by_key(|&(position, _)| position);
+                for (position, record) in ahead.into_iter().filter(|&(position, _)| position >= cursor) {
+                    // Keys that share a position stay together: the cursor could not tell them apart.
+                    if keys.len() >= count.max(1) && last != Some(position) {
+                        return (position, keys);
+                    }
+                    keys.push(record.key().into());
+                    last = Some(position);
+                }
             }
         }
         (0, keys)
@@ -231,7 +214,10 @@ impl KeyValueStore {
 
     /// The digest of the whole store, computed from the entries. For tests: it must always equal [`KeyValueStore::root`].
     pub fn rebuilt_root(&self) -> Digest {
-        self.shards.iter().flat_map(|shard| shard.read().unsettled().map(Record::digest).collect::<Vec<_>>()).sum()
+        let shards = self.shards.iter().map(|shard| shard.read());
+        shards
+            .map(|shard| shard.leaves(0..LEAVES_PER_SHARD).iter().flat_map(Leaf::unsettled).map(Record::digest).sum())
+            .sum()
     }
 
     fn shard(&self, hash: u64) -> &RwLock<Shard> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::mem;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use hashbrown::HashTable;
@@ -19,13 +20,16 @@ pub(super) const LEAVES_PER_SHARD: usize = LEAVES / SHARDS;
 
 /// Part of the keys, with their share of the digest tree and the queues of their tombstones.
 ///
+/// Each leaf of the tree has a table of its own. So a leaf is listed without looking at others, and a table that grows moves a
+/// few records at a time.
+///
 /// Invariants, which hold whenever nobody has the lock for writing:
-/// * `sums[leaf]` is the sum of the digests of the records of that leaf that are not settled, `total` the sum of `sums`.
+/// * `sum` of a leaf is the sum of the digests of its records that are not settled, `total` the sum of all leaves' sums.
 /// * `live` counts the values. Every tombstone's arrival number stands in `waiting` or, if it is settled, in `settled`,
 ///   and nothing else stands there.
 pub(super) struct Shard {
-    table: HashTable<Record>,
-    sums: Box<[Digest; LEAVES_PER_SHARD]>,
+    /// All, in order; none before the first record arrives.
+    leaves: Vec<Leaf>,
     total: Digest,
     live: usize,
     /// The tombstones that some peer may not hold yet: by arrival number, the hash of the key.
@@ -33,6 +37,25 @@ pub(super) struct Shard {
     /// The tombstones that every peer holds: by arrival number, the hash of the key and the tick at which it settled, or was
     /// last seen in a peer's list.
     settled: BTreeMap<u64, (u64, u64)>,
+}
+
+/// One leaf of the digest tree.
+#[derive(Default)]
+pub(super) struct Leaf {
+    table: HashTable<Record>,
+    sum: Digest,
+}
+
+impl Leaf {
+    /// The entries that count in the digest: all but the settled tombstones.
+    pub(super) fn unsettled(&self) -> impl Iterator<Item = &Record> {
+        self.table.iter().filter(|record| !record.is_settled())
+    }
+
+    /// The digest of the leaf.
+    pub(super) fn sum(&self) -> Digest {
+        self.sum
+    }
 }
 
 /// What all shards count together.
@@ -54,15 +77,15 @@ impl Totals {
     }
 }
 
-/// About what the table and the allocator take for a record beside its bytes: a slot of 17 bytes in a table that is 45 to 88 %
+/// About what the table and the allocator take for a record beside its bytes: a slot of 17 bytes in a table that is half to 88 %
 /// full, and an allocation's header.
 const TABLE_BYTES: usize = 40;
 
 /// What became of an entry that was offered to a shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Merged {
-    /// Whether it now stands in the store; false if what stood there was newer or the same.
-    pub won: bool,
+    /// The entry, if it was not accepted: what stands in the store is newer or the same.
+    pub rejected: Option<Record>,
     /// Whether the key held a value before.
     pub held_value: bool,
 }
@@ -70,8 +93,7 @@ pub struct Merged {
 impl Shard {
     pub(super) fn new() -> Self {
         Self {
-            table: HashTable::new(),
-            sums: Box::new([Digest::default(); LEAVES_PER_SHARD]),
+            leaves: Vec::new(),
             total: Digest::default(),
             live: 0,
             waiting: BTreeMap::new(),
@@ -80,13 +102,17 @@ impl Shard {
     }
 
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<&Record> {
-        self.table.find(spread(hash), |record| record.key() == key)
+        self.leaves.get(leaf_index(hash))?.table.find(spread(hash), |record| record.key() == key)
     }
 
     /// The only way in: offers an entry to the merge rule, and keeps it if it wins.
     pub(super) fn merge(&mut self, hash: u64, mut incoming: Record, totals: &Totals, rules: Rules) -> Merged {
+        if self.leaves.is_empty() {
+            self.leaves = (0..LEAVES_PER_SHARD).map(|_| Leaf::default()).collect();
+        }
         let same_key = |record: &Record| record.key() == incoming.key();
-        let slot = self.table.entry(spread(hash), same_key, |record| spread(hash_key(record.key())));
+        let leaf = &mut self.leaves[leaf_index(hash)];
+        let slot = leaf.table.entry(spread(hash), same_key, |record| spread(hash_key(record.key())));
         let current = match &slot {
             Slot::Occupied(slot) => Some(slot.get()),
             Slot::Vacant(_) => None,
@@ -95,7 +121,7 @@ impl Shard {
         let loses = current
             .is_some_and(|current| merge(current.entry(), incoming.entry(), rules.tie_break) == Survivor::Current);
         if loses {
-            return Merged { won: false, held_value };
+            return Merged { rejected: Some(incoming), held_value };
         }
 
         // The number is taken inside the lock: whoever reads it finds every entry up to it by waiting for the locks.
@@ -107,7 +133,7 @@ impl Shard {
                 let (gone, _) = slot.remove();
                 self.uncount(hash, &gone, totals);
             }
-            return Merged { won: true, held_value };
+            return Merged { rejected: None, held_value };
         }
         let digest = incoming.digest();
         totals.add(&incoming);
@@ -120,14 +146,14 @@ impl Shard {
                 slot.insert(incoming);
             }
         }
-        self.sums[leaf_index(hash)].add(digest);
+        self.leaves[leaf_index(hash)].sum.add(digest);
         self.total.add(digest);
         if is_value {
             self.live += 1;
         } else {
             self.waiting.insert(arrival, hash);
         }
-        Merged { won: true, held_value }
+        Merged { rejected: None, held_value }
     }
 
     /// Takes a record that leaves the table out of sums, counts and queues.
@@ -135,7 +161,7 @@ impl Shard {
         totals.remove(record);
         if !record.is_settled() {
             let digest = record.digest();
-            self.sums[leaf_index(hash)].remove(digest);
+            self.leaves[leaf_index(hash)].sum.remove(digest);
             self.total.remove(digest);
         }
         match record.arrival() {
@@ -152,7 +178,8 @@ impl Shard {
         let due: Vec<(u64, u64)> = self.waiting.range(..=up_to).map(|(&arrival, &hash)| (arrival, hash)).collect();
         let mut settled = 0;
         for (arrival, hash) in due {
-            let tombstone = self
+            let leaf = &mut self.leaves[leaf_index(hash)];
+            let tombstone = leaf
                 .table
                 .find_mut(spread(hash), |record| record.arrival() == Some(arrival))
                 .expect("a tombstone that is replaced leaves the queue at once");
@@ -161,7 +188,7 @@ impl Shard {
             }
             let digest = tombstone.digest();
             tombstone.set_settled();
-            self.sums[leaf_index(hash)].remove(digest);
+            leaf.sum.remove(digest);
             self.total.remove(digest);
             self.waiting.remove(&arrival);
             self.settled.insert(arrival, (hash, tick));
@@ -185,30 +212,25 @@ impl Shard {
             if settled_at > tick {
                 return true;
             }
-            let slot = self.table.find_entry(spread(hash), |record| record.arrival() == Some(arrival));
+            let table = &mut self.leaves[leaf_index(hash)].table;
+            let slot = table.find_entry(spread(hash), |record| record.arrival() == Some(arrival));
             let (tombstone, _) = slot.expect("a settled tombstone that is replaced leaves the queue at once").remove();
             totals.remove(&tombstone);
+            if table.len() < table.capacity() / 4 {
+                table.shrink_to(table.len() * 2, |record| spread(hash_key(record.key())));
+            }
             false
         });
-        let forgotten = before - self.settled.len();
-        if forgotten > 0 && self.table.len() < self.table.capacity() / 4 {
-            self.table.shrink_to(self.table.len() * 2, |record| spread(hash_key(record.key())));
-        }
-        forgotten
+        before - self.settled.len()
+    }
+
+    /// Some leaves, in order; or none, if nothing has ever stood in the shard.
+    pub(super) fn leaves(&self, range: Range<usize>) -> &[Leaf] {
+        self.leaves.get(range).unwrap_or_default()
     }
 
     pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
-        self.table.iter()
-    }
-
-    /// The entries that count in the digests: all but the settled tombstones.
-    pub(super) fn unsettled(&self) -> impl Iterator<Item = &Record> {
-        self.table.iter().filter(|record| !record.is_settled())
-    }
-
-    /// The digests of the shard's leaves.
-    pub(super) fn sums(&self) -> &[Digest; LEAVES_PER_SHARD] {
-        &self.sums
+        self.leaves.iter().flat_map(|leaf| leaf.table.iter())
     }
 
     /// The digest of the whole shard.
@@ -234,7 +256,7 @@ pub(super) fn leaf_index(hash: u64) -> usize {
     Prefix::leaf_of(hash).leaves().start % LEAVES_PER_SHARD
 }
 
-/// The hash as the table gets it. The table tells records apart by the topmost bits first, and within a shard these are
+/// The hash as a leaf's table gets it. The table tells records apart by the topmost bits first, and within a leaf these are
 /// all the same: so bits from further down are mixed in.
 fn spread(hash: u64) -> u64 {
     hash ^ (hash << 32)

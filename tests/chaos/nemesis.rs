@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use kvstore::limits::PEER_IO_TIMEOUT;
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, SECRET};
 use crate::common::Client;
 use crate::wire::Way;
 
@@ -32,6 +32,9 @@ pub(crate) enum Fault {
     /// SIGSTOP, and SIGCONT after a time.
     Pause(u16),
 }
+
+/// How many kinds of faults there are.
+pub(crate) const KINDS: usize = 8;
 
 /// A fault that was brought about.
 #[derive(Clone, Debug)]
@@ -198,13 +201,10 @@ impl Nemesis {
     }
 
     fn keys(&self, node: u16) -> Option<usize> {
-        use std::io::{BufRead, BufReader, Write};
         let (address, _) = self.cluster.whereabouts(node)?;
-        let client = Client::try_connect(address).ok()?;
+        let mut client = Client::try_connect(address).ok()?;
         client.stream().set_read_timeout(Some(Duration::from_millis(200))).ok()?;
-        client.stream().write_all(b"DBSIZE\n").ok()?;
-        let mut line = String::new();
-        BufReader::new(client.stream()).read_line(&mut line).ok()?;
-        line.trim().parse().ok()
+        client.try_line(&format!("AUTH {SECRET}")).ok()?;
+        client.try_line("DBSIZE").ok()?.parse().ok()
     }
 }

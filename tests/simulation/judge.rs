@@ -221,7 +221,7 @@ impl Judge {
                 continue;
             };
             let mut listed = false;
-            store.visit_below(&[Prefix::leaf_of(xxh3_64(last.key()))], |record| listed |= record.key() == last.key());
+            store.visit_below(Prefix::leaf_of(xxh3_64(last.key())), |record| listed |= record.key() == last.key());
             if !listed {
                 let last = rank(last);
                 self.seen[node][k].settled = true;
@@ -239,7 +239,7 @@ impl Judge {
         for key in KEYS {
             let leaf = Prefix::leaf_of(xxh3_64(key.as_bytes()));
             let mut below = Digest::default();
-            store.visit_below(&[leaf], |record| below.add(record.digest()));
+            store.visit_below(leaf, |record| below.add(record.digest()));
             if store.digest(leaf) != below {
                 return self.violate(Invariant::DigestOfEntries, format!("leaf {leaf} of {name}"));
             }

@@ -223,7 +223,7 @@ impl Connection {
         let reply = responder.replica.handle(&mut self.session.borrow_mut(), request);
         match &reply {
             Reply::Refused(_) => self.closed.set(true),
-            Reply::Leaf { entries, .. } => traffic.entries += entries.len() as u64,
+            Reply::Leaf(differences) => traffic.entries += (differences.news.len() + differences.listed.len()) as u64,
             Reply::Entries { records, .. } => traffic.entries += records.len() as u64,
             _ => {}
         }

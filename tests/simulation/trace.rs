@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use kvstore::replication::message::{Greeting, Listed, Reply, Request};
+use kvstore::replication::message::{Differences, Greeting, Held, Listed, Reply, Request};
 use kvstore::replication::reconcile::RoundReport;
 use kvstore::store::Counts;
 use kvstore::store::clock::Timestamp;
@@ -222,7 +222,7 @@ fn describe_request(request: &Request) -> String {
         Request::Propagate(record) => format!("PROPAGATE {}", describe_record(record)),
         Request::Root => "DIGEST".into(),
         Request::Digest(nodes) => format!("DIGEST {}", describe_prefixes(nodes)),
-        Request::Leaf(nodes) => format!("LEAF {}", describe_prefixes(nodes)),
+        Request::Leaf(nodes) => format!("LEAF {}", list(nodes, describe_held)),
         Request::Fetch(keys) => format!("FETCH {}", list(keys, |key| key.escape_ascii().to_string())),
         Request::Confirm(arrivals) => format!("CONFIRM {arrivals}"),
     }
@@ -236,15 +236,37 @@ fn describe_reply(reply: &Reply) -> String {
         Reply::Root(digest) => format!("root {digest}"),
         Reply::Children(nodes) if nodes.len() == 1 => "16 digests".into(),
         Reply::Children(nodes) => format!("{} times 16 digests", nodes.len()),
-        Reply::Leaf { entries, .. } if entries.is_empty() => "nothing stands there".into(),
-        Reply::Leaf { entries, .. } => {
-            list(entries, |Listed { key, version, .. }| format!("{} {}", key.escape_ascii(), in_words(*version)))
-        }
+        Reply::Leaf(differences) => describe_differences(differences),
         Reply::Entries { records, .. } if records.is_empty() => "nothing stands there".into(),
         Reply::Entries { records, .. } => list(records, describe_record),
         Reply::Ok => "OK".into(),
         Reply::Refused(why) => format!("REFUSED {why}"),
     }
+}
+
+fn describe_held(held: &Held) -> String {
+    let Held { node, newest, digests } = held;
+    match digests.len() {
+        0 => format!("{node} empty"),
+        1 => format!("{node} 1 hash to {}", time_in_words(*newest)),
+        count => format!("{node} {count} hashes to {}", time_in_words(*newest)),
+    }
+}
+
+fn describe_differences(differences: &Differences) -> String {
+    let Differences { news, listed, lacking, .. } = differences;
+    let mut parts = Vec::new();
+    if !news.is_empty() {
+        parts.push(list(news, describe_record));
+    }
+    if !listed.is_empty() {
+        let keys = list(listed, |Listed { key, version, .. }| format!("{} {}", key.escape_ascii(), in_words(*version)));
+        parts.push(format!("has {keys}"));
+    }
+    if !lacking.is_empty() {
+        parts.push(format!("lacks {}", lacking.len()));
+    }
+    if parts.is_empty() { "no difference".into() } else { parts.join("; ") }
 }
 
 /// The low half of a simulated incarnation counts the node's lives.

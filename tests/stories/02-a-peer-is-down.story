@@ -64,8 +64,8 @@ acknowledged all the same.
     k9 on node2: nothing
 
 Every 5 seconds each node takes a tick: a round with each peer, in which both sides become equal. The round
-compares digests from the root of a tree down to the leaves that differ (story 07), lists the keys there with
-LEAF, and sends the entry that node 2 lacks.
+compares digests from the root of a tree down to the leaves that differ (story 07), names its entries there by
+their hashes with LEAF, and sends the one that node 2 lacks.
 
 > tick node1
     node1: tick begins
@@ -81,8 +81,8 @@ LEAF, and sends the entry that node 2 lacks.
     node1 ◀── node2  16 digests
     node1 ──▶ node2  DIGEST 579
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  LEAF 579c
-    node1 ◀── node2  nothing stands there
+    node1 ──▶ node2  LEAF 579c 1 hash to 12:00:00.000+11
+    node1 ◀── node2  lacks 1
     node1 ──▶ node2  PROPAGATE SET k9 x 12:00:00.000+11@1
     node1 ◀── node2  1 (won)
     node1 ──▶ node2  CONFIRM 10

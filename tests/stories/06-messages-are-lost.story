@@ -47,7 +47,7 @@ merged until then stays: each entry is right on its own.
 > set node2 c 1
     node2: SET c 1: version 12:00:00.000+2@2
 > mend node1 node2
-> next FETCH node1 node2 reply-lost
+> next LEAF node1 node2 reply-lost
 > tick node1
     node1: tick begins
     node1 ──▶ node2  PEER node1 incarnation 1 clock 12:00:00.000+2
@@ -62,9 +62,7 @@ merged until then stays: each entry is right on its own.
     node1 ◀── node2  2 times 16 digests
     node1 ──▶ node2  DIGEST 575, 8c4
     node1 ◀── node2  2 times 16 digests
-    node1 ──▶ node2  LEAF 575a, 8c40
-    node1 ◀── node2  c 12:00:00.000+2@2
-    node1 ──▶ node2  FETCH c
+    node1 ──▶ node2  LEAF 575a 1 hash to 12:00:00.000+2, 8c40 empty
     node1 ✗── node2  the reply is lost
     node1: round with node2 failed: the reply was lost
     node1: tick not complete: 0 settled, 0 forgotten, 0 wait
@@ -85,10 +83,8 @@ merged until then stays: each entry is right on its own.
     node1 ◀── node2  2 times 16 digests
     node1 ──▶ node2  DIGEST 575, 8c4
     node1 ◀── node2  2 times 16 digests
-    node1 ──▶ node2  LEAF 575a, 8c40
-    node1 ◀── node2  c 12:00:00.000+2@2
-    node1 ──▶ node2  FETCH c
-    node1 ◀── node2  SET c 1 12:00:00.000+2@2
+    node1 ──▶ node2  LEAF 575a 1 hash to 12:00:00.000+2, 8c40 empty
+    node1 ◀── node2  SET c 1 12:00:00.000+2@2; lacks 1
     node1 ──▶ node2  PROPAGATE SET b 1 12:00:00.000+2@1
     node1 ◀── node2  1 (won)
     node1 ──▶ node2  CONFIRM 3

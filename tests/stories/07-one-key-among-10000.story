@@ -40,8 +40,9 @@ Now node 2 gets a newer value for one key, and node 1 does not hear of it.
 The digests are kept for parts of the store, too, in a tree: the root stands for all keys, its 16 children for
 those whose hash begins with the hex digit 0, 1, … f, their children for two digits, down to 65,536 leaves of
 four digits. Node 1 asks for the 16 children of the root, compares them with its own, asks for the children of
-the one that differs, and so on. LEAF then lists the keys and versions of the leaf, and FETCH brings the
-entry.
+the one that differs, and so on. LEAF then says which entries node 1 holds in that leaf: by their hashes, eight
+bytes each, and how new they are. Node 2 answers with what is newer, in full, and with how many of those hashes
+it does not know: one, that of the old value.
 
 > tick node1
     node1: tick begins
@@ -57,16 +58,14 @@ entry.
     node1 ◀── node2  16 digests  (140 bytes)
     node1 ──▶ node2  DIGEST fe4  (25 bytes)
     node1 ◀── node2  16 digests  (140 bytes)
-    node1 ──▶ node2  LEAF fe4c  (24 bytes)
-    node1 ◀── node2  key-000000000071 12:00:00.000+0@9, key-000000004242 12:00:01.000+0@2  (85 bytes)
-    node1 ──▶ node2  FETCH key-000000004242  (38 bytes)
-    node1 ◀── node2  SET key-000000004242 new 12:00:01.000+0@2  (50 bytes)
+    node1 ──▶ node2  LEAF fe4c 2 hashes to 12:00:00.000+0  (55 bytes)
+    node1 ◀── node2  SET key-000000004242 new 12:00:01.000+0@2; lacks 1  (71 bytes)
     node1 ──▶ node2  CONFIRM 10001  (28 bytes)
     node1 ◀── node2  OK  (5 bytes)
     node1: round with node2 done: pulled 1, pushed 0
     node1: tick complete: 0 settled, 0 forgotten, 0 wait
 > traffic
-    9 requests, 1067 bytes both ways, 3 entries listed or sent
+    8 requests, 996 bytes both ways, 1 entries listed or sent
 
 You can take the same walk by hand, against a running node: `DIGEST` shows the root, `DIGEST a3` the children
 of a3.

@@ -41,10 +41,8 @@ So node 1 keeps a tombstone, with a version.
     node2 ◀── node1  16 digests
     node2 ──▶ node1  DIGEST e0a
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  LEAF e0a5
-    node2 ◀── node1  cart 12:00:01.000+0@1
-    node2 ──▶ node1  FETCH cart
-    node2 ◀── node1  DEL cart 12:00:01.000+0@1
+    node2 ──▶ node1  LEAF e0a5 1 hash to 12:00:00.000+0
+    node2 ◀── node1  DEL cart 12:00:01.000+0@1; lacks 1
     node2 ──▶ node1  CONFIRM 2
     node2 ◀── node1  OK
     node2: round with node1 done: pulled 1, pushed 0
@@ -77,8 +75,8 @@ delete is later.
     node2 ◀── node1  16 digests
     node2 ──▶ node1  DIGEST 841
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  LEAF 8416
-    node2 ◀── node1  coat 12:00:01.000+1@1
+    node2 ──▶ node1  LEAF 8416 1 hash to 12:00:02.000+0
+    node2 ◀── node1  has coat 12:00:01.000+1@1; lacks 1
     node2 ──▶ node1  PROPAGATE DEL coat 12:00:02.000+0@2
     node2 ◀── node1  1 (won)
     node2 ──▶ node1  CONFIRM 3

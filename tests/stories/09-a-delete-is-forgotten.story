@@ -71,8 +71,8 @@ older turn up, the tombstone wins. It is forgotten after three more complete tic
     node2 ◀── node1  16 digests
     node2 ──▶ node1  DIGEST e0a
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  LEAF e0a5
-    node2 ◀── node1  nothing stands there
+    node2 ──▶ node1  LEAF e0a5 1 hash to 12:00:00.000+1
+    node2 ◀── node1  lacks 1
     node2 ──▶ node1  PROPAGATE DEL cart 12:00:00.000+1@1
     node2 ◀── node1  0 (lost, or the same)
     node2 ──▶ node1  CONFIRM 2

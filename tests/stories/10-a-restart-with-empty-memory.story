@@ -38,10 +38,8 @@ Its first round fetches all. A node takes it before it serves clients.
     node2 ◀── node1  2 times 16 digests
     node2 ──▶ node1  DIGEST 575, e6c
     node2 ◀── node1  2 times 16 digests
-    node2 ──▶ node1  LEAF 575a, e6c6
-    node2 ◀── node1  b 12:00:00.000+1@1, a 12:00:00.000+0@1
-    node2 ──▶ node1  FETCH a, b
-    node2 ◀── node1  SET a 1 12:00:00.000+0@1, SET b 1 12:00:00.000+1@1
+    node2 ──▶ node1  LEAF 575a empty, e6c6 empty
+    node2 ◀── node1  SET b 1 12:00:00.000+1@1, SET a 1 12:00:00.000+0@1
     node2 ──▶ node1  CONFIRM 2
     node2 ◀── node1  OK
     node2: round with node1 done: pulled 2, pushed 0
@@ -82,8 +80,8 @@ settle anything, and the number is 0 from now on.
     node1 ◀── node2  2 times 16 digests
     node1 ──▶ node2  DIGEST 575, e6c
     node1 ◀── node2  2 times 16 digests
-    node1 ──▶ node2  LEAF 575a, e6c6
-    node1 ◀── node2  nothing stands there
+    node1 ──▶ node2  LEAF 575a 1 hash to 12:00:00.000+1, e6c6 1 hash to 12:00:00.000+2
+    node1 ◀── node2  lacks 2
     node1 ──▶ node2  PROPAGATE DEL a 12:00:00.000+2@1
     node1 ◀── node2  1 (won)
     node1 ──▶ node2  PROPAGATE SET b 1 12:00:00.000+1@1

@@ -36,8 +36,8 @@ tombstone and forget it.
     node2 ◀── node1  16 digests
     node2 ──▶ node1  DIGEST e0a
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  LEAF e0a5
-    node2 ◀── node1  nothing stands there
+    node2 ──▶ node1  LEAF e0a5 1 hash to 12:00:00.000+0
+    node2 ◀── node1  lacks 1
     node2 ──▶ node1  PROPAGATE SET cart book 12:00:00.000+0@2
     node2 ◀── node1  1 (won)
     node2 ──▶ node1  CONFIRM 0

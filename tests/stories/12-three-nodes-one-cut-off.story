@@ -60,10 +60,8 @@ node 1 gets what node 3 has written from node 2.
     node3 ◀── node2  2 times 16 digests
     node3 ──▶ node2  DIGEST 575, e6c
     node3 ◀── node2  2 times 16 digests
-    node3 ──▶ node2  LEAF 575a, e6c6
-    node3 ◀── node2  b 12:00:00.001+0@2, a 12:00:00.000+0@1
-    node3 ──▶ node2  FETCH b
-    node3 ◀── node2  SET b 2 12:00:00.001+0@2
+    node3 ──▶ node2  LEAF 575a empty, e6c6 1 hash to 12:00:00.002+0
+    node3 ◀── node2  SET b 2 12:00:00.001+0@2; has a 12:00:00.000+0@1; lacks 1
     node3 ──▶ node2  PROPAGATE SET a 3 12:00:00.002+0@3
     node3 ◀── node2  1 (won)
     node3 ──▶ node2  CONFIRM 2
@@ -84,10 +82,8 @@ node 1 gets what node 3 has written from node 2.
     node1 ◀── node2  16 digests
     node1 ──▶ node2  DIGEST e6c
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  LEAF e6c6
-    node1 ◀── node2  a 12:00:00.002+0@3
-    node1 ──▶ node2  FETCH a
-    node1 ◀── node2  SET a 3 12:00:00.002+0@3
+    node1 ──▶ node2  LEAF e6c6 1 hash to 12:00:00.000+0
+    node1 ◀── node2  SET a 3 12:00:00.002+0@3; lacks 1
     node1 ──▶ node2  CONFIRM 3
     node1 ◀── node2  OK
     node1: round with node2 done: pulled 1, pushed 0

@@ -3,16 +3,16 @@
 Claim: the stores may change while they are compared. A round never makes anything older, and what it misses
 the next one finds.
 
-Node 1 compares itself with node 2. The digests have been read, and the leaf has been listed, when a client
-writes on node 1: to the very key that is about to be fetched. And before the round ends, another client
-writes on node 2.
+Node 1 compares itself with node 2. The digests have been read, and node 1 has looked what it holds in the leaf
+that differs (nothing), when a client writes there: the very key that node 2 is about to send. And before the
+round ends, another client writes on node 2.
 
 > cluster 2
 > cut node1 node2
 > set node2 a 1
     node2: SET a 1: version 12:00:00.000+0@2
 > mend node1 node2
-> before FETCH node1 node2 set node1 a 2
+> before LEAF node1 node2 set node1 a 2
 > before CONFIRM node1 node2 set node2 b 1
 > tick node1
     node1: tick begins
@@ -31,54 +31,50 @@ writes on node 2.
     node1 ◀── node2  16 digests
     node1 ──▶ node2  DIGEST e6c
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  LEAF e6c6
-    node1 ◀── node2  a 12:00:00.000+0@2
     (set node1 a 2)
     node1: SET a 2: version 12:00:00.000+1@1
-    node1 ──▶ node2  FETCH a
+    node1 ──▶ node2  LEAF e6c6 empty
     node1 ◀── node2  SET a 1 12:00:00.000+0@2
-    (set node2 b 1)
-    node2: SET b 1: version 12:00:00.000+1@2
-    node1 ──▶ node2  CONFIRM 1
-    node1 ◀── node2  OK
-    node1: round with node2 done: pulled 0, pushed 0
-    node1: tick complete: 0 settled, 0 forgotten, 0 wait
-> show a b
-    a on node1: 2  (version 12:00:00.000+1@1)
-    a on node2: 1  (version 12:00:00.000+0@2)
-    b on node1: nothing
-    b on node2: 1  (version 12:00:00.000+1@2)
-
-What was fetched came too late: node 1 already held something newer. And `b` is missing on node 1, though it
-has confirmed; but it has only confirmed the number that node 2 had said at the beginning of the round, before
-`b` had arrived there. The next round finds both.
-
-> tick node1
-    node1: tick begins
-    node1 ──▶ node2  PEER node1 incarnation 1 clock 12:00:00.000+2
-    node1 ◀── node2  node2 incarnation 1 clock 12:00:00.000+2, arrivals 2
-    node1 ──▶ node2  DIGEST
-    node1 ◀── node2  root 98e98917bad8b739
-    node1 ──▶ node2  DIGEST ""
-    node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 5, e
-    node1 ◀── node2  2 times 16 digests
-    node1 ──▶ node2  DIGEST 57, e6
-    node1 ◀── node2  2 times 16 digests
-    node1 ──▶ node2  DIGEST 575, e6c
-    node1 ◀── node2  2 times 16 digests
-    node1 ──▶ node2  LEAF 575a, e6c6
-    node1 ◀── node2  b 12:00:00.000+1@2, a 12:00:00.000+0@2
-    node1 ──▶ node2  FETCH b
-    node1 ◀── node2  SET b 1 12:00:00.000+1@2
     node1 ──▶ node2  PROPAGATE SET a 2 12:00:00.000+1@1
     node1 ◀── node2  1 (won)
-    node1 ──▶ node2  CONFIRM 2
+    (set node2 b 1)
+    node2: SET b 1: version 12:00:00.000+2@2
+    node1 ──▶ node2  CONFIRM 1
     node1 ◀── node2  OK
-    node1: round with node2 done: pulled 1, pushed 1
+    node1: round with node2 done: pulled 0, pushed 1
     node1: tick complete: 0 settled, 0 forgotten, 0 wait
 > show a b
     a on node1: 2  (version 12:00:00.000+1@1)
     a on node2: 2  (version 12:00:00.000+1@1)
-    b on node1: 1  (version 12:00:00.000+1@2)
-    b on node2: 1  (version 12:00:00.000+1@2)
+    b on node1: nothing
+    b on node2: 1  (version 12:00:00.000+2@2)
+
+What node 2 sent came too late: node 1 already held something newer, and sent that in return. And `b` is missing
+on node 1, though it has confirmed; but it has only confirmed the number that node 2 had said at the beginning
+of the round, before `b` had arrived there. The next round finds it.
+
+> tick node1
+    node1: tick begins
+    node1 ──▶ node2  PEER node1 incarnation 1 clock 12:00:00.000+2
+    node1 ◀── node2  node2 incarnation 1 clock 12:00:00.000+2, arrivals 3
+    node1 ──▶ node2  DIGEST
+    node1 ◀── node2  root 3045a437abe29c89
+    node1 ──▶ node2  DIGEST ""
+    node1 ◀── node2  16 digests
+    node1 ──▶ node2  DIGEST 5
+    node1 ◀── node2  16 digests
+    node1 ──▶ node2  DIGEST 57
+    node1 ◀── node2  16 digests
+    node1 ──▶ node2  DIGEST 575
+    node1 ◀── node2  16 digests
+    node1 ──▶ node2  LEAF 575a empty
+    node1 ◀── node2  SET b 1 12:00:00.000+2@2
+    node1 ──▶ node2  CONFIRM 3
+    node1 ◀── node2  OK
+    node1: round with node2 done: pulled 1, pushed 0
+    node1: tick complete: 0 settled, 0 forgotten, 0 wait
+> show a b
+    a on node1: 2  (version 12:00:00.000+1@1)
+    a on node2: 2  (version 12:00:00.000+1@1)
+    b on node1: 1  (version 12:00:00.000+2@2)
+    b on node2: 1  (version 12:00:00.000+2@2)

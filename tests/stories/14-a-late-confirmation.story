@@ -28,9 +28,7 @@ Node 2 takes a round. Its CONFIRM is delayed, and node 2 loses its memory.
     node2 ◀── node1  16 digests
     node2 ──▶ node1  DIGEST e0a
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  LEAF e0a5
-    node2 ◀── node1  cart 12:00:00.000+1@1
-    node2 ──▶ node1  FETCH cart
+    node2 ──▶ node1  LEAF e0a5 empty
     node2 ◀── node1  DEL cart 12:00:00.000+1@1
     node2 ──… node1  CONFIRM 2  (delayed)
     node2: round with node1 failed: no reply in time
@@ -60,7 +58,7 @@ before, however node 1 learns of it.
     node1 ◀── node2  16 digests
     node1 ──▶ node2  DIGEST e0a
     node1 ◀── node2  16 digests
-    node1 ──✗ node2  LEAF e0a5  (lost)
+    node1 ──✗ node2  LEAF e0a5 1 hash to 12:00:00.000+1  (lost)
     node1: round with node2 failed: the request was lost
     node1: tick not complete: 0 settled, 0 forgotten, 1 wait
 > arrive node2 node1

@@ -37,8 +37,8 @@ it.
     node1 ◀── node2  16 digests
     node1 ──▶ node2  DIGEST e0a
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  LEAF e0a5
-    node1 ◀── node2  cart 12:00:00.000+1@1
+    node1 ──▶ node2  LEAF e0a5 empty
+    node1 ◀── node2  DEL cart 12:00:00.000+1@1
     node1 ──▶ node2  CONFIRM 2
     node1 ◀── node2  OK
     node1: round with node2 done: pulled 0, pushed 0

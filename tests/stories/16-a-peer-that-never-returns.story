@@ -65,9 +65,7 @@ Node 3 still holds the value. It is refused, and refuses nobody itself. The dele
     node3 ◀── node1  16 digests
     node3 ──▶ node1  DIGEST e0a
     node3 ◀── node1  16 digests
-    node3 ──▶ node1  LEAF e0a5
-    node3 ◀── node1  cart 12:00:00.000+2@1
-    node3 ──▶ node1  FETCH cart
+    node3 ──▶ node1  LEAF e0a5 empty
     node3 ◀── node1  DEL cart 12:00:00.000+2@1
     node3 ──▶ node1  CONFIRM 2
     node3 ◀── node1  OK

@@ -38,9 +38,7 @@ a value had not yet arrived on node 1.
     node1 ◀── node2  16 digests
     node1 ──▶ node2  DIGEST e0a
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  LEAF e0a5
-    node1 ◀── node2  cart 12:00:00.000+0@1
-    node1 ──▶ node2  FETCH cart
+    node1 ──▶ node2  LEAF e0a5 empty
     node1 ◀── node2  SET cart book 12:00:00.000+0@1
     node1 ──▶ node2  CONFIRM 1
     node1 ◀── node2  OK

@@ -27,8 +27,8 @@ Nothing else is lost.
     node1 ◀── node2  16 digests
     node1 ──▶ node2  DIGEST 1fc
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  LEAF 1fc8
-    node1 ◀── node2  nothing stands there
+    node1 ──▶ node2  LEAF 1fc8 1 hash to 12:00:00.000+0
+    node1 ◀── node2  lacks 1
     node1 ──▶ node2  PROPAGATE SET greeting hello 12:00:00.000+0@1
     node1 ◀── node2  1 (won)
     node1 ──▶ node2  CONFIRM 0

@@ -41,8 +41,8 @@ that was away. (A store that forgets tombstones after ten days does the same, if
     node2 ◀── node1  16 digests
     node2 ──▶ node1  DIGEST e0a
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  LEAF e0a5
-    node2 ◀── node1  nothing stands there
+    node2 ──▶ node1  LEAF e0a5 1 hash to 12:00:00.000+0
+    node2 ◀── node1  lacks 1
     node2 ──▶ node1  PROPAGATE SET cart book 12:00:00.000+0@1
     node2 ◀── node1  1 (won)
     node2 ──▶ node1  CONFIRM 2

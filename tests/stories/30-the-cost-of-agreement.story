@@ -8,32 +8,32 @@ Counted are requests (each has one reply) and the bytes of both ways together, w
 > cost 10000
          keys differing  requests       bytes
         10000         0         3         216
-        10000         1         9        1028
-        10000        10         9        5747
-        10000       100         9       40177
-        10000      1000        15      278292
-        10000     10000        81     1648427
+        10000         1         8         986
+        10000        10         8        5443
+        10000       100         8       36856
+        10000      1000        11      245274
+        10000     10000        44     1347036
 > cost 1000000
          keys differing  requests       bytes
       1000000         0         3         220
-      1000000         1         9        1588
-      1000000        10         9       11228
-      1000000       100         9       96755
-      1000000      1000        15      843031
-      1000000     10000        81     6845673
+      1000000         1         8        1111
+      1000000        10         8        6641
+      1000000       100         8       49185
+      1000000      1000        11      368279
+      1000000     10000        44     2479004
 
 Nothing differs: three requests, and always the same bytes. A few keys differ: four levels of the tree for
 each of them, 16 digests a level, while their ways down have nothing in common. Many differ: their ways down
-are the same at first, and the keys and versions themselves count most. Where all 10,000 of 10,000 differ,
-there is nothing to be saved, and the digests cost more than the keys that they would have saved.
+are the same at first, and what counts most are the entries that are sent, and the hashes of their neighbours.
+Where all 10,000 of 10,000 differ, there is nothing to be saved, and the digests cost more than they spare.
 
-Beside it the simplest full exchange, which lists all keys with their versions each time, whatever differs:
+Beside it the simplest full exchange, which names every entry by its hash each time, whatever differs:
 
 > cost 10000 without digests
          keys differing  requests       bytes
-        10000         0         4      372672
-        10000     10000         7      974128
+        10000         0         4       86412
+        10000     10000         6      538655
 > cost 1000000 without digests
          keys differing  requests       bytes
-      1000000         0       130    37136073
-      1000000     10000       258    37739788
+      1000000         0        88     8010114
+      1000000     10000        88     8460643

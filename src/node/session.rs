@@ -80,7 +80,9 @@ impl Drop for Ended<'_> {
 }
 
 /// Lets the last answer arrive: a connection that is closed while something unread waits in it is reset, and the other side may lose
-/// what it has not read yet. So what it still sends is thrown away, for a while.
+/// what it has not read yet. So what it still sends is thrown away, for a while. Not inlined: room for `scrap` would be touched on the
+/// stack of every session from its beginning on.
+#[inline(never)]
 fn linger(mut stream: &TcpStream) {
     let until = Instant::now() + LINGER_TIME;
     let mut scrap = [0; 4096];

@@ -3,7 +3,8 @@
 //! A write puts its *key* on the bounded queue of each peer, and never waits. The replicator takes what has gathered as a batch,
 //! looks each entry up as it is by then, sends, and waits for the replies. A key that was written a thousand times while
 //! it waited goes out once. On failure it keeps the batch and tries again, with exponential backoff and jitter (so that
-//! nodes do not come back in step). When the queue is full, keys are dropped and counted: the next round finds them.
+//! nodes do not come back in step). When the queue is full, keys are dropped and counted: the next round finds them. If the peer
+//! was away, that round comes as soon as the queue is delivered.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
@@ -44,35 +45,41 @@ impl Outbox {
 
 /// Drains the queue of one peer until it is closed and empty, or the node's time to stop is over.
 pub(super) fn run(node: &Shared, link: &PeerLink, queue: &Receiver<Key>) {
+    // After the peer was away: how many of the keys that waited are still to be sent.
+    let mut backlog: Option<usize> = None;
     while let Ok(first) = queue.recv() {
         let mut keys: Vec<Key> = Vec::with_capacity(1 + queue.len().min(PROPAGATION_BATCH));
         keys.push(first);
         keys.extend(queue.try_iter().take(PROPAGATION_BATCH - 1));
+        let taken = keys.len();
         keys.sort_unstable();
         keys.dedup();
-        if !deliver(node, link, &keys) {
+        let Some(was_away) = deliver(node, link, &keys) else {
             let lost = keys.len() + queue.len();
             warn!("{}: stops with {lost} changed keys undelivered to {}", node.name(), link.describe());
             return;
+        };
+        // What the queue had no room for is found by a round. That comes after the queue, or both would send the same.
+        backlog = if was_away { Some(queue.len()) } else { backlog.map(|left| left.saturating_sub(taken)) };
+        if backlog == Some(0) {
+            backlog = None;
+            node.ask_for_round();
         }
     }
 }
 
-/// Sends a batch, however often it takes. False if the node stops before it succeeds.
-fn deliver(node: &Shared, link: &PeerLink, keys: &[Key]) -> bool {
+/// Sends a batch, however often it takes. Returns whether the peer had been away; `None` if the node stops before it succeeds.
+fn deliver(node: &Shared, link: &PeerLink, keys: &[Key]) -> Option<bool> {
     let mut backoff = Backoff::new();
     loop {
         if link.is_drained() {
-            return false;
+            return None;
         }
-        let was_down = !link.is_up();
+        let was_away = !link.is_up();
         match push(&node.replica, &mut link.for_propagation(&node.replica), keys) {
             Ok(_) => {
                 link.counters.propagated.fetch_add(keys.len() as u64, Relaxed);
-                if was_down {
-                    node.ask_for_round();
-                }
-                return true;
+                return Some(was_away);
             }
             Err(error) => {
                 link.counters.retries.fetch_add(1, Relaxed);

@@ -244,3 +244,150 @@ fn unexpected(reply: Reply) -> PeerError {
         other => PeerError::Malformed(format!("a reply of another kind: {other:?}")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::replica::{Identity, PeerSession};
+    use super::*;
+    use crate::limits::{MAX_VALUE_BYTES, REPLY_BYTES};
+    use crate::protocol::RequestParser;
+    use crate::protocol::resp;
+    use crate::rules::{Rule, Rules};
+
+    /// A peer in the same process. What is said to it is encoded and decoded, and so has the bounds of what travels.
+    struct Near<'a> {
+        replica: &'a Replica,
+        session: PeerSession,
+        /// The longest reply so far, in bytes.
+        longest: usize,
+        /// How many LEAF requests there were.
+        leaf_requests: usize,
+    }
+
+    impl Peer for Near<'_> {
+        fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
+            let mut answer = |request: Request| {
+                let (mut sent, mut received) = (Vec::new(), Vec::new());
+                request.encode(&mut sent);
+                let mut parser = RequestParser::default();
+                let (form, _) = parser.parse(&sent).expect("well-formed").expect("whole");
+                let arrived = Request::decode(parser.args(form, &sent))?;
+                self.leaf_requests += usize::from(matches!(arrived, Request::Leaf(_)));
+                self.replica.handle(&mut self.session, arrived).encode(&mut received);
+                self.longest = self.longest.max(received.len());
+                let mut parser = resp::Parser::default();
+                let (frame, _) = parser.parse_reply(&received).expect("within the bounds").expect("whole");
+                Ok(Reply::decode(frame, &request)?)
+            };
+            prepare().into_iter().map(&mut answer).collect()
+        }
+    }
+
+    fn replica(node: u16, rules: Rules) -> Replica {
+        let identity = Identity { name: format!("node{node}"), node, incarnation: u64::from(node) };
+        Replica::new(identity, rules, Box::new(|| Timestamp::from_millis(1_800_000_000_000)))
+    }
+
+    /// Takes a round, after which both must be equal; returns what it did, the longest reply, and how many LEAF requests it took.
+    fn round(ours: &Replica, theirs: &Replica) -> (RoundReport, usize, usize) {
+        let mut peer = Near { replica: theirs, session: PeerSession::default(), longest: 0, leaf_requests: 0 };
+        let report = reconcile(ours, &mut peer).expect("nothing goes wrong here");
+        assert_eq!(ours.store().root(), theirs.store().root());
+        (report, peer.longest, peer.leaf_requests)
+    }
+
+    /// Keys of `len` bytes that stand below one node of the tree.
+    fn keys_below(node: Prefix, len: usize) -> impl Iterator<Item = Vec<u8>> {
+        let key = move |number: u32| [&number.to_be_bytes()[..], &vec![b'k'; len - 4]].concat();
+        let stands = move |key: &Vec<u8>| {
+            let leaf = Prefix::leaf_of(xxhash_rust::xxh3::xxh3_64(key)).leaves().start;
+            node.leaves().contains(&leaf)
+        };
+        (0..).map(key).filter(stands)
+    }
+
+    #[test]
+    fn the_largest_values_of_one_leaf_arrive_though_no_reply_can_hold_two() {
+        let (ours, theirs) = (replica(1, Rules::default()), replica(2, Rules::default()));
+        let value = vec![b'v'; MAX_VALUE_BYTES];
+        keys_below(Prefix::leaf(7), 16).take(4).for_each(|key| theirs.set(&key, &value));
+        let (report, longest, _) = round(&ours, &theirs);
+        assert_eq!((report.pulled, report.pushed), (4, 0));
+        assert!(longest < MAX_VALUE_BYTES + REPLY_BYTES, "{longest} bytes in one reply");
+    }
+
+    #[test]
+    fn a_node_of_the_tree_with_more_than_a_reply_holds_comes_in_parts() {
+        let rules = Rules::default().without(Rule::Digests);
+        let (ours, theirs) = (replica(1, rules), replica(2, rules));
+        let shard = Prefix::ROOT.child(3).child(5);
+        let keys: Vec<_> = keys_below(shard, 60_000).take(60).collect();
+        keys.iter().for_each(|key| theirs.set(key, b"1"));
+        // Later than what the other side holds: it cannot know what we lack, and lists its keys.
+        keys.iter().step_by(2).for_each(|key| {
+            ours.set(key, b"2");
+            ours.set(key, b"3");
+        });
+        let (report, longest, leaf_requests) = round(&ours, &theirs);
+        assert_eq!((report.pulled, report.pushed), (30, 30));
+        assert!(longest < 2 * REPLY_BYTES, "{longest} bytes in one reply");
+        assert!(leaf_requests >= 4, "60 keys of 60,000 bytes do not fit in {leaf_requests} replies");
+    }
+
+    #[test]
+    fn many_entries_are_named_in_many_requests() {
+        let rules = Rules::default().without(Rule::Digests);
+        let (ours, theirs) = (replica(1, rules), replica(2, rules));
+        for number in 0..4 * LEAF_REQUEST_ENTRIES {
+            let key = number.to_string();
+            if number % 3 > 0 {
+                ours.set(key.as_bytes(), b"ours");
+            }
+            if number % 3 < 2 {
+                theirs.set(key.as_bytes(), b"theirs");
+            }
+        }
+        let (report, _, leaf_requests) = round(&ours, &theirs);
+        assert_eq!(ours.store().counts().keys, 4 * LEAF_REQUEST_ENTRIES);
+        assert!(report.pulled > 0 && report.pushed > 0);
+        assert!((3..10).contains(&leaf_requests), "{leaf_requests}");
+    }
+
+    #[test]
+    fn an_entry_that_stands_on_one_side_travels_once() {
+        let (ours, theirs) = (replica(1, Rules::default()), replica(2, Rules::default()));
+        for number in 0..200 {
+            let key = format!("key{number}");
+            [&ours, &theirs][number % 2].set(key.as_bytes(), b"v");
+        }
+        let (report, _, leaf_requests) = round(&ours, &theirs);
+        assert_eq!((report.pulled, report.pushed, leaf_requests), (100, 100, 1));
+        let (report, _, leaf_requests) = round(&ours, &theirs);
+        assert_eq!((report.pulled, report.pushed, leaf_requests), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_peer_that_only_repeats_itself_ends_the_round() {
+        /// Says that it differs, and again the same.
+        struct Repeats<'a>(&'a Replica, PeerSession);
+        impl Peer for Repeats<'_> {
+            fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
+                let same = self.0.store().record(b"k").expect("was written");
+                let answer = |request| match request {
+                    Request::Leaf(_) => {
+                        Reply::Leaf(Differences { listed: vec![Listed::from(&same)], ..Differences::default() })
+                    }
+                    Request::Root => Reply::Root(Digest::default()),
+                    other => self.0.handle(&mut self.1, other),
+                };
+                Ok(prepare().into_iter().map(answer).collect())
+            }
+        }
+        let rules = Rules::default().without(Rule::Digests);
+        let (ours, theirs) = (replica(1, rules), replica(2, rules));
+        theirs.set(b"k", b"v");
+        round(&ours, &theirs);
+        let error = reconcile(&ours, &mut Repeats(&theirs, PeerSession::default())).unwrap_err();
+        assert!(error.to_string().contains("comes to no end"), "{error}");
+    }
+}

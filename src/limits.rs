@@ -59,6 +59,9 @@ pub const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 /// How long to wait for a peer to accept a connection. A round trip around the earth takes a third of it.
 pub const PEER_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// How many addresses of a peer's name are tried, one after the other.
+pub const MAX_ADDRESSES: usize = 4;
+
 /// How long to wait for a peer to send or take anything before it is given up.
 pub const PEER_IO_TIMEOUT: Duration = Duration::from_secs(5);
 

@@ -74,6 +74,21 @@ fn ctrl_c_under_load_ends_a_node_in_time_with_code_0() {
 }
 
 #[test]
+fn a_node_stops_in_time_wherever_it_listens() {
+    for listen in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
+        if listen.starts_with('[') && TcpListener::bind(listen).is_err() {
+            println!("skipped: this machine has no {listen}");
+            continue;
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_node1"));
+        let mut node = Process::run(command.args(["--insecure", "--listen", listen]));
+        node.signal("TERM");
+        let (status, took) = node.wait();
+        assert!(status.success() && took < STOPPED, "{listen}: {status} after {took:?}");
+    }
+}
+
+#[test]
 fn a_node_that_stops_delivers_what_is_queued_for_its_peers() {
     let links = Links::new(2);
     let (mut first, second) = (Process::start(&links, 1, NEVER), Process::start(&links, 2, NEVER));

@@ -4,8 +4,8 @@
 //! replicator and the anti-entropy rounds share it: whoever wants to say something locks it, says it, and waits for the
 //! replies before anybody else speaks. It is opened when it is needed.
 
-use std::io::Write;
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::io::{self, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{Relaxed, SeqCst},
@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 
 use super::auth;
 use super::buffer::ReadBuffer;
-use crate::limits::{DRAIN_CONNECT_TIMEOUT, PEER_CONNECT_TIMEOUT, PEER_IO_TIMEOUT};
+use crate::limits::{DRAIN_CONNECT_TIMEOUT, MAX_ADDRESSES, PEER_CONNECT_TIMEOUT, PEER_IO_TIMEOUT};
 use crate::protocol::resp::{self, Frame};
 use crate::replication::message::{Reply, Request};
 use crate::replication::reconcile::greet;
@@ -147,16 +147,14 @@ impl PeerLink {
     }
 
     fn connect(&self, replica: &Replica) -> Result<Connection, PeerError> {
-        let lost = |why: std::io::Error| PeerError::Lost(why.to_string());
+        let lost = |why: io::Error| PeerError::Lost(why.to_string());
         let (mut connect_timeout, mut io_timeout) = (PEER_CONNECT_TIMEOUT, PEER_IO_TIMEOUT);
         if let Some(until) = self.drain_until.get() {
             // A timeout of 0 would mean none.
             let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
             (connect_timeout, io_timeout) = (left.min(DRAIN_CONNECT_TIMEOUT), left);
         }
-        let mut addresses = self.address.to_socket_addrs().map_err(lost)?;
-        let address = addresses.next().ok_or_else(|| PeerError::Lost("the name has no address".into()))?;
-        let stream = TcpStream::connect_timeout(&address, connect_timeout).map_err(lost)?;
+        let stream = dial(self.address.to_socket_addrs().map_err(lost)?, connect_timeout).map_err(lost)?;
         stream.set_nodelay(true).map_err(lost)?;
         stream.set_read_timeout(Some(io_timeout)).map_err(lost)?;
         stream.set_write_timeout(Some(io_timeout)).map_err(lost)?;
@@ -195,6 +193,18 @@ impl PeerLink {
         }
         state.peer = Some(peer);
     }
+}
+
+/// Connects to the first of a name's addresses that answers: `localhost`, say, may have two, and the peer listen on one of them.
+fn dial(addresses: impl Iterator<Item = SocketAddr>, timeout: Duration) -> io::Result<TcpStream> {
+    let mut failed = io::Error::other("the name has no address");
+    for address in addresses.take(MAX_ADDRESSES) {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
 }
 
 /// A link as the replication code sees it.
@@ -296,5 +306,23 @@ fn lost(error: &std::io::Error) -> PeerError {
     match error.kind() {
         WouldBlock | TimedOut => PeerError::Lost(format!("no answer for {PEER_IO_TIMEOUT:?}")),
         _ => PeerError::Lost(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{Ipv4Addr, TcpListener};
+
+    #[test]
+    fn the_first_address_that_answers_is_taken() {
+        let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let listener = listen();
+        let (here, nobody) =
+            (listener.local_addr().expect("it is bound"), listen().local_addr().expect("it was bound"));
+        let timeout = PEER_CONNECT_TIMEOUT;
+        assert_eq!(dial([nobody, here].into_iter(), timeout).and_then(|stream| stream.peer_addr()).ok(), Some(here));
+        assert_eq!(dial([nobody].into_iter(), timeout).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(dial([].into_iter(), timeout).unwrap_err().to_string(), "the name has no address");
     }
 }

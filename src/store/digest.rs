@@ -4,7 +4,7 @@
 //! anything differs, but not what. So hashes are kept for parts of the store too: a tree (Merkle, 1987) in which a node is named
 //! by the first hex digits of the keys' hashes. The root covers all keys, its child `a` those whose hash begins with `a`,
 //! that one's child `a3` those with `a3`, down to 65,536 leaves of four digits. Two nodes compare the root; where it
-//! differs, its 16 children; where one of these differs, its own 16; and list only the keys of the leaves at the end.
+//! differs, its 16 children; where one of these differs, its own 16; and name single entries only for the leaves at the end.
 //!
 //! ```text
 //!            root           1 node

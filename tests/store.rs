@@ -1,6 +1,7 @@
 //! What must hold for every store and every pair of replicas, whatever is written, in whatever order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 
 use kvstore::replication::message::{Reply, Request};
 use kvstore::replication::reconcile::reconcile;
@@ -126,7 +127,11 @@ proptest! {
         prop_assert_eq!(visited(&store).len(), counts.keys);
         let shards: Vec<Prefix> = (0..FANOUT * FANOUT).map(|n| Prefix::ROOT.child(n / FANOUT).child(n % FANOUT)).collect();
         let mut unsettled = 0;
-        shards.iter().for_each(|shard| store.visit_below(*shard, |_| unsettled += 1));
+        let visited = store.visit_below(&shards, |_, _| {
+            unsettled += 1;
+            ControlFlow::Continue(())
+        });
+        prop_assert_eq!(visited, shards.len());
         prop_assert_eq!(unsettled, counts.keys + counts.tombstones);
         prop_assert_eq!(store.tombstones_after(0), counts.tombstones);
         prop_assert_eq!(store.tombstones_after(store.arrivals()), 0);

@@ -58,8 +58,8 @@ pub enum Request {
     Root,
     /// `DIGEST prefix…`: the digests of the children of these nodes of the tree. Answered by [`Reply::Children`].
     Digest(Vec<Prefix>),
-    /// `LEAF prefix held…`: what I hold below these nodes of the tree, which have two digits at least and stand in ascending
-    /// order; now tell me how you differ. Answered by [`Reply::Leaf`], perhaps for the first of them only.
+    /// `LEAF prefix held…`: what I hold below these nodes of the tree, which have two digits at least, stand in ascending
+    /// order, and none below another; now tell me how you differ. Answered by [`Reply::Leaf`], perhaps for the first of them only.
     Leaf(Vec<Held>),
     /// `FETCH key…`: the entries of these keys. Answered by [`Reply::Entries`], perhaps for the first of them only.
     Fetch(Vec<Box<[u8]>>),
@@ -381,6 +381,9 @@ fn decode_prefixes<'a>(
 
 fn decode_held(words: Args<'_>) -> Result<Vec<Held>, BadMessage> {
     let nodes = decode_prefixes(words.iter().step_by(2), 2..=4)?;
+    if !nodes.is_sorted_by(|a, b| a.leaves().end <= b.leaves().start) {
+        return Err(BadMessage("no node may stand below another".into()));
+    }
     let held = nodes.into_iter().zip(words.from(1).iter().step_by(2)).map(|(node, held)| {
         let (newest, digests) = held.split_first_chunk()?;
         let newest = Timestamp::from_bits(u64::from_be_bytes(*newest));
@@ -528,6 +531,7 @@ mod tests {
             &[b"DIGEST", b"abcd"],
             &[b"LEAF", b"bb", &[0; 8], b"aa", &[0; 8]],
             &[b"LEAF", b"aaaa", &[0; 8], b"aaaa", &[0; 8]],
+            &[b"LEAF", b"aa", &[0; 8], b"aab0", &[0; 8]],
             &[b"LEAF", b"a", &[0; 8]],
             &[b"LEAF", b"aaaa", &[0; 7]],
             &[b"LEAF", b"aaaa", &[0; 15]],

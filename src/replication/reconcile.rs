@@ -29,6 +29,7 @@
 //! Memory is bounded: at most a level of the tree (some hundred kilobytes) and one batch of leaves are held at a time.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::message::{Differences, Held, Listed, Reply, Request};
@@ -182,11 +183,12 @@ fn reconcile_leaves(
 
     // Looked up after the pulling: what has just been replaced here is no longer found.
     let lacking: BTreeSet<Digest> = lacking.into_iter().collect();
-    for &node in nodes[..covered].iter().filter(|_| !lacking.is_empty()) {
-        replica.store().visit_below(node, |ours| {
+    if !lacking.is_empty() {
+        replica.store().visit_below(&nodes[..covered], |_, ours| {
             if lacking.contains(&ours.digest()) {
                 to_push.push(ours.key().into());
             }
+            ControlFlow::Continue(())
         });
     }
     to_push.sort_unstable();
@@ -199,21 +201,23 @@ fn reconcile_leaves(
     Ok(covered)
 }
 
-/// What we hold below the first of some nodes of the tree, of as many as one request may name.
+/// What we hold below the first of some nodes of the tree, of as many as one request should name.
 fn first_held(store: &KeyValueStore, nodes: &[Prefix]) -> Vec<Held> {
-    let (mut held, mut entries) = (Vec::new(), 0);
-    for &node in nodes.iter().take(LEAF_BATCH) {
-        let (mut newest, mut digests) = (Timestamp::ZERO, Vec::new());
-        store.visit_below(node, |record| {
-            newest = newest.max(record.version().timestamp);
-            digests.push(record.digest());
-        });
-        entries += digests.len();
-        held.push(Held { node, newest, digests });
-        if entries >= LEAF_REQUEST_ENTRIES {
-            break;
-        }
-    }
+    let affordable = store.leaves_for(LEAF_REQUEST_ENTRIES);
+    let mut leaves = 0;
+    let fitting = nodes.iter().take(LEAF_BATCH).take_while(|node| {
+        leaves += node.leaves().len();
+        leaves <= affordable
+    });
+    let nodes = &nodes[..fitting.count().max(1)];
+    let mut held: Vec<Held> =
+        nodes.iter().map(|&node| Held { node, newest: Timestamp::ZERO, digests: Vec::new() }).collect();
+    store.visit_below(nodes, |index, record| {
+        let held = &mut held[index];
+        held.newest = held.newest.max(record.version().timestamp);
+        held.digests.push(record.digest());
+        ControlFlow::Continue(())
+    });
     held
 }
 

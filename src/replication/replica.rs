@@ -2,6 +2,7 @@
 //! initiator's is in [`reconcile`](super::reconcile).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -13,7 +14,7 @@ use crate::limits::{MAX_PEERS, REPLY_BYTES};
 use crate::rules::Rules;
 use crate::store::KeyValueStore;
 use crate::store::clock::{HybridClock, Timestamp};
-use crate::store::digest::Digest;
+use crate::store::digest::{Digest, Prefix};
 use crate::store::entry::Content;
 use crate::store::record::Record;
 use crate::store::version::Version;
@@ -348,30 +349,30 @@ impl Replica {
     }
 
     /// Tells how this replica differs from what the initiator holds below some nodes of the tree: of as many as fit in one reply.
-    fn on_leaf(&self, nodes: &[Held]) -> Reply {
-        let (mut differences, mut bytes) = (Differences::default(), 0);
-        for held in nodes {
-            let mut lacking: BTreeSet<Digest> = held.digests.iter().copied().collect();
-            self.store.visit_below(held.node, |record| {
-                if bytes > REPLY_BYTES || lacking.remove(&record.digest()) {
-                    return;
-                }
-                let certain = record.version().timestamp > held.newest;
-                if certain && (bytes == 0 || bytes + record.bytes() <= REPLY_BYTES) {
-                    bytes += record.bytes();
-                    differences.news.push(record.clone());
-                } else {
-                    bytes += record.key().len() + Record::HEADER_BYTES;
-                    differences.listed.push(record.into());
-                }
-            });
-            if bytes > REPLY_BYTES {
-                break;
+    fn on_leaf(&self, held: &[Held]) -> Reply {
+        let nodes: Vec<Prefix> = held.iter().map(|held| held.node).collect();
+        let mut lacking: Vec<BTreeSet<Digest>> =
+            held.iter().map(|held| held.digests.iter().copied().collect()).collect();
+        let (mut news, mut listed, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let covered = self.store.visit_below(&nodes, |index, record| {
+            if lacking[index].remove(&record.digest()) {
+                return ControlFlow::Continue(());
             }
-            differences.covered += 1;
-            differences.lacking.extend(lacking);
-        }
-        Reply::Leaf(differences)
+            if bytes > REPLY_BYTES {
+                return ControlFlow::Break(());
+            }
+            let certain = record.version().timestamp > held[index].newest;
+            if certain && (bytes == 0 || bytes + record.bytes() <= REPLY_BYTES) {
+                bytes += record.bytes();
+                news.push(record.clone());
+            } else {
+                bytes += record.key().len() + Record::HEADER_BYTES;
+                listed.push(record.into());
+            }
+            ControlFlow::Continue(())
+        });
+        lacking.truncate(covered);
+        Reply::Leaf(Differences { covered, news, listed, lacking: lacking.into_iter().flatten().collect() })
     }
 
     /// Sends what stands under some keys: under as many as fit in one reply.

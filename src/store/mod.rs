@@ -11,6 +11,7 @@ pub mod record;
 mod shard;
 pub mod version;
 
+use std::ops::ControlFlow;
 use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::RwLock;
@@ -18,11 +19,11 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::rules::Rules;
 use clock::Timestamp;
-use digest::{Digest, FANOUT, Prefix};
+use digest::{Digest, FANOUT, LEAVES, Prefix};
 use entry::{Content, Entry};
 use record::Record;
 pub use shard::Merged;
-use shard::{LEAVES_PER_SHARD, Leaf, Shard, Totals};
+use shard::{LEAVES_PER_SHARD, LEAVES_PER_TABLE, Shard, Totals};
 use version::Version;
 
 /// How many shards there are, each with a lock of its own: one for each first byte of a hash.
@@ -119,7 +120,7 @@ impl KeyValueStore {
         }
         let first = leaves.start % LEAVES_PER_SHARD;
         let shard = self.shards[leaves.start / LEAVES_PER_SHARD].read();
-        shard.leaves(first..first + leaves.len()).iter().map(Leaf::sum).sum()
+        shard.sums()[first..first + leaves.len()].iter().copied().sum()
     }
 
     /// The digests of the children of a node of the tree, which must not be a leaf.
@@ -127,13 +128,35 @@ impl KeyValueStore {
         std::array::from_fn(|digit| self.digest(prefix.child(digit)))
     }
 
-    /// Visits the entries below a node of the tree, except settled tombstones. The node has two digits at least, so that all of
-    /// it stands in one shard; `visit` runs while that is locked for reading.
-    pub fn visit_below(&self, node: Prefix, visit: impl FnMut(&Record)) {
-        let leaves = node.leaves();
-        let first = leaves.start % LEAVES_PER_SHARD;
-        let shard = self.shards[leaves.start / LEAVES_PER_SHARD].read();
-        shard.leaves(first..first + leaves.len()).iter().flat_map(Leaf::unsettled).for_each(visit);
+    /// Visits the entries below some nodes of the tree, except settled tombstones: calls `visit` with the index of the node and the
+    /// entry, while the shard is locked for reading. Returns below how many of the nodes everything was visited: all, unless
+    /// `visit` breaks off.
+    ///
+    /// The nodes have two digits at least, stand in ascending order, and none below another.
+    pub fn visit_below(&self, nodes: &[Prefix], mut visit: impl FnMut(usize, &Record) -> ControlFlow<()>) -> usize {
+        let table_of = |node: &Prefix| node.leaves().start / LEAVES_PER_TABLE;
+        let mut visited = 0;
+        for group in nodes.chunk_by(|a, b| table_of(a) == table_of(b)) {
+            let (first, end) = (group[0].leaves().start, group[group.len() - 1].leaves().end);
+            let shard = self.shards[first / LEAVES_PER_SHARD].read();
+            let first_in_shard = first % LEAVES_PER_SHARD;
+            for record in shard.unsettled_near(first_in_shard..first_in_shard + (end - first)) {
+                let leaf = Prefix::leaf_of(hash_key(record.key())).leaves().start;
+                if let Some(index) = group.iter().position(|node| node.leaves().contains(&leaf))
+                    && visit(visited + index, record).is_break()
+                {
+                    return visited;
+                }
+            }
+            visited += group.len();
+        }
+        visited
+    }
+
+    /// How many leaves hold about `entries` entries together; at least 1.
+    pub fn leaves_for(&self, entries: usize) -> usize {
+        let Counts { keys, tombstones, settled } = self.counts();
+        (entries * LEAVES / (keys + tombstones + settled).max(1)).clamp(1, LEAVES)
     }
 
     /// Calls `visit` with every key that has a value, in no particular order, a shard at a time.
@@ -152,22 +175,24 @@ impl KeyValueStore {
     /// end, and shows none twice, whatever is written meanwhile.
     pub fn scan(&self, cursor: u64, count: usize) -> (u64, Vec<Box<[u8]>>) {
         let position = |record: &Record| hash_key(record.key()) >> (u64::BITS - CURSOR_BITS);
-        let first_leaf = Prefix::leaf_of(cursor << (u64::BITS - CURSOR_BITS)).leaves().start;
+        let first_table = Prefix::leaf_of(cursor << (u64::BITS - CURSOR_BITS)).leaves().start / LEAVES_PER_TABLE;
         let (mut keys, mut last) = (Vec::new(), None);
-        for (index, shard) in self.shards.iter().enumerate().skip(first_leaf / LEAVES_PER_SHARD) {
-            let shard = shard.read();
-            for leaf in shard.leaves(first_leaf.saturating_sub(index * LEAVES_PER_SHARD)..LEAVES_PER_SHARD) {
-                let values = leaf.unsettled().filter(|record| record.content() != Content::Tombstone);
-                let mut ahead: Vec<(u64, &Record)> = values.map(|record| (position(record), record)).collect();
-                ahead.sort_unstable_by_key(|&(position, _)| position);
-                for (position, record) in ahead.into_iter().filter(|&(position, _)| position >= cursor) {
-                    // Keys that share a position stay together: the cursor could not tell them apart.
-                    if keys.len() >= count.max(1) && last != Some(position) {
-                        return (position, keys);
-                    }
-                    keys.push(record.key().into());
-                    last = Some(position);
+        for table in first_table..LEAVES / LEAVES_PER_TABLE {
+            let first = table * LEAVES_PER_TABLE;
+            let shard = self.shards[first / LEAVES_PER_SHARD].read();
+            let first_in_shard = first % LEAVES_PER_SHARD;
+            let values = shard
+                .unsettled_near(first_in_shard..first_in_shard + LEAVES_PER_TABLE)
+                .filter(|record| record.content() != Content::Tombstone);
+            let mut ahead: Vec<(u64, &Record)> = values.map(|record| (position(record), record)).collect();
+            ahead.sort_unstable_by_key(|&(position, _)| position);
+            for (position, record) in ahead.into_iter().filter(|&(position, _)| position >= cursor) {
+                // Keys that share a position stay together: the cursor could not tell them apart.
+                if keys.len() >= count.max(1) && last != Some(position) {
+                    return (position, keys);
                 }
+                keys.push(record.key().into());
+                last = Some(position);
             }
         }
         (0, keys)
@@ -215,9 +240,7 @@ impl KeyValueStore {
     /// The digest of the whole store, computed from the entries. For tests: it must always equal [`KeyValueStore::root`].
     pub fn rebuilt_root(&self) -> Digest {
         let shards = self.shards.iter().map(|shard| shard.read());
-        shards
-            .map(|shard| shard.leaves(0..LEAVES_PER_SHARD).iter().flat_map(Leaf::unsettled).map(Record::digest).sum())
-            .sum()
+        shards.map(|shard| shard.unsettled_near(0..LEAVES_PER_SHARD).map(Record::digest).sum()).sum()
     }
 
     fn shard(&self, hash: u64) -> &RwLock<Shard> {

@@ -9,7 +9,7 @@ use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
 use super::clock::Timestamp;
-use super::digest::{Digest, LEAVES, Prefix};
+use super::digest::{Digest, FANOUT, LEAVES, Prefix};
 use super::entry::{Content, Survivor, merge};
 use super::record::Record;
 use super::{SHARDS, hash_key};
@@ -18,18 +18,24 @@ use crate::rules::Rules;
 /// How many leaves of the digest tree one shard covers.
 pub(super) const LEAVES_PER_SHARD: usize = LEAVES / SHARDS;
 
+/// How many of these share a table.
+pub(super) const LEAVES_PER_TABLE: usize = FANOUT;
+
+const TABLES: usize = LEAVES_PER_SHARD / LEAVES_PER_TABLE;
+
 /// Part of the keys, with their share of the digest tree and the queues of their tombstones.
 ///
-/// Each leaf of the tree has a table of its own. So a leaf is listed without looking at others, and a table that grows moves a
-/// few records at a time.
+/// Every 16 leaves, a node of three digits, have a table of their own. So a leaf is listed without looking at the whole shard, and
+/// a table that grows moves few records at a time. (With a table for each leaf, a GET of a key that is in no cache takes 1.3 to 2
+/// times as long: the 65,536 tables and their contents do not fit in there either. `cargo bench --bench store -- get`)
 ///
 /// Invariants, which hold whenever nobody has the lock for writing:
-/// * `sum` of a leaf is the sum of the digests of its records that are not settled, `total` the sum of all leaves' sums.
+/// * `sums[leaf]` is the sum of the digests of the records of that leaf that are not settled, `total` the sum of `sums`.
 /// * `live` counts the values. Every tombstone's arrival number stands in `waiting` or, if it is settled, in `settled`,
 ///   and nothing else stands there.
 pub(super) struct Shard {
-    /// All, in order; none before the first record arrives.
-    leaves: Vec<Leaf>,
+    tables: [HashTable<Record>; TABLES],
+    sums: Box<[Digest; LEAVES_PER_SHARD]>,
     total: Digest,
     live: usize,
     /// The tombstones that some peer may not hold yet: by arrival number, the hash of the key.
@@ -37,25 +43,6 @@ pub(super) struct Shard {
     /// The tombstones that every peer holds: by arrival number, the hash of the key and the tick at which it settled, or was
     /// last seen in a peer's list.
     settled: BTreeMap<u64, (u64, u64)>,
-}
-
-/// One leaf of the digest tree.
-#[derive(Default)]
-pub(super) struct Leaf {
-    table: HashTable<Record>,
-    sum: Digest,
-}
-
-impl Leaf {
-    /// The entries that count in the digest: all but the settled tombstones.
-    pub(super) fn unsettled(&self) -> impl Iterator<Item = &Record> {
-        self.table.iter().filter(|record| !record.is_settled())
-    }
-
-    /// The digest of the leaf.
-    pub(super) fn sum(&self) -> Digest {
-        self.sum
-    }
 }
 
 /// What all shards count together.
@@ -77,7 +64,7 @@ impl Totals {
     }
 }
 
-/// About what the table and the allocator take for a record beside its bytes: a slot of 17 bytes in a table that is half to 88 %
+/// About what the table and the allocator take for a record beside its bytes: a slot of 17 bytes in a table that is 45 to 88 %
 /// full, and an allocation's header.
 const TABLE_BYTES: usize = 40;
 
@@ -93,7 +80,8 @@ pub struct Merged {
 impl Shard {
     pub(super) fn new() -> Self {
         Self {
-            leaves: Vec::new(),
+            tables: [const { HashTable::new() }; TABLES],
+            sums: Box::new([Digest::default(); LEAVES_PER_SHARD]),
             total: Digest::default(),
             live: 0,
             waiting: BTreeMap::new(),
@@ -102,17 +90,14 @@ impl Shard {
     }
 
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<&Record> {
-        self.leaves.get(leaf_index(hash))?.table.find(spread(hash), |record| record.key() == key)
+        self.tables[table_index(hash)].find(spread(hash), |record| record.key() == key)
     }
 
     /// The only way in: offers an entry to the merge rule, and keeps it if it wins.
     pub(super) fn merge(&mut self, hash: u64, mut incoming: Record, totals: &Totals, rules: Rules) -> Merged {
-        if self.leaves.is_empty() {
-            self.leaves = (0..LEAVES_PER_SHARD).map(|_| Leaf::default()).collect();
-        }
         let same_key = |record: &Record| record.key() == incoming.key();
-        let leaf = &mut self.leaves[leaf_index(hash)];
-        let slot = leaf.table.entry(spread(hash), same_key, |record| spread(hash_key(record.key())));
+        let table = &mut self.tables[table_index(hash)];
+        let slot = table.entry(spread(hash), same_key, |record| spread(hash_key(record.key())));
         let current = match &slot {
             Slot::Occupied(slot) => Some(slot.get()),
             Slot::Vacant(_) => None,
@@ -146,7 +131,7 @@ impl Shard {
                 slot.insert(incoming);
             }
         }
-        self.leaves[leaf_index(hash)].sum.add(digest);
+        self.sums[leaf_index(hash)].add(digest);
         self.total.add(digest);
         if is_value {
             self.live += 1;
@@ -161,7 +146,7 @@ impl Shard {
         totals.remove(record);
         if !record.is_settled() {
             let digest = record.digest();
-            self.leaves[leaf_index(hash)].sum.remove(digest);
+            self.sums[leaf_index(hash)].remove(digest);
             self.total.remove(digest);
         }
         match record.arrival() {
@@ -178,9 +163,7 @@ impl Shard {
         let due: Vec<(u64, u64)> = self.waiting.range(..=up_to).map(|(&arrival, &hash)| (arrival, hash)).collect();
         let mut settled = 0;
         for (arrival, hash) in due {
-            let leaf = &mut self.leaves[leaf_index(hash)];
-            let tombstone = leaf
-                .table
+            let tombstone = self.tables[table_index(hash)]
                 .find_mut(spread(hash), |record| record.arrival() == Some(arrival))
                 .expect("a tombstone that is replaced leaves the queue at once");
             if tombstone.version().timestamp > clock {
@@ -188,7 +171,7 @@ impl Shard {
             }
             let digest = tombstone.digest();
             tombstone.set_settled();
-            leaf.sum.remove(digest);
+            self.sums[leaf_index(hash)].remove(digest);
             self.total.remove(digest);
             self.waiting.remove(&arrival);
             self.settled.insert(arrival, (hash, tick));
@@ -212,7 +195,7 @@ impl Shard {
             if settled_at > tick {
                 return true;
             }
-            let table = &mut self.leaves[leaf_index(hash)].table;
+            let table = &mut self.tables[table_index(hash)];
             let slot = table.find_entry(spread(hash), |record| record.arrival() == Some(arrival));
             let (tombstone, _) = slot.expect("a settled tombstone that is replaced leaves the queue at once").remove();
             totals.remove(&tombstone);
@@ -224,13 +207,20 @@ impl Shard {
         before - self.settled.len()
     }
 
-    /// Some leaves, in order; or none, if nothing has ever stood in the shard.
-    pub(super) fn leaves(&self, range: Range<usize>) -> &[Leaf] {
-        self.leaves.get(range).unwrap_or_default()
+    /// All records, those of smaller hashes first, but in no order within each 16 leaves.
+    pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
+        self.tables.iter().flatten()
     }
 
-    pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
-        self.leaves.iter().flat_map(|leaf| leaf.table.iter())
+    /// The entries that count in the digests, of all leaves that share a table with some: all but the settled tombstones.
+    pub(super) fn unsettled_near(&self, leaves: Range<usize>) -> impl Iterator<Item = &Record> {
+        let tables = &self.tables[leaves.start / LEAVES_PER_TABLE..leaves.end.div_ceil(LEAVES_PER_TABLE)];
+        tables.iter().flatten().filter(|record| !record.is_settled())
+    }
+
+    /// The digests of the shard's leaves.
+    pub(super) fn sums(&self) -> &[Digest; LEAVES_PER_SHARD] {
+        &self.sums
     }
 
     /// The digest of the whole shard.
@@ -256,8 +246,13 @@ pub(super) fn leaf_index(hash: u64) -> usize {
     Prefix::leaf_of(hash).leaves().start % LEAVES_PER_SHARD
 }
 
-/// The hash as a leaf's table gets it. The table tells records apart by the topmost bits first, and within a leaf these are
-/// all the same: so bits from further down are mixed in.
+/// The number of a hash's table within its shard.
+fn table_index(hash: u64) -> usize {
+    leaf_index(hash) / LEAVES_PER_TABLE
+}
+
+/// The hash as a table gets it. A table tells records apart by the topmost bits first, and within a table these are all the same:
+/// so bits from further down are mixed in.
 fn spread(hash: u64) -> u64 {
     hash ^ (hash << 32)
 }

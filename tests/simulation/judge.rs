@@ -1,6 +1,7 @@
 //! Watches a run, and checks the [`Invariant`]s.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use kvstore::limits::MAX_CLOCK_DRIFT_MS;
 use kvstore::store::KeyValueStore;
@@ -221,7 +222,10 @@ impl Judge {
                 continue;
             };
             let mut listed = false;
-            store.visit_below(Prefix::leaf_of(xxh3_64(last.key())), |record| listed |= record.key() == last.key());
+            store.visit_below(&[Prefix::leaf_of(xxh3_64(last.key()))], |_, record| {
+                listed |= record.key() == last.key();
+                ControlFlow::Continue(())
+            });
             if !listed {
                 let last = rank(last);
                 self.seen[node][k].settled = true;
@@ -239,7 +243,10 @@ impl Judge {
         for key in KEYS {
             let leaf = Prefix::leaf_of(xxh3_64(key.as_bytes()));
             let mut below = Digest::default();
-            store.visit_below(leaf, |record| below.add(record.digest()));
+            store.visit_below(&[leaf], |_, record| {
+                below.add(record.digest());
+                ControlFlow::Continue(())
+            });
             if store.digest(leaf) != below {
                 return self.violate(Invariant::DigestOfEntries, format!("leaf {leaf} of {name}"));
             }

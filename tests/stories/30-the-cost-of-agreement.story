@@ -32,8 +32,8 @@ Beside it the simplest full exchange, which names every entry by its hash each t
 > cost 10000 without digests
          keys differing  requests       bytes
         10000         0         4       86412
-        10000     10000         6      538655
+        10000     10000         6      538303
 > cost 1000000 without digests
          keys differing  requests       bytes
-      1000000         0        88     8010114
-      1000000     10000        88     8460643
+      1000000         0       130     8011710
+      1000000     10000       130     8462225

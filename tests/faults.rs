@@ -515,3 +515,37 @@ fn one_key_in_a_large_store_is_found_with_a_few_kilobytes() {
     let spent = two.count("sync_bytes_sent") + two.count("sync_bytes_received") - before;
     assert!(spent < 2048, "{spent} bytes for one key");
 }
+
+#[test]
+fn after_an_outage_a_round_finds_what_the_queue_had_no_room_for() {
+    let cluster = Cluster::start_with(2, |config| config.interval = Duration::from_secs(3600));
+    let (mut one, mut two) = (cluster.client(1), cluster.client(2));
+    cluster.links.set(Mode::Cut);
+    // The same key over and over fills the queue, and a batch of it goes out as one entry.
+    pipeline(&mut one, (0..70_000).map(|n| set("same", n.to_string())), "+OK");
+    pipeline(&mut one, (0..100).map(|n| set(format!("late:{n}"), "v")), "+OK");
+    assert!(one.peer(1, "dropped").parse::<u64>().unwrap() > 100);
+    let before = one.count("rounds");
+    cluster.links.heal();
+    eventually("node 2 has what the queue had no room for", DEADLINE, || two.line("DBSIZE") == "101");
+    eventually("the round is over", DEADLINE, || one.count("rounds") > before);
+    let rounds = one.count("rounds");
+    for n in 0..100 {
+        assert_eq!(one.line(format!("SET after:{n} v")), "OK");
+        eventually("it arrives", DEADLINE, || two.line(format!("GET after:{n}")) == "v");
+    }
+    assert_eq!(one.count("rounds"), rounds, "one round was enough");
+}
+
+#[test]
+fn after_an_outage_a_round_does_not_send_what_the_queue_holds() {
+    let cluster = Cluster::start_with(2, |config| config.interval = Duration::from_secs(3600));
+    let (mut one, mut two) = (cluster.client(1), cluster.client(2));
+    cluster.links.set(Mode::Cut);
+    pipeline(&mut one, (0..60_000).map(|n| set(format!("key:{n}"), "v")), "+OK");
+    let rounds = one.count("rounds");
+    cluster.links.heal();
+    eventually("node 2 has all", DEADLINE, || two.line("DBSIZE") == "60000");
+    eventually("the round is over", DEADLINE, || one.count("rounds") > rounds);
+    assert_eq!(one.count("sync_pushed"), 0);
+}

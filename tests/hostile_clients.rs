@@ -468,15 +468,15 @@ fn what_does_not_follow_the_peer_protocol_is_refused_and_ends_the_session() {
     let peer = |protocol: &'static [u8], name: &'static [u8], node: &'static [u8]| {
         encode(&[b"PEER", protocol, name, node, b"00000000000000aa", clock])
     };
-    let hello = peer(b"1", b"other", b"9");
+    let hello = peer(b"2", b"other", b"9");
     for (sent, answer) in [
         (encode(&["PEER"]), "-REFUSED *"),
-        (peer(b"2", b"other", b"9"), "-REFUSED this node speaks version 1 of the peer protocol*"),
-        (peer(b"1", b"node1", b"9"), "-REFUSED * has the name or the number *"),
-        (peer(b"1", b"other", b"1"), "-REFUSED * has the name or the number *"),
-        (peer(b"1", b"two words", b"9"), "-REFUSED a name has *"),
-        (peer(b"1", b"other", b"0"), "-REFUSED a node's number *"),
-        (encode(&[b"PEER", &b"1"[..], b"other", b"9", b"aa", &[0xff; 8]]), "-REFUSED a clock before 2200*"),
+        (peer(b"1", b"other", b"9"), "-REFUSED this node speaks version 2 of the peer protocol*"),
+        (peer(b"2", b"node1", b"9"), "-REFUSED * has the name or the number *"),
+        (peer(b"2", b"other", b"1"), "-REFUSED * has the name or the number *"),
+        (peer(b"2", b"two words", b"9"), "-REFUSED a name has *"),
+        (peer(b"2", b"other", b"0"), "-REFUSED a node's number *"),
+        (encode(&[b"PEER", &b"2"[..], b"other", b"9", b"aa", &[0xff; 8]]), "-REFUSED a clock before 2200*"),
         ([&hello[..], &encode(&["SET", "k", "v"])].concat(), "*-REFUSED no request of the peer protocol: SET*"),
         ([&hello[..], &encode(&["PROPAGATE", "SET", "k", "v", "short"])].concat(), "*-REFUSED a version is 10 bytes*"),
         ([&hello[..], &encode(&["CONFIRM", "99"])].concat(), "*-REFUSED other confirms 99 entries*"),

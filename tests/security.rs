@@ -211,7 +211,7 @@ fn bulks(answer: common::Value) -> Vec<Vec<u8>> {
 
 fn greet(client: &mut Client, name: &str, number: &str, incarnation: u64) -> common::Value {
     let (incarnation, clock) = (format!("{incarnation:016x}"), [0; 8]);
-    client.resp(&[&b"PEER"[..], b"1", name.as_bytes(), number.as_bytes(), incarnation.as_bytes(), &clock])
+    client.resp(&[&b"PEER"[..], b"2", name.as_bytes(), number.as_bytes(), incarnation.as_bytes(), &clock])
 }
 
 /// A node of this process that has the secret, and no peers.
@@ -430,7 +430,7 @@ fn nothing_but_a_proof_opens_a_peers_connection() {
         &[b"DIGEST"],
         &[b"GET", b"k"],
         &[b"AUTH", SECRET.as_bytes()],
-        &[b"PEER", b"1", b"node9", b"9", b"0000000000000005", &clock],
+        &[b"PEER", b"2", b"node9", b"9", b"0000000000000005", &clock],
         &[b"PEER", b"AUTH", b"node9", &[0; 8], &[7; 32]],
     ] {
         let mut stranger = Stranger::new(node.address(), "node9", 5);
@@ -475,11 +475,11 @@ fn a_peer_that_misbehaves_is_cut_off_named_and_counted() {
         ("a prefix that is none", &[b"DIGEST", b"xyz"]),
         ("more arrivals than there were", &[b"CONFIRM", b"99999"]),
         ("arrivals that are no number", &[b"CONFIRM", b"-1"]),
-        ("another name", &[b"PEER", b"1", b"node8", b"8", b"00000000000000aa", &zero]),
-        ("our own name", &[b"PEER", b"1", b"node1", b"9", b"00000000000000aa", &zero]),
-        ("our own number", &[b"PEER", b"1", b"node9", b"1", b"00000000000000aa", &zero]),
-        ("a name that is too long", &[b"PEER", b"1", long_name.as_bytes(), b"9", b"00000000000000aa", &zero]),
-        ("a clock from beyond 2200", &[b"PEER", b"1", b"node9", b"9", b"00000000000000aa", &clock]),
+        ("another name", &[b"PEER", b"2", b"node8", b"8", b"00000000000000aa", &zero]),
+        ("our own name", &[b"PEER", b"2", b"node1", b"9", b"00000000000000aa", &zero]),
+        ("our own number", &[b"PEER", b"2", b"node9", b"1", b"00000000000000aa", &zero]),
+        ("a name that is too long", &[b"PEER", b"2", long_name.as_bytes(), b"9", b"00000000000000aa", &zero]),
+        ("a clock from beyond 2200", &[b"PEER", b"2", b"node9", b"9", b"00000000000000aa", &clock]),
         ("another protocol", &[b"PEER", b"999", b"node9", b"9", b"00000000000000aa", &zero]),
         ("a proof that nobody wants", &[b"PEER", b"PROVE", &zero]),
     ];
@@ -507,7 +507,7 @@ fn a_refusal_is_short_whatever_was_said() {
     let node = start(1, nobody(), None);
     node.client().wait_until_it_serves();
     let long = vec![b'\xff'; 1_000_000];
-    for words in [&[&long[..]][..], &[b"PEER", b"1", &long, b"9", b"aa", &[0; 8]], &[b"CONFIRM", &long]] {
+    for words in [&[&long[..]][..], &[b"PEER", b"2", &long, b"9", b"aa", &[0; 8]], &[b"CONFIRM", &long]] {
         let mut peer = Client::connect(node.address);
         assert!(matches!(greet(&mut peer, "node9", "9", 0xaa), common::Value::Array(_)));
         let _ = peer.stream().write_all(&encode(words));

@@ -327,3 +327,57 @@ proptest! {
         }
     }
 }
+
+/// An entry that node 1 wrote at the beginning of time.
+fn early(key: &[u8], content: Content<'_>) -> Record {
+    Record::new(key, Entry { version: Version::new(Timestamp::from_millis(1), 1), content })
+}
+
+#[test]
+fn a_scan_that_stops_within_a_leaf_goes_on_there() {
+    let store = KeyValueStore::new(Rules::default());
+    let leaf = |key: &[u8]| xxhash_rust::xxh3::xxh3_64(key) >> 48;
+    let keys = (0u32..).map(|n| n.to_string()).filter(|key| leaf(key.as_bytes()) == 7).take(12);
+    let keys: BTreeSet<Vec<u8>> = keys.map(String::into_bytes).collect();
+    keys.iter().for_each(|key| {
+        store.merge(early(key, Content::Value(b"v")));
+    });
+    let (mut cursor, mut scanned) = (0, Vec::new());
+    loop {
+        let (next, page) = store.scan(cursor, 1);
+        scanned.extend(page.into_iter().map(Vec::from));
+        assert!(next == 0 || next > cursor, "a scan moves on: {next} after {cursor}");
+        cursor = next;
+        if cursor == 0 {
+            break;
+        }
+    }
+    assert_eq!(scanned.len(), keys.len());
+    assert_eq!(scanned.into_iter().collect::<BTreeSet<_>>(), keys);
+}
+
+#[test]
+fn a_scan_shows_keys_together_that_its_cursor_cannot_tell_apart() {
+    let store = KeyValueStore::new(Rules::default());
+    // Found by trying: the upper 48 bits of their hashes are the same.
+    let position = |key: &[u8]| xxhash_rust::xxh3::xxh3_64(key) >> 16;
+    let twins = [&b"357473"[..], b"33491749"];
+    assert_eq!(position(twins[0]), position(twins[1]));
+    twins.iter().for_each(|key| {
+        store.merge(early(key, Content::Value(b"v")));
+    });
+    let (cursor, keys) = store.scan(0, 1);
+    assert_eq!((cursor, keys.len()), (0, 2));
+}
+
+#[test]
+fn what_is_forgotten_counts_in_no_bytes() {
+    let store = KeyValueStore::new(Rules::default());
+    (0..100u32).for_each(|number| {
+        store.merge(early(&number.to_be_bytes(), Content::Tombstone));
+    });
+    assert!(store.bytes() > 0);
+    store.settle(u64::MAX, Timestamp::from_millis(2), 1);
+    assert_eq!(store.forget(1), 100);
+    assert_eq!(store.bytes(), 0);
+}

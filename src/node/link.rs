@@ -112,8 +112,10 @@ impl PeerLink {
         }
     }
 
-    /// Takes note that the peer did not answer, and that it is tried again in `retry`. Tells it once for each loss.
+    /// Takes note that the peer did not answer as it should, and that it is tried again in `retry`: on a new connection, which then shows
+    /// that it is back. Tells it once for each loss.
     pub(super) fn report_lost(&self, node: &str, error: &PeerError, retry: Duration) {
+        *self.connection.lock() = None;
         let peer = self.describe();
         let mut state = self.state.lock();
         match state.up {

@@ -19,7 +19,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use super::PeerError;
-use crate::limits::{MAX_ARGS, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_VALUE_BYTES};
+use crate::limits::{MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_VALUE_BYTES};
 use crate::protocol::Args;
 use crate::protocol::command::printable;
 use crate::protocol::resp::{self, Frame, write_array, write_bulk};
@@ -30,7 +30,7 @@ use crate::store::record::Record;
 use crate::store::version::Version;
 
 /// The version of this protocol. Nodes that speak another are refused: mixing them could break what they agree on.
-pub const PROTOCOL: u16 = 1;
+pub const PROTOCOL: u16 = 2;
 
 /// Who a node is, and what time it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,13 +115,12 @@ pub struct Held {
 /// among the initiator's digests, in `news`, or in `listed`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
-    /// How many nodes this covers. The initiator asks again for the rest. 0 if this is not even all of the first: what
-    /// is here is no longer missing when it asks again.
+    /// How many nodes this covers. The initiator asks again for the rest. 0 if the first have more to tell than one reply holds.
     pub covered: usize,
-    /// Entries that are later than all that the initiator holds below the same node, so that it certainly lacks them: in full,
-    /// as many as fit in a reply.
+    /// Entries that are later than all that the initiator named below the same node, so that it lacks them (unless they have just come
+    /// on another way, or it holds a settled tombstone, which it does not name): in full, as many as fit in a reply.
     pub news: Vec<Record>,
-    /// Other entries that the initiator does not hold, or holds in another version.
+    /// Other entries that the initiator did not name: it does not hold them, or in another version.
     pub listed: Vec<Listed>,
     /// The digests of the initiator's entries that the responder does not hold, below the nodes that are covered.
     pub lacking: Vec<Digest>,
@@ -287,7 +286,7 @@ impl Reply {
                 let covered = decode_covered(items.get(0), 0..=nodes.len())?;
                 let lacking =
                     items.get(1).and_then(unpack).ok_or_else(|| bad("digests of 8 bytes each are missing"))?;
-                let count = decode_number(items.get(2))?.min(MAX_ARGS as u64) as usize;
+                let count = decode_number(items.get(2))? as usize;
                 let news = items.from(3).iter().take(count).map(Record::decode).collect::<Option<Vec<_>>>();
                 let news = news.filter(|news| news.len() == count).ok_or_else(|| bad("an entry that is none"))?;
                 let listed = items.from(3 + count).iter().map(decode_listed).collect::<Option<Vec<_>>>();
@@ -519,12 +518,12 @@ mod tests {
     fn what_does_not_follow_the_protocol_is_refused() {
         let bad: &[&[&[u8]]] = &[
             &[b"GET", b"k"],
-            &[b"PEER", b"1", b"node1", b"1", b"feed"],
-            &[b"PEER", b"2", b"node1", b"1", b"feed", &[0; 8]],
-            &[b"PEER", b"1", b"no spaces", b"1", b"feed", &[0; 8]],
-            &[b"PEER", b"1", b"node1", b"0", b"feed", &[0; 8]],
-            &[b"PEER", b"1", b"node1", b"70000", b"feed", &[0; 8]],
-            &[b"PEER", b"1", b"node1", b"1", b"feed", &[255; 8]],
+            &[b"PEER", b"2", b"node1", b"1", b"feed"],
+            &[b"PEER", b"1", b"node1", b"1", b"feed", &[0; 8]],
+            &[b"PEER", b"2", b"no spaces", b"1", b"feed", &[0; 8]],
+            &[b"PEER", b"2", b"node1", b"0", b"feed", &[0; 8]],
+            &[b"PEER", b"2", b"node1", b"70000", b"feed", &[0; 8]],
+            &[b"PEER", b"2", b"node1", b"1", b"feed", &[255; 8]],
             &[b"PROPAGATE", b"SET", b"k", b"v", &[255; 10]],
             &[b"PROPAGATE", b"SET", b"k", &[0; 10]],
             &[b"PROPAGATE", b"DEL", b"k", b"v", &[0; 10]],
@@ -567,6 +566,7 @@ mod tests {
             &format!("*3\r\n{}", head(1, 1)),
             &format!("*4\r\n{}$3\r\nabc\r\n", head(1, 0)),
             &format!("*4\r\n{}$3\r\nabc\r\n", head(1, 1)),
+            &format!("*4\r\n{}${}\r\n{}\r\n", head(1, 0), 14 + MAX_KEY_BYTES + 1, "k".repeat(14 + MAX_KEY_BYTES + 1)),
             "*3\r\n$1\r\n1\r\n$7\r\n1234567\r\n$1\r\n0\r\n",
         ] {
             let bytes = bytes.as_bytes();

@@ -28,6 +28,7 @@
 //!
 //! Memory is bounded: at most a level of the tree (some hundred kilobytes) and one batch of leaves are held at a time.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -62,9 +63,9 @@ pub fn reconcile(replica: &Replica, peer: &mut dyn Peer) -> Result<RoundReport, 
     let (member, incarnation, arrivals) = greet(replica, peer)?;
     let mut report = RoundReport { peer: member, incarnation, pulled: 0, pushed: 0 };
     let differing = if replica.rules().digests { find_differing_leaves(replica, peer)? } else { whole_tree() };
-    let mut rest = differing.as_slice();
+    let (mut rest, mut seen) = (differing.as_slice(), BTreeSet::new());
     while !rest.is_empty() {
-        let covered = reconcile_leaves(replica, peer, rest, &mut report)?;
+        let covered = reconcile_leaves(replica, peer, rest, &mut seen, &mut report)?;
         rest = &rest[covered..];
     }
     match peer.ask(Request::Confirm(arrivals))? {
@@ -143,42 +144,52 @@ fn whole_tree() -> Vec<Prefix> {
 }
 
 /// Makes both sides equal below the first of some nodes of the tree; returns below how many.
+///
+/// `seen` has the digests of what the peer has told of the first node that we hold as well, though we had not named it. While
+/// the first node is told in parts, it is named with the rest, so that each part tells something new.
 fn reconcile_leaves(
     replica: &Replica,
     peer: &mut dyn Peer,
     nodes: &[Prefix],
+    seen: &mut BTreeSet<Digest>,
     report: &mut RoundReport,
 ) -> Result<usize, PeerError> {
-    let Differences { covered, news, mut listed, lacking } =
-        match peer.ask(Request::Leaf(first_held(replica.store(), nodes)))? {
-            Reply::Leaf(differences) => differences,
-            other => return Err(unexpected(other)),
-        };
+    let mut held = first_held(replica.store(), nodes);
+    held[0].digests.extend(&*seen);
+    let Differences { covered, news, mut listed, lacking } = match peer.ask(Request::Leaf(held))? {
+        Reply::Leaf(differences) => differences,
+        other => return Err(unexpected(other)),
+    };
+    let before = (report.pulled, report.pushed, seen.len());
     let told = news.len();
     let rejected = replica.merge_all(&report.peer, news);
-    let mut exchanged = (told - rejected.len()) as u64;
-    report.pulled += exchanged;
-    // What was written here meanwhile, and settled tombstones, which we have not named.
+    report.pulled += (told - rejected.len()) as u64;
+    // What has come on another way meanwhile, and settled tombstones, which we have not named.
     listed.extend(rejected.iter().map(Listed::from));
 
     let (mut to_pull, mut to_push) = (Vec::new(), Vec::new());
     for theirs in listed {
         // A settled tombstone is kept while a peer lists what it has settled.
         replica.store().keep_settled(&theirs.key, replica.current_tick());
-        let ours = replica.store().record(&theirs.key);
-        let our_version = ours.as_ref().map(Record::version);
-        // Different contents under one version go both ways, and the merge rule decides on both sides.
-        let tie = our_version == Some(theirs.version) && ours.is_some_and(|ours| ours.check() != theirs.check);
-        if our_version > Some(theirs.version) || tie {
-            to_push.push(theirs.key.clone());
-        }
-        if our_version < Some(theirs.version) || tie {
+        let Some(ours) = replica.store().record(&theirs.key) else {
             to_pull.push(theirs.key);
+            continue;
+        };
+        match ours.version().cmp(&theirs.version) {
+            Ordering::Less => to_pull.push(theirs.key),
+            Ordering::Greater => to_push.push(theirs.key),
+            Ordering::Equal if ours.check() == theirs.check => {
+                seen.insert(ours.digest());
+            }
+            // Different contents under one version go both ways, and the merge rule decides on both sides.
+            Ordering::Equal => {
+                to_pull.push(theirs.key.clone());
+                to_push.push(theirs.key);
+            }
         }
     }
     // In an order that does not depend on that of a table.
     to_pull.sort_unstable();
-    exchanged += to_pull.len() as u64;
     report.pulled += pull(replica, peer, &report.peer, to_pull)?;
 
     // Looked up after the pulling: what has just been replaced here is no longer found.
@@ -193,10 +204,12 @@ fn reconcile_leaves(
     }
     to_push.sort_unstable();
     to_push.dedup();
-    exchanged += to_push.len() as u64;
     report.pushed += push(replica, peer, &to_push)?;
-    if covered == 0 && exchanged == 0 {
-        return Err(PeerError::Malformed("a leaf that comes to no end".into()));
+
+    if covered > 0 {
+        seen.clear();
+    } else if before == (report.pulled, report.pushed, seen.len()) {
+        return Err(PeerError::Malformed("what it tells of a leaf comes to no end".into()));
     }
     Ok(covered)
 }
@@ -287,6 +300,10 @@ mod tests {
         }
     }
 
+    fn near(replica: &Replica) -> Near<'_> {
+        Near { replica, session: PeerSession::default(), longest: 0, leaf_requests: 0 }
+    }
+
     fn replica(node: u16, rules: Rules) -> Replica {
         let identity = Identity { name: format!("node{node}"), node, incarnation: u64::from(node) };
         Replica::new(identity, rules, Box::new(|| Timestamp::from_millis(1_800_000_000_000)))
@@ -294,7 +311,7 @@ mod tests {
 
     /// Takes a round, after which both must be equal; returns what it did, the longest reply, and how many LEAF requests it took.
     fn round(ours: &Replica, theirs: &Replica) -> (RoundReport, usize, usize) {
-        let mut peer = Near { replica: theirs, session: PeerSession::default(), longest: 0, leaf_requests: 0 };
+        let mut peer = near(theirs);
         let report = reconcile(ours, &mut peer).expect("nothing goes wrong here");
         assert_eq!(ours.store().root(), theirs.store().root());
         (report, peer.longest, peer.leaf_requests)
@@ -392,6 +409,85 @@ mod tests {
         theirs.set(b"k", b"v");
         round(&ours, &theirs);
         let error = reconcile(&ours, &mut Repeats(&theirs, PeerSession::default())).unwrap_err();
+        assert!(error.to_string().contains("comes to no end"), "{error}");
+    }
+
+    #[test]
+    fn a_part_that_only_pulls_or_only_pushes_is_progress() {
+        let shard = Prefix::ROOT.child(3).child(5);
+        let keys: Vec<_> = keys_below(shard, 60_000).take(41).collect();
+        for ours_are_later in [false, true] {
+            let rules = Rules::default().without(Rule::Digests);
+            let (ours, theirs) = (replica(1, rules), replica(2, rules));
+            for key in &keys[1..] {
+                let (earlier, later) = if ours_are_later { (&theirs, &ours) } else { (&ours, &theirs) };
+                earlier.set(key, b"1");
+                later.set(key, b"2");
+                later.set(key, b"3");
+            }
+            // Later than all, so that nothing of theirs is certainly news.
+            (0..100).for_each(|_| ours.set(&keys[0], b"last"));
+            let (report, ..) = round(&ours, &theirs);
+            assert_eq!((report.pulled, report.pushed), if ours_are_later { (0, 41) } else { (40, 1) });
+        }
+    }
+
+    #[test]
+    fn a_large_value_that_has_come_on_another_way_meanwhile_does_not_fail_the_round() {
+        /// As `Near`, but what the reply to LEAF tells is here before it.
+        struct Overtaken<'a>(Near<'a>, &'a Replica);
+        impl Peer for Overtaken<'_> {
+            fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
+                let replies = self.0.exchange(prepare)?;
+                if matches!(replies[0], Reply::Leaf(_)) {
+                    self.1.store().merge(self.0.replica.store().record(b"k").expect("was written"));
+                }
+                Ok(replies)
+            }
+        }
+        for bytes in [1, REPLY_BYTES, MAX_VALUE_BYTES] {
+            let (ours, theirs) = (replica(1, Rules::default()), replica(2, Rules::default()));
+            theirs.set(b"k", &vec![b'v'; bytes]);
+            let report = reconcile(&ours, &mut Overtaken(near(&theirs), &ours)).expect("an honest peer");
+            assert_eq!((report.pulled, report.pushed), (0, 0));
+        }
+    }
+
+    #[test]
+    fn settled_tombstones_beyond_a_reply_hold_no_round_up() {
+        let (ours, theirs) = (replica(1, Rules::default()), replica(2, Rules::default()));
+        for key in keys_below(Prefix::ROOT.child(3).child(5).child(7), 60_000).take(60) {
+            ours.delete(&key);
+            theirs.store().merge(ours.store().record(&key).expect("was written"));
+        }
+        assert_eq!(ours.store().settle(u64::MAX, Timestamp::YEAR_2200, 1), 60);
+        let mut peer = near(&theirs);
+        let report = reconcile(&ours, &mut peer).expect("an honest peer");
+        assert_eq!((report.pulled, report.pushed), (0, 0));
+        assert!(peer.leaf_requests >= 4, "60 keys of 60,000 bytes do not fit in {} replies", peer.leaf_requests);
+        assert_eq!(theirs.member("node1").expect("it has spoken").progress().confirmed, 60);
+        // All of them were seen in the peer's list, and are kept.
+        assert_eq!(ours.store().forget(0), 0);
+    }
+
+    #[test]
+    fn a_peer_that_lists_what_it_does_not_bring_ends_the_round() {
+        struct Lies<'a>(&'a Replica, PeerSession);
+        impl Peer for Lies<'_> {
+            fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
+                let same = self.0.store().record(b"k").expect("was written");
+                let listed = vec![Listed { key: b"nothing"[..].into(), ..Listed::from(&same) }];
+                let answer = |request| match request {
+                    Request::Leaf(_) => Reply::Leaf(Differences { listed: listed.clone(), ..Differences::default() }),
+                    Request::Fetch(_) => Reply::Entries { covered: 1, records: Vec::new() },
+                    other => self.0.handle(&mut self.1, other),
+                };
+                Ok(prepare().into_iter().map(answer).collect())
+            }
+        }
+        let (ours, theirs) = (replica(1, Rules::default()), replica(2, Rules::default()));
+        theirs.set(b"k", b"v");
+        let error = reconcile(&ours, &mut Lies(&theirs, PeerSession::default())).unwrap_err();
         assert!(error.to_string().contains("comes to no end"), "{error}");
     }
 }

@@ -1,7 +1,7 @@
 //! A node's replica: its store, its clock, and what it knows of its peers. Here is the responder's side of the protocol; the
 //! initiator's is in [`reconcile`](super::reconcile).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -351,18 +351,21 @@ impl Replica {
     /// Tells how this replica differs from what the initiator holds below some nodes of the tree: of as many as fit in one reply.
     fn on_leaf(&self, held: &[Held]) -> Reply {
         let nodes: Vec<Prefix> = held.iter().map(|held| held.node).collect();
-        let mut lacking: Vec<BTreeSet<Digest>> =
-            held.iter().map(|held| held.digests.iter().copied().collect()).collect();
+        // By digest, below which of the nodes the initiator holds it.
+        let mut lacking: HashMap<Digest, usize> = HashMap::new();
+        for (index, held) in held.iter().enumerate() {
+            lacking.extend(held.digests.iter().map(|&digest| (digest, index)));
+        }
         let (mut news, mut listed, mut bytes) = (Vec::new(), Vec::new(), 0);
         let covered = self.store.visit_below(&nodes, |index, record| {
-            if lacking[index].remove(&record.digest()) {
+            if lacking.remove(&record.digest()).is_some() {
                 return ControlFlow::Continue(());
             }
             if bytes > REPLY_BYTES {
                 return ControlFlow::Break(());
             }
-            let certain = record.version().timestamp > held[index].newest;
-            if certain && (bytes == 0 || bytes + record.bytes() <= REPLY_BYTES) {
+            let is_later = record.version().timestamp > held[index].newest;
+            if is_later && bytes + record.bytes() <= REPLY_BYTES {
                 bytes += record.bytes();
                 news.push(record.clone());
             } else {
@@ -371,8 +374,10 @@ impl Replica {
             }
             ControlFlow::Continue(())
         });
-        lacking.truncate(covered);
-        Reply::Leaf(Differences { covered, news, listed, lacking: lacking.into_iter().flatten().collect() })
+        let mut lacking: Vec<Digest> =
+            lacking.into_iter().filter(|&(_, index)| index < covered).map(|(digest, _)| digest).collect();
+        lacking.sort_unstable();
+        Reply::Leaf(Differences { covered, news, listed, lacking })
     }
 
     /// Sends what stands under some keys: under as many as fit in one reply.

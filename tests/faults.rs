@@ -3,14 +3,20 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eventually};
-use kvstore::config::SharedWallClock;
-use kvstore::rules::Rule;
+use kvstore::config::{Config, SharedWallClock};
+use kvstore::node::Node;
+use kvstore::protocol::RequestParser;
+use kvstore::replication::message::{Differences, Listed, Reply, Request};
+use kvstore::replication::replica::{Identity, PeerSession, Replica};
+use kvstore::rules::{Rule, Rules};
 use kvstore::store::clock::Timestamp;
 
 /// How soon after a heal all nodes must agree: the longest jittered interval, and the time a busy machine may take for a round.
@@ -548,4 +554,60 @@ fn after_an_outage_a_round_does_not_send_what_the_queue_holds() {
     eventually("node 2 has all", DEADLINE, || two.line("DBSIZE") == "60000");
     eventually("the round is over", DEADLINE, || one.count("rounds") > rounds);
     assert_eq!(one.count("sync_pushed"), 0);
+}
+
+/// A peer that is a replica on a socket. While it is confused, it says that it holds what it then does not bring.
+fn serve_confused_peer(listener: TcpListener, replica: Arc<Replica>, confused: Arc<AtomicBool>) {
+    thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            let (mut session, mut parser, mut bytes) = (PeerSession::default(), RequestParser::default(), Vec::new());
+            let mut piece = [0; 4096];
+            while let Ok(count @ 1..) = stream.read(&mut piece) {
+                bytes.extend_from_slice(&piece[..count]);
+                let mut answers = Vec::new();
+                while let Ok(Some((form, length))) = parser.parse(&bytes) {
+                    let request = Request::decode(parser.args(form, &bytes)).expect("the node speaks the protocol");
+                    let reply = match request {
+                        Request::Leaf(_) if confused.load(Relaxed) => {
+                            let same = replica.store().record(b"k").expect("was written");
+                            Reply::Leaf(Differences { listed: vec![Listed::from(&same)], ..Differences::default() })
+                        }
+                        Request::Fetch(_) if confused.load(Relaxed) => {
+                            Reply::Entries { covered: 1, records: Vec::new() }
+                        }
+                        request => replica.handle(&mut session, request),
+                    };
+                    reply.encode(&mut answers);
+                    bytes.drain(..length);
+                }
+                if stream.write_all(&answers).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_link_whose_round_went_wrong_is_opened_anew_and_shown_as_up_again() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let identity = Identity { name: "confused".into(), node: 9, incarnation: 9 };
+    let replica = Arc::new(Replica::new(identity, Rules::default(), Box::new(|| SystemTime::now().into())));
+    replica.set(b"k", b"v");
+    let mut config = Config::new(1, "127.0.0.1:0", vec![listener.local_addr().expect("it is bound").to_string()]);
+    config.interval = Duration::from_millis(50);
+    let confused = Arc::new(AtomicBool::new(true));
+    serve_confused_peer(listener, Arc::clone(&replica), Arc::clone(&confused));
+    let node = Node::start(config).expect("a node starts");
+    let mut client = Client::connect(node.address());
+    eventually("a round went wrong", DEADLINE, || client.count("rounds_failed") > 0);
+    assert_eq!(client.peer(1, "last_round"), "failed");
+    confused.store(false, Relaxed);
+    eventually("the link is up again", DEADLINE, || client.peer(1, "link") == "up" && client.line("GET k") == "v");
+    // A link that is taken for lost has a round asked for after each write.
+    let rounds = client.count("rounds");
+    (0..200).for_each(|n| assert_eq!(client.line(format!("SET k{n} v")), "OK"));
+    eventually("the peer has it all", DEADLINE, || replica.store().counts().keys == 201);
+    assert!(client.count("rounds") < rounds + 100, "no round for each write");
+    node.stop();
 }

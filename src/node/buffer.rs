@@ -6,8 +6,9 @@ use crate::limits::{FIRST_BUFFER_BYTES, KEPT_BUFFER_BYTES};
 
 /// Bytes that were read and not yet used, in one piece.
 ///
-/// It grows only when it is full of bytes that have really come, so a length that is merely claimed costs nothing; that it
-/// stays within bounds is up to the parser, which refuses what is too long.
+/// It grows only after it was full of bytes that have really come, so a length that is merely claimed costs nothing; that it
+/// stays within bounds is up to the parser, which refuses what is too long. A read that fills it shows that more is waiting: so
+/// what a client sends in one piece is soon read in one piece, and answered with one write.
 pub(super) struct ReadBuffer {
     bytes: Vec<u8>,
     start: usize,
@@ -32,11 +33,13 @@ impl ReadBuffer {
 
     /// How many bytes the buffer will take after the next [`ReadBuffer::fill`].
     pub(super) fn next_capacity(&self) -> usize {
-        let full = self.end == self.bytes.len() && self.start <= self.bytes.len() / 2;
-        match self.bytes.len() {
-            grown if self.start == self.end && grown > KEPT_BUFFER_BYTES => FIRST_BUFFER_BYTES,
-            len if self.start < self.end && full => len * 2,
-            len => len,
+        let (len, is_empty, was_filled) = (self.bytes.len(), self.start == self.end, self.end == self.bytes.len());
+        if is_empty && len > KEPT_BUFFER_BYTES {
+            FIRST_BUFFER_BYTES
+        } else if was_filled && (len < KEPT_BUFFER_BYTES || self.start <= len / 2) {
+            len * 2
+        } else {
+            len
         }
     }
 
@@ -57,17 +60,15 @@ impl ReadBuffer {
 
     fn make_room(&mut self) {
         let next_capacity = self.next_capacity();
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-            if next_capacity < self.bytes.len() {
-                self.bytes = vec![0; next_capacity];
-            }
-        } else if next_capacity > self.bytes.len() {
-            self.bytes.resize(next_capacity, 0);
-        } else if self.end == self.bytes.len() {
-            // Moving at most half of the buffer keeps the cost for each byte constant.
+        if self.start == self.end || self.end == self.bytes.len() {
+            // To move at most half of a large buffer keeps the cost for each byte constant.
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
+        }
+        match next_capacity {
+            grown if grown > self.bytes.len() => self.bytes.resize(grown, 0),
+            less if less < self.bytes.len() => self.bytes = vec![0; less],
+            _ => {}
         }
     }
 }
@@ -103,5 +104,23 @@ mod tests {
         buffer.consume(big.len());
         assert_eq!(buffer.fill(&mut input).unwrap(), 0);
         assert_eq!(buffer.bytes.len(), FIRST_BUFFER_BYTES);
+    }
+
+    #[test]
+    fn what_comes_in_one_piece_is_soon_read_in_one_piece() {
+        let mut buffer = ReadBuffer::new();
+        for round in 0..10 {
+            let (batch, mut fills) = (vec![1; 20_000], 0);
+            let mut input = batch.as_slice();
+            while !input.is_empty() {
+                buffer.fill(&mut input).unwrap();
+                // All but a request that has come in part is used at once.
+                buffer.consume(buffer.unused().len() / 300 * 300);
+                fills += 1;
+            }
+            buffer.consume(buffer.unused().len());
+            assert!(fills == 1 || round < 2, "{fills} reads of 20,000 bytes in round {round}");
+            assert!(buffer.bytes.len() <= KEPT_BUFFER_BYTES);
+        }
     }
 }

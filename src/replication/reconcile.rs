@@ -168,6 +168,7 @@ fn reconcile_leaves(
     listed.extend(rejected.iter().map(Listed::from));
 
     let (mut to_pull, mut to_push) = (Vec::new(), Vec::new());
+    let mut lacking: BTreeSet<Digest> = lacking.into_iter().collect();
     for theirs in listed {
         // A settled tombstone is kept while a peer lists what it has settled.
         replica.store().keep_settled(&theirs.key, replica.current_tick());
@@ -175,6 +176,7 @@ fn reconcile_leaves(
             to_pull.push(theirs.key);
             continue;
         };
+        lacking.remove(&ours.digest());
         match ours.version().cmp(&theirs.version) {
             Ordering::Less => to_pull.push(theirs.key),
             Ordering::Greater => to_push.push(theirs.key),
@@ -192,8 +194,7 @@ fn reconcile_leaves(
     to_pull.sort_unstable();
     report.pulled += pull(replica, peer, &report.peer, to_pull)?;
 
-    // Looked up after the pulling: what has just been replaced here is no longer found.
-    let lacking: BTreeSet<Digest> = lacking.into_iter().collect();
+    // What else the peer lacks. Looked up after the pulling: what has just been replaced here is no longer found.
     if !lacking.is_empty() {
         replica.store().visit_below(&nodes[..covered], |_, ours| {
             if lacking.contains(&ours.digest()) {
@@ -203,7 +204,6 @@ fn reconcile_leaves(
         });
     }
     to_push.sort_unstable();
-    to_push.dedup();
     report.pushed += push(replica, peer, &to_push)?;
 
     if covered > 0 {

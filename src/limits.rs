@@ -40,14 +40,14 @@ pub const PUSH_BATCH_BYTES: usize = 256 * 1024;
 /// How many nodes of the digest tree one request may ask for: a whole level above the leaves.
 pub const DIGEST_BATCH: usize = 4096;
 
-/// How many leaves one request may name.
+/// How many nodes of the digest tree one LEAF may name.
 pub const LEAF_BATCH: usize = 256;
 
-/// About how many entries an initiator names in one request; it asks about fewer leaves if they are that full. Small enough that
+/// About how many entries one LEAF names; it asks about fewer leaves if they are that full. Small enough that
 /// its answer, too, is a small part of the store.
 pub const LEAF_REQUEST_ENTRIES: usize = 8192;
 
-/// About how many bytes of entries one reply holds; at least one entry, whatever its size.
+/// About how many bytes of entries one reply holds. A larger entry travels alone, in the reply to FETCH.
 pub const REPLY_BYTES: usize = 1024 * 1024;
 
 /// The first wait before a lost link is tried again. Doubles up to [`MAX_RETRY_DELAY`].

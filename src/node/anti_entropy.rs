@@ -120,6 +120,7 @@ fn round(node: &Shared, link: &PeerLink, log: &RoundLog) -> (String, Option<Roun
         }
         Err(error) => {
             let line = format!("{}: failed: {error}", link.describe());
+            peer.peer.abandon();
             if !node.stop.is_stopping() {
                 link.report_lost(node.name(), &error, node.config.interval);
             }

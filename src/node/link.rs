@@ -85,12 +85,12 @@ impl PeerLink {
     }
 
     /// The peer behind this link for one round, which must stay on one connection.
-    pub(super) fn for_round<'a>(&'a self, replica: &'a Replica) -> impl Peer + 'a {
+    pub(super) fn for_round<'a>(&'a self, replica: &'a Replica) -> LinkPeer<'a> {
         LinkPeer { link: self, replica, round: Some(None) }
     }
 
     /// The peer behind this link for messages that may travel on any connection.
-    pub(super) fn for_propagation<'a>(&'a self, replica: &'a Replica) -> impl Peer + 'a {
+    pub(super) fn for_propagation<'a>(&'a self, replica: &'a Replica) -> LinkPeer<'a> {
         LinkPeer { link: self, replica, round: None }
     }
 
@@ -112,11 +112,15 @@ impl PeerLink {
         }
     }
 
-    /// Takes note that the peer did not answer as it should, and that it is tried again in `retry`: on a new connection, which then shows
-    /// that it is back. Tells it once for each loss.
+    /// Takes note that the peer did not answer as it should, and that it is tried again in `retry`. Tells it once for each loss, and
+    /// not at all if another connection was opened meanwhile.
     pub(super) fn report_lost(&self, node: &str, error: &PeerError, retry: Duration) {
-        *self.connection.lock() = None;
         let peer = self.describe();
+        let connection = self.connection.lock();
+        if connection.is_some() {
+            debug!("{node}: lost a connection to {peer}, but has another: {error}");
+            return;
+        }
         let mut state = self.state.lock();
         match state.up {
             None => info!("{node}: no answer from {peer}: {error}; retrying at least every {retry:.0?}"),
@@ -210,11 +214,19 @@ fn dial(addresses: impl Iterator<Item = SocketAddr>, timeout: Duration) -> io::R
 }
 
 /// A link as the replication code sees it.
-struct LinkPeer<'a> {
+pub(super) struct LinkPeer<'a> {
     link: &'a PeerLink,
     replica: &'a Replica,
     /// For a round, the number of the connection on which it began.
     round: Option<Option<u64>>,
+}
+
+impl LinkPeer<'_> {
+    /// Ends the connection of a round that has failed, if that did not end it already: whatever has gone wrong, it begins anew.
+    pub(super) fn abandon(self) {
+        let began_on = self.round.flatten();
+        self.link.connection.lock().take_if(|connection| Some(connection.number) == began_on);
+    }
 }
 
 impl Peer for LinkPeer<'_> {

@@ -70,18 +70,18 @@ pub(super) fn run(node: &Shared, link: &PeerLink, queue: &Receiver<Key>) {
 
 /// Sends a batch, however often it takes. Returns whether the peer had been away; `None` if the node stops before it succeeds.
 fn deliver(node: &Shared, link: &PeerLink, keys: &[Key]) -> Option<bool> {
-    let mut backoff = Backoff::new();
+    let (mut backoff, mut was_away) = (Backoff::new(), !link.is_up());
     loop {
         if link.is_drained() {
             return None;
         }
-        let was_away = !link.is_up();
         match push(&node.replica, &mut link.for_propagation(&node.replica), keys) {
             Ok(_) => {
                 link.counters.propagated.fetch_add(keys.len() as u64, Relaxed);
                 return Some(was_away);
             }
             Err(error) => {
+                was_away = true;
                 link.counters.retries.fetch_add(1, Relaxed);
                 let delay = backoff.next_delay();
                 link.report_lost(node.name(), &error, delay);

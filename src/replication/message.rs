@@ -263,7 +263,6 @@ impl Reply {
 
     /// The reply to `request` in this frame. It is checked against what was asked: a reply that could not follow from the request is bad.
     pub fn decode(frame: Frame<'_>, request: &Request) -> Result<Self, BadMessage> {
-        let bad = |what: &str| BadMessage(format!("bad reply to a request: {what}"));
         match (frame, request) {
             (Frame::Error(text), _) => {
                 let text = String::from_utf8_lossy(text);
@@ -282,20 +281,7 @@ impl Reply {
                 let nodes: Option<Vec<_>> = items.iter().map(decode_children).collect();
                 nodes.map(Self::Children).ok_or_else(|| bad("a node has 16 children of 8 bytes"))
             }
-            (Frame::Array(items), Request::Leaf(nodes)) => {
-                let covered = decode_covered(items.get(0), 0..=nodes.len())?;
-                let lacking =
-                    items.get(1).and_then(unpack).ok_or_else(|| bad("digests of 8 bytes each are missing"))?;
-                let count = decode_number(items.get(2))? as usize;
-                let news = items.from(3).iter().take(count).map(Record::decode).collect::<Option<Vec<_>>>();
-                let news = news.filter(|news| news.len() == count).ok_or_else(|| bad("an entry that is none"))?;
-                let listed = items.from(3 + count).iter().map(decode_listed).collect::<Option<Vec<_>>>();
-                let listed = listed.ok_or_else(|| bad("a listed key has a version before it"))?;
-                if covered == 0 && news.is_empty() && listed.is_empty() {
-                    return Err(bad("nothing is covered, and nothing told"));
-                }
-                Ok(Self::Leaf(Differences { covered, news, listed, lacking }))
-            }
+            (Frame::Array(items), Request::Leaf(nodes)) => decode_differences(items, nodes.len()).map(Self::Leaf),
             (Frame::Array(items), Request::Fetch(keys)) => {
                 let covered = decode_covered(items.get(0), 1..=keys.len())?;
                 let records: Option<Vec<_>> = items.from(1).iter().map(Record::decode).collect();
@@ -305,6 +291,10 @@ impl Reply {
             _ => Err(bad("of another kind")),
         }
     }
+}
+
+fn bad(what: &str) -> BadMessage {
+    BadMessage(format!("bad reply to a request: {what}"))
 }
 
 /// Protocol version, name, number, incarnation and clock.
@@ -374,15 +364,14 @@ fn decode_prefixes<'a>(
 ) -> Result<Vec<Prefix>, BadMessage> {
     let prefix = |word| Prefix::parse(word).filter(|prefix| digits.contains(&prefix.len()));
     let prefixes: Option<Vec<Prefix>> = words.map(prefix).collect();
-    let prefixes = prefixes.filter(|prefixes| prefixes.is_sorted_by(|a, b| a.leaves().start < b.leaves().start));
-    prefixes.ok_or_else(|| BadMessage(format!("prefixes of {digits:?} hex digits in ascending order are needed")))
+    let prefixes = prefixes.filter(|prefixes| prefixes.is_sorted_by(|a, b| a.leaves().end <= b.leaves().start));
+    prefixes.ok_or_else(|| {
+        BadMessage(format!("prefixes of {digits:?} hex digits in ascending order, none below another, are needed"))
+    })
 }
 
 fn decode_held(words: Args<'_>) -> Result<Vec<Held>, BadMessage> {
     let nodes = decode_prefixes(words.iter().step_by(2), 2..=4)?;
-    if !nodes.is_sorted_by(|a, b| a.leaves().end <= b.leaves().start) {
-        return Err(BadMessage("no node may stand below another".into()));
-    }
     let held = nodes.into_iter().zip(words.from(1).iter().step_by(2)).map(|(node, held)| {
         let (newest, digests) = held.split_first_chunk()?;
         let newest = Timestamp::from_bits(u64::from_be_bytes(*newest));
@@ -404,6 +393,20 @@ fn unpack(bytes: &[u8]) -> Option<Vec<Digest>> {
 
 fn decode_key(word: &[u8]) -> Result<Box<[u8]>, BadMessage> {
     if word.len() > MAX_KEY_BYTES { Err(BadMessage("a key that is too long".into())) } else { Ok(word.into()) }
+}
+
+fn decode_differences(items: Args<'_>, asked: usize) -> Result<Differences, BadMessage> {
+    let covered = decode_covered(items.get(0), 0..=asked)?;
+    let lacking = items.get(1).and_then(unpack).ok_or_else(|| bad("digests of 8 bytes each are missing"))?;
+    let count = decode_number(items.get(2))? as usize;
+    let news: Option<Vec<_>> = items.from(3).iter().take(count).map(Record::decode).collect();
+    let news = news.filter(|news| news.len() == count).ok_or_else(|| bad("an entry that is none"))?;
+    let listed: Option<Vec<_>> = items.from(3 + count).iter().map(decode_listed).collect();
+    let listed = listed.ok_or_else(|| bad("a listed key has a version before it"))?;
+    if covered == 0 && news.is_empty() && listed.is_empty() {
+        return Err(bad("nothing is covered, and nothing told"));
+    }
+    Ok(Differences { covered, news, listed, lacking })
 }
 
 fn decode_listed(item: &[u8]) -> Option<Listed> {
@@ -484,7 +487,7 @@ mod tests {
             (Request::Propagate(record(Content::Value(b"\r\n"))), Reply::Merged(true)),
             (Request::Propagate(record(Content::Tombstone)), Reply::Merged(false)),
             (Request::Root, Reply::Root(digest)),
-            (Request::Digest(leaves(&["", "a3"])), Reply::Children(vec![[digest; FANOUT]; 2])),
+            (Request::Digest(leaves(&["0", "a3"])), Reply::Children(vec![[digest; FANOUT]; 2])),
             (
                 Request::Leaf(held(&["00", "a3f", "ffff"], &[digest; 2])),
                 Reply::Leaf(Differences {
@@ -528,6 +531,7 @@ mod tests {
             &[b"PROPAGATE", b"SET", b"k", &[0; 10]],
             &[b"PROPAGATE", b"DEL", b"k", b"v", &[0; 10]],
             &[b"DIGEST", b"abcd"],
+            &[b"DIGEST", b"", b"a3"],
             &[b"LEAF", b"bb", &[0; 8], b"aa", &[0; 8]],
             &[b"LEAF", b"aaaa", &[0; 8], b"aaaa", &[0; 8]],
             &[b"LEAF", b"aa", &[0; 8], b"aab0", &[0; 8]],

@@ -11,7 +11,7 @@ pub mod record;
 mod shard;
 pub mod version;
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::RwLock;
@@ -118,9 +118,8 @@ impl KeyValueStore {
             let shards = leaves.start / LEAVES_PER_SHARD..leaves.end / LEAVES_PER_SHARD;
             return self.shards[shards].iter().map(|shard| shard.read().total()).sum();
         }
-        let first = leaves.start % LEAVES_PER_SHARD;
-        let shard = self.shards[leaves.start / LEAVES_PER_SHARD].read();
-        shard.sums()[first..first + leaves.len()].iter().copied().sum()
+        let (shard, leaves) = self.shard_of(leaves);
+        shard.read().sums()[leaves].iter().copied().sum()
     }
 
     /// The digests of the children of a node of the tree, which must not be a leaf.
@@ -137,10 +136,8 @@ impl KeyValueStore {
         let table_of = |node: &Prefix| node.leaves().start / LEAVES_PER_TABLE;
         let mut visited = 0;
         for group in nodes.chunk_by(|a, b| table_of(a) == table_of(b)) {
-            let (first, end) = (group[0].leaves().start, group[group.len() - 1].leaves().end);
-            let shard = self.shards[first / LEAVES_PER_SHARD].read();
-            let first_in_shard = first % LEAVES_PER_SHARD;
-            for record in shard.unsettled_near(first_in_shard..first_in_shard + (end - first)) {
+            let (shard, leaves) = self.shard_of(group[0].leaves().start..group[group.len() - 1].leaves().end);
+            for record in shard.read().unsettled_near(leaves) {
                 let leaf = Prefix::leaf_of(hash_key(record.key())).leaves().start;
                 if let Some(index) = group.iter().position(|node| node.leaves().contains(&leaf))
                     && visit(visited + index, record).is_break()
@@ -178,12 +175,9 @@ impl KeyValueStore {
         let first_table = Prefix::leaf_of(cursor << (u64::BITS - CURSOR_BITS)).leaves().start / LEAVES_PER_TABLE;
         let (mut keys, mut last) = (Vec::new(), None);
         for table in first_table..LEAVES / LEAVES_PER_TABLE {
-            let first = table * LEAVES_PER_TABLE;
-            let shard = self.shards[first / LEAVES_PER_SHARD].read();
-            let first_in_shard = first % LEAVES_PER_SHARD;
-            let values = shard
-                .unsettled_near(first_in_shard..first_in_shard + LEAVES_PER_TABLE)
-                .filter(|record| record.content() != Content::Tombstone);
+            let (shard, leaves) = self.shard_of(table * LEAVES_PER_TABLE..(table + 1) * LEAVES_PER_TABLE);
+            let shard = shard.read();
+            let values = shard.unsettled_near(leaves).filter(|record| record.content() != Content::Tombstone);
             let mut ahead: Vec<(u64, &Record)> = values.map(|record| (position(record), record)).collect();
             ahead.sort_unstable_by_key(|&(position, _)| position);
             for (position, record) in ahead.into_iter().filter(|&(position, _)| position >= cursor) {
@@ -241,6 +235,12 @@ impl KeyValueStore {
     pub fn rebuilt_root(&self) -> Digest {
         let shards = self.shards.iter().map(|shard| shard.read());
         shards.map(|shard| shard.unsettled_near(0..LEAVES_PER_SHARD).map(Record::digest).sum()).sum()
+    }
+
+    /// The shard in which some leaves stand, all of one shard, and their numbers within it.
+    fn shard_of(&self, leaves: Range<usize>) -> (&RwLock<Shard>, Range<usize>) {
+        let first = leaves.start % LEAVES_PER_SHARD;
+        (&self.shards[leaves.start / LEAVES_PER_SHARD], first..first + leaves.len())
     }
 
     fn shard(&self, hash: u64) -> &RwLock<Shard> {

@@ -556,10 +556,14 @@ fn after_an_outage_a_round_does_not_send_what_the_queue_holds() {
     assert_eq!(one.count("sync_pushed"), 0);
 }
 
-/// A peer that is a replica on a socket. While it is confused, it says that it holds what it then does not bring.
-fn serve_confused_peer(listener: TcpListener, replica: Arc<Replica>, confused: Arc<AtomicBool>) {
+/// A peer that is a replica on a socket. While it is confused, it says that it holds what it then does not bring. Returns how
+/// many connections it has accepted.
+fn serve_confused_peer(listener: TcpListener, replica: Arc<Replica>, confused: Arc<AtomicBool>) -> Arc<AtomicU64> {
+    let accepted = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&accepted);
     thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
+            counter.fetch_add(1, Relaxed);
             let (mut session, mut parser, mut bytes) = (PeerSession::default(), RequestParser::default(), Vec::new());
             let mut piece = [0; 4096];
             while let Ok(count @ 1..) = stream.read(&mut piece) {
@@ -586,6 +590,7 @@ fn serve_confused_peer(listener: TcpListener, replica: Arc<Replica>, confused: A
             }
         }
     });
+    accepted
 }
 
 #[test]
@@ -597,11 +602,12 @@ fn a_link_whose_round_went_wrong_is_opened_anew_and_shown_as_up_again() {
     let mut config = Config::new(1, "127.0.0.1:0", vec![listener.local_addr().expect("it is bound").to_string()]);
     config.interval = Duration::from_millis(50);
     let confused = Arc::new(AtomicBool::new(true));
-    serve_confused_peer(listener, Arc::clone(&replica), Arc::clone(&confused));
+    let accepted = serve_confused_peer(listener, Arc::clone(&replica), Arc::clone(&confused));
     let node = Node::start(config).expect("a node starts");
     let mut client = Client::connect(node.address());
     eventually("a round went wrong", DEADLINE, || client.count("rounds_failed") > 0);
     assert_eq!(client.peer(1, "last_round"), "failed");
+    eventually("the next round has a connection of its own", DEADLINE, || accepted.load(Relaxed) > 1);
     confused.store(false, Relaxed);
     eventually("the link is up again", DEADLINE, || client.peer(1, "link") == "up" && client.line("GET k") == "v");
     // A link that is taken for lost has a round asked for after each write.

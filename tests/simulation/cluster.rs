@@ -229,9 +229,12 @@ impl Cluster {
     /// One anti-entropy round with a peer.
     fn round(&self, node: usize, peer: usize, life: &Rc<Life>) -> Result<RoundReport, PeerError> {
         let mut wire = Wire::open(self, node, peer, life)?;
-        let report = reconcile::reconcile(&life.replica, &mut wire);
+        let report = reconcile::reconcile(&life.replica, &mut wire)?;
         self.observe(node);
-        report
+        if let Some(judge) = &self.judge {
+            judge.borrow_mut().round_completed(node, wire.connection.held.borrow().clone());
+        }
+        Ok(report)
     }
 
     // ---- what befalls a node ------------------------------------------------------------------------------------------

@@ -14,6 +14,9 @@ pub(crate) enum Invariant {
     /// A write that follows what its node has seen has a greater version: of the key at any time, and of every other key as long
     /// as the clocks are within the drift that is allowed.
     WriteIsNewer,
+    /// A node that has completed a round with a peer writes nothing older than what that peer held when the round began: so nothing
+    /// that stood there can undo an acknowledged write later, settled tombstones included.
+    NewerThanLoaded,
     /// While a node lives, what stands under a key only becomes greater.
     NeverBack,
     /// What stands under a version was written under it; and two writes get the same version only if their node has lost its
@@ -48,6 +51,7 @@ impl fmt::Display for Invariant {
         f.write_str(match self {
             Self::WriteStands => "an acknowledged write stands on its node",
             Self::WriteIsNewer => "a write is newer than what its node has seen",
+            Self::NewerThanLoaded => "a write is newer than what the peers held from whom its node has loaded",
             Self::NeverBack => "a key never goes back to an older version",
             Self::OneContent => "a version has one content, the one that was written",
             Self::TrueConfirmation => "a peer holds what it has confirmed",

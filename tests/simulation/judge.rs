@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::ControlFlow;
 
 use kvstore::limits::MAX_CLOCK_DRIFT_MS;
+use kvstore::replication::replica::Replica;
 use kvstore::store::KeyValueStore;
 use kvstore::store::clock::Timestamp;
 use kvstore::store::digest::{Digest, Prefix};
@@ -17,7 +18,7 @@ use super::invariants::{Invariant, KEYS, Violation};
 use super::trace::in_words;
 
 /// What the merge rule compares: the version, then whether it is a tombstone, then the value.
-type Rank = (Version, bool, Vec<u8>);
+pub(crate) type Rank = (Version, bool, Vec<u8>);
 
 fn rank(record: &Record) -> Rank {
     let value = record.content().value().unwrap_or_default().to_vec();
@@ -42,6 +43,14 @@ struct Seen {
     settled: bool,
     /// At which step the last tombstone settled.
     settled_at: u64,
+}
+
+/// What a node holds, by key.
+pub(crate) type Holdings = [Option<Rank>; KEYS.len()];
+
+/// What `replica` holds now, settled tombstones included.
+pub(crate) fn holdings(replica: &Replica) -> Holdings {
+    KEYS.map(|key| replica.store().record(key.as_bytes()).as_ref().map(rank))
 }
 
 /// An acknowledged write.
@@ -72,6 +81,8 @@ pub(crate) struct Judge {
     issued: [HashMap<Version, u64>; KEYS.len()],
     /// By key, when a tombstone last settled on any node.
     settled: [HashMap<Rank, u64>; KEYS.len()],
+    /// By node, the greatest that any peer held when a round with it began that was then completed.
+    loaded: Vec<Holdings>,
 }
 
 impl Judge {
@@ -86,6 +97,7 @@ impl Judge {
             writes: Default::default(),
             issued: Default::default(),
             settled: Default::default(),
+            loaded: vec![Holdings::default(); nodes],
         }
     }
 
@@ -124,6 +136,14 @@ impl Judge {
         if version.timestamp <= self.clocks[node] {
             let details = format!("{name} has written {} after it had seen {}", show(&written), self.clocks[node]);
             return self.violate(Invariant::WriteIsNewer, details);
+        }
+        if let Some(loaded) = self.loaded[node][k].as_ref().filter(|loaded| **loaded > written) {
+            let details = format!(
+                "{name} has written {} although it had loaded from a peer that held {}",
+                show(&written),
+                show(loaded)
+            );
+            return self.violate(Invariant::NewerThanLoaded, details);
         }
         // A stamp beyond the drift that is allowed, after a far-off entry, leaves the clock where it is.
         self.clocks[node] = version.timestamp.min(life.replica.clock());
@@ -304,9 +324,16 @@ impl Judge {
         }
     }
 
+    /// A round of `node` is completed; the peer held `held` when the round began.
+    pub(crate) fn round_completed(&mut self, node: usize, held: Holdings) {
+        let loaded = self.loaded[node].iter_mut();
+        loaded.zip(held).for_each(|(loaded, held)| *loaded = loaded.take().max(held));
+    }
+
     /// `node` has lost its memory.
     pub(crate) fn restarted(&mut self, node: usize) {
         self.seen[node] = Default::default();
+        self.loaded[node] = Default::default();
         self.clocks[node] = Timestamp::ZERO;
         for k in 0..KEYS.len() {
             let remembered = self.greatest(k);

@@ -14,6 +14,7 @@ use kvstore::replication::replica::PeerSession;
 use kvstore::replication::{Peer, PeerError, reconcile};
 
 use super::cluster::{Cluster, Fate};
+use super::judge::{Holdings, holdings};
 use super::node::{Life, Link};
 
 /// A connection, as both its ends know it.
@@ -28,6 +29,8 @@ pub(crate) struct Connection {
     session: RefCell<PeerSession>,
     /// Whether the responder has ended it.
     closed: Cell<bool>,
+    /// What the responder held when it last answered PEER.
+    pub(crate) held: RefCell<Holdings>,
     /// What was under way when the initiator gave it up.
     pub(crate) late: RefCell<VecDeque<Vec<u8>>>,
 }
@@ -47,7 +50,7 @@ pub(crate) struct Traffic {
 pub(crate) struct Wire<'c> {
     cluster: &'c Cluster,
     life: Rc<Life>,
-    connection: Rc<Connection>,
+    pub(crate) connection: Rc<Connection>,
 }
 
 impl<'c> Wire<'c> {
@@ -72,6 +75,7 @@ impl<'c> Wire<'c> {
             responder: Rc::downgrade(&cluster.nodes[to].life()),
             session: RefCell::default(),
             closed: Cell::new(false),
+            held: RefCell::default(),
             late: RefCell::default(),
         });
         *link.connection.borrow_mut() = Some(Rc::clone(&connection));
@@ -223,6 +227,7 @@ impl Connection {
         let reply = responder.replica.handle(&mut self.session.borrow_mut(), request);
         match &reply {
             Reply::Refused(_) => self.closed.set(true),
+            Reply::Peer { .. } => *self.held.borrow_mut() = holdings(&responder.replica),
             Reply::Leaf(differences) => traffic.entries += (differences.news.len() + differences.listed.len()) as u64,
             Reply::Entries { records, .. } => traffic.entries += records.len() as u64,
             _ => {}

@@ -10,7 +10,8 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 use crate::limits::{
-    CLIENT_WRITE_TIMEOUT, DEFAULT_MAX_CONNECTIONS, MAX_INTERVAL, MAX_PEERS, MIN_INTERVAL, PROPAGATION_QUEUE,
+    CLIENT_WRITE_TIMEOUT, DEFAULT_LOAD_PATIENCE, DEFAULT_MAX_CONNECTIONS, MAX_INTERVAL, MAX_PEERS, MIN_INTERVAL,
+    PROPAGATION_QUEUE,
 };
 use crate::replication::message::check_name;
 use crate::rules::{Rule, Rules};
@@ -45,6 +46,9 @@ pub struct Config {
     pub max_memory: usize,
     /// How long a client may be silent before its connection is ended; `None`: for ever.
     pub idle_timeout: Option<Duration>,
+    /// How long a node that starts waits for a peer that it has reached, but that brings nothing new. Longer: a peer that hangs for a
+    /// while is not missed. Shorter: clients are served sooner, without what that peer holds.
+    pub load_patience: Duration,
     /// Which rules are in force.
     pub rules: Rules,
     /// How many changed keys may wait for one peer. Only tests turn it.
@@ -69,6 +73,7 @@ impl Config {
             insecure: false,
             max_memory: default_max_memory(),
             idle_timeout: None,
+            load_patience: DEFAULT_LOAD_PATIENCE,
             rules: Rules::default(),
             propagation_queue: PROPAGATION_QUEUE,
             client_write_timeout: CLIENT_WRITE_TIMEOUT,
@@ -180,6 +185,10 @@ struct CommonOptions {
     #[arg(long, value_name = "TIME", value_parser = parse_idle_timeout)]
     idle_timeout: Option<Duration>,
 
+    /// How long a node that starts waits for a peer that it has reached, but that brings nothing new
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    load_patience: Duration,
+
     /// Switches a rule of the protocol off, to see what it is for; may be repeated: tombstones, tie-break, hybrid-clock,
     /// stamp-bump, propagation, anti-entropy, digests, confirmation, ordered-link
     #[arg(long, value_name = "RULE")]
@@ -191,8 +200,8 @@ impl CommonOptions {
         let rules = self.without.iter().fold(Rules::default(), |rules, &rule| rules.without(rule));
         let (idle_timeout, insecure) = (self.idle_timeout, self.insecure);
         let (max_memory, secret) = (self.max_memory.unwrap_or(config.max_memory), self.secret());
-        let (interval, max_connections) = (self.interval, self.max_connections);
-        Config { interval, max_connections, secret, insecure, max_memory, idle_timeout, rules, ..config }
+        let (interval, max_connections, load_patience) = (self.interval, self.max_connections, self.load_patience);
+        Config { interval, max_connections, load_patience, secret, insecure, max_memory, idle_timeout, rules, ..config }
     }
 
     /// The secret from the file or the environment. Exits with one line if there should be one and is none.

@@ -23,6 +23,16 @@ pub const MAX_NAME_BYTES: usize = 64;
 /// The most peers of one node. A full mesh beyond this needs another protocol.
 pub const MAX_PEERS: usize = 64;
 
+/// The most members that a node knows: its peers, those that were renamed, and guests.
+pub const MAX_MEMBERS: usize = 2 * MAX_PEERS;
+
+/// The most members that a node does not dial itself. Without a secret, a local program can greet under any name: such names must not
+/// take the places of the peers.
+pub const MAX_GUESTS: usize = 16;
+
+/// How many dismissed incarnations a node remembers, to refuse them.
+pub const MAX_DISMISSED: usize = 1024;
+
 /// How far another node's clock may pull ours ahead of our wall clock, in milliseconds. Machines that run NTP are within a
 /// second; a minute leaves room for a sick one without letting it drag the cluster into next year.
 pub const MAX_CLOCK_DRIFT_MS: u64 = 60_000;
@@ -64,6 +74,12 @@ pub const MAX_ADDRESSES: usize = 4;
 
 /// How long to wait for a peer to send or take anything before it is given up.
 pub const PEER_IO_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The default of `--load-patience`: long enough for a peer that restarts or swaps, short enough for a client that waits.
+pub const DEFAULT_LOAD_PATIENCE: Duration = Duration::from_secs(30);
+
+/// After how many ticks in a row a configuration is reported that lets no delete be forgotten: a peer that is just starting is not.
+pub const HELD_TICKS: u32 = 3;
 
 /// How long a stopping node goes on delivering what is queued for its peers.
 pub const DRAIN_TIME: Duration = Duration::from_secs(1);

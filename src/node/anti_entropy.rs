@@ -1,19 +1,26 @@
 //! The anti-entropy manager: the timer thread that compares this node with its peers.
 //!
-//! A tick takes one round with each peer, one after the other: at the start, at every interval, and when somebody asks. Then it
-//! forgets the deletes that may be forgotten. The jitter of the interval keeps the nodes of a cluster from ticking in step.
+//! A tick runs a round with each peer: at the start, at every interval, and when asked. The rounds run side by side, each in a thread of
+//! its own, so that a peer that hangs delays no other peer's repair. When all have ended, the tick settles and forgets the deletes that
+//! may be forgotten. The jitter of the interval keeps the nodes of a cluster from ticking in step.
+//!
+//! The first ticks are the load: a node that starts serves clients when it has completed a round with every peer that it can reach.
 
+use std::collections::BTreeMap;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, select};
-use log::{debug, info};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
+use log::{debug, info, warn};
 use parking_lot::Mutex;
 
 use super::Shared;
 use super::link::PeerLink;
+use super::replicator::Backoff;
+use crate::limits::HELD_TICKS;
 use crate::replication::message::{Reply, Request};
-use crate::replication::reconcile::{RoundReport, reconcile};
-use crate::replication::tombstones::Tick;
+use crate::replication::reconcile::{FailedRound, RoundReport, reconcile};
+use crate::replication::tombstones::{Holdup, PeerRound, Tick};
 use crate::replication::{Peer, PeerError};
 
 /// Somebody wants a tick now, and perhaps to be told what it did: a line for each peer.
@@ -39,7 +46,7 @@ impl RoundLog {
         *self.0.lock()
     }
 
-    fn record(&self, result: &Result<RoundReport, PeerError>) {
+    fn record(&self, result: &Result<RoundReport, FailedRound>) {
         let mut totals = self.0.lock();
         totals.rounds += 1;
         totals.last = Some((Instant::now(), result.is_ok()));
@@ -48,84 +55,185 @@ impl RoundLog {
                 totals.pulled += report.pulled;
                 totals.pushed += report.pushed;
             }
-            Err(_) => totals.failed += 1,
+            Err(failed) => {
+                totals.failed += 1;
+                totals.pulled += failed.pulled;
+            }
         }
+    }
+}
+
+/// For which nodes the deletes could not be forgotten in the last tick, and in how many ticks before it.
+#[derive(Default)]
+pub(super) struct Holdups(Mutex<BTreeMap<Holdup, u32>>);
+
+impl Holdups {
+    pub(super) fn list(&self) -> Vec<Holdup> {
+        self.0.lock().keys().cloned().collect()
+    }
+
+    /// Takes note of a tick's holdups. A configuration that can never work is reported, once, when it has lasted for some ticks.
+    fn note(&self, node: &str, holdups: Vec<Holdup>) {
+        let mut lasting = self.0.lock();
+        let count = |holdup: Holdup| {
+            let ticks = lasting.get(&holdup).copied().unwrap_or_default().saturating_add(1);
+            (holdup, ticks)
+        };
+        let now: BTreeMap<Holdup, u32> = holdups.into_iter().map(count).collect();
+        for (holdup, _) in now.iter().filter(|&(_, &ticks)| ticks == HELD_TICKS) {
+            match holdup {
+                Holdup::Away(_) => {}
+                Holdup::NeverMet(address) => warn!(
+                    "{node}: deletes are not forgotten: no node was ever met at {address}; start it, correct --peer, or type FORGET {address}"
+                ),
+                Holdup::NotAPeer(name) => warn!(
+                    "{node}: deletes are not forgotten: {name} speaks with this node, but is not among its peers; add it with --peer, or type \
+                     FORGET {name}"
+                ),
+                Holdup::Twice(name) => {
+                    warn!(
+                        "{node}: deletes are not forgotten: two of the peers (--peer) are {name}; remove one of them"
+                    );
+                }
+            }
+        }
+        *lasting = now;
     }
 }
 
 /// Ticks until the node stops.
 pub(super) fn run(node: &Shared, asks: &Receiver<Ask>) {
+    load(node);
     let mut waiting: Vec<Ask> = Vec::new();
     while !node.stop.is_stopping() {
-        let lines = tick(node);
-        node.finish_loading();
-        for ask in waiting.drain(..).flatten() {
-            // Whoever asked may have gone.
-            let _ = ask.try_send(lines.clone());
-        }
         select! {
             recv(asks) -> ask => waiting.extend(ask),
             recv(node.stop.receiver()) -> _ => return,
             default(jittered(node.config.interval)) => {}
         }
         waiting.extend(asks.try_iter());
+        let rounds = tick(node);
+        let lines: Vec<String> = rounds.iter().map(|round| in_words(node, round)).collect();
+        for ask in waiting.drain(..).flatten() {
+            // The client may have gone.
+            let _ = ask.try_send(lines.clone());
+        }
     }
 }
 
-/// One round with every peer, then the settling. Returns what it did, a line for each peer.
-fn tick(node: &Shared) -> Vec<String> {
+/// Ticks until every peer that can be reached has told all that it holds, then serves clients. A peer that is reached but brings nothing
+/// new for the time of `--load-patience` is waited for no longer.
+fn load(node: &Shared) {
+    let (mut backoff, mut last_progress) = (Backoff::new(), Instant::now());
+    loop {
+        let mut missed = tick(node);
+        missed.retain(PeerRound::is_missed);
+        if missed.is_empty() || node.stop.is_stopping() {
+            break;
+        }
+        if missed.iter().any(|round| round.pulled() > 0) {
+            (backoff, last_progress) = (Backoff::new(), Instant::now());
+        }
+        let delay = backoff.next_delay();
+        if last_progress.elapsed() + delay > node.config.load_patience {
+            let names: Vec<&str> = missed.iter().map(|round| round.address.as_str()).collect();
+            warn!("{}: serves clients without all that these peers hold: {}", node.name(), names.join(", "));
+            break;
+        }
+        debug!("{}: the load is not complete; another tick in {delay:.0?}", node.name());
+        node.stop.wait(delay);
+    }
+    node.finish_loading();
+}
+
+/// A round with every peer, side by side, then the settling.
+fn tick(node: &Shared) -> Vec<PeerRound> {
     if !node.config.rules.anti_entropy {
-        return vec!["anti-entropy is switched off".into()];
+        return Vec::new();
     }
     let tick = Tick::begin(&node.replica);
-    let mut reports = Some(Vec::new());
-    let mut lines = Vec::new();
-    for (link, log) in node.links.iter().zip(&node.rounds) {
-        if node.stop.is_stopping() {
-            return lines;
+    // Closes when no peer's first round is still under way.
+    let (under_way, all_ended) = bounded::<()>(0);
+    let run_rounds = |link, log, under_way: Sender<()>| {
+        let mut round = run_round(node, link, log);
+        drop(under_way);
+        // While another peer keeps the tick waiting, this one is compared at every interval all the same.
+        while all_ended.recv_timeout(jittered(node.config.interval)) == Err(RecvTimeoutError::Timeout) {
+            round = run_round(node, link, log);
         }
-        let (line, report) = round(node, link, log);
-        lines.push(line);
-        let dismissed = link.peer().is_some_and(|peer| peer.progress().dismissed);
-        match report {
-            Some(report) => reports.iter_mut().for_each(|reports| reports.push(report.clone())),
-            // Nobody waits for a peer that the operator has dismissed.
-            None if dismissed => {}
-            None => reports = None,
+        round
+    };
+    let peers = node.links.iter().zip(&node.rounds);
+    let rounds: Vec<PeerRound> = thread::scope(|scope| {
+        let (run_rounds, under_way) = (&run_rounds, under_way);
+        let begun: Vec<_> = peers
+            .map(|(link, log)| {
+                let (under_way, name) = (under_way.clone(), format!("{} round", node.name()));
+                (link, thread::Builder::new().name(name).spawn_scoped(scope, move || run_rounds(link, log, under_way)))
+            })
+            .collect();
+        drop(under_way);
+        let ended = begun.into_iter().map(|(link, thread)| (link, thread.ok().and_then(|thread| thread.join().ok())));
+        ended.map(|(link, round)| round.unwrap_or_else(|| no_round(link))).collect()
+    });
+    if node.stop.is_stopping() {
+        return rounds;
+    }
+    match tick.check(&node.replica, &rounds) {
+        Ok(permit) => {
+            let forgotten = permit.settle();
+            if forgotten > 0 {
+                info!("{}: tombstones forgotten that every peer holds: {forgotten}", node.name());
+            }
+            node.holdups.note(node.name(), Vec::new());
         }
+        Err(holdups) => node.holdups.note(node.name(), holdups),
     }
-    let forgotten = tick.end(&node.replica, reports.as_deref());
-    if forgotten > 0 {
-        info!("{}: tombstones forgotten that every peer holds: {forgotten}", node.name());
-    }
-    lines
+    rounds
 }
 
-/// A round with one peer: what it did in words, and its report if it succeeded.
-fn round(node: &Shared, link: &PeerLink, log: &RoundLog) -> (String, Option<RoundReport>) {
+/// A round with one peer.
+fn run_round(node: &Shared, link: &PeerLink, log: &RoundLog) -> PeerRound {
     let started = Instant::now();
     let mut peer = Stoppable { node, peer: link.for_round(&node.replica) };
     let result = reconcile(&node.replica, &mut peer);
     log.record(&result);
-    let took = started.elapsed();
-    match result {
+    match &result {
         Ok(report) => {
-            let line = format!("{}: pulled {}, pushed {} in {took:.1?}", link.describe(), report.pulled, report.pushed);
-            if report.pulled + report.pushed > 0 {
-                info!("{}: round with {line}", node.name());
-            } else {
-                debug!("{}: round with {line}", node.name());
-            }
-            (line, Some(report))
+            let level = if report.pulled + report.pushed > 0 { log::Level::Info } else { log::Level::Debug };
+            let (took, RoundReport { pulled, pushed, .. }) = (started.elapsed(), report);
+            log::log!(
+                level,
+                "{}: round with {}: pulled {pulled}, pushed {pushed} in {took:.1?}",
+                node.name(),
+                link.describe()
+            );
         }
-        Err(error) => {
-            let line = format!("{}: failed: {error}", link.describe());
+        Err(failed) => {
             peer.peer.abandon();
             if !node.stop.is_stopping() {
-                link.report_lost(node.name(), &error, node.config.interval);
+                link.report_lost(node.name(), &failed.error, node.config.interval);
             }
-            (line, None)
         }
+    }
+    let member = result.as_ref().map_or_else(|_| link.peer(), |report| Some(report.peer.clone()));
+    PeerRound { address: link.address.clone(), member, dismissed: link.is_dismissed(), result }
+}
+
+/// A round that could not be run, because the machine has no thread left for it.
+fn no_round(link: &PeerLink) -> PeerRound {
+    let error = PeerError::Lost("this machine has no thread left".into());
+    let (address, member, dismissed) = (link.address.clone(), link.peer(), link.is_dismissed());
+    PeerRound { address, member, dismissed, result: Err(FailedRound { error, pulled: 0 }) }
+}
+
+/// What SYNC tells about a round.
+fn in_words(node: &Shared, round: &PeerRound) -> String {
+    let link = node.links.iter().find(|link| link.address == round.address);
+    let peer = link.map_or_else(|| round.address.clone(), PeerLink::describe);
+    match &round.result {
+        Ok(report) => format!("{peer}: pulled {}, pushed {}", report.pulled, report.pushed),
+        Err(failed) => format!("{peer}: failed: {}", failed.error),
     }
 }
 

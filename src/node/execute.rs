@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use log::warn;
 
 use super::clients::Client;
+use super::link::PeerLink;
 use super::memory::Share;
 use super::replicator::Outbox;
 use super::{Shared, info};
@@ -162,20 +163,7 @@ pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &
             Ok(lines) => answer.text(&lines.join("\n")),
             Err(why) => answer.failure("ERR", why),
         },
-        Command::Forget(name) => match String::from_utf8_lossy(name) {
-            name if node.replica.dismiss(&name) => {
-                warn!(
-                    "{}: {name} was dismissed by FORGET; it is refused until it starts again without its data",
-                    node.name()
-                );
-                answer.ok();
-            }
-            _ => {
-                let known: Vec<String> = node.replica.members().iter().map(|member| member.name.clone()).collect();
-                answer
-                    .failure("ERR", &format!("no node of this name has been met: the names are {}", known.join(", ")));
-            }
-        },
+        Command::Forget(name) => forget(node, &String::from_utf8_lossy(name), answer),
         Command::Info(section) => answer.text(&info::render(node, section)),
         Command::Ping(None) => answer.status("PONG"),
         Command::Ping(Some(text)) | Command::Echo(text) if !context.may_answer(answer.written() + text.len()) => {
@@ -301,6 +289,24 @@ fn write_keys(keys: &[Box<[u8]>], answer: &mut Answer<'_>) {
     answer.list(keys.len());
     keys.iter().for_each(|key| answer.value(Some(key)));
     answer.end();
+}
+
+/// Dismisses a member by its name, or by the address of a configured peer.
+fn forget(node: &Shared, who: &str, answer: &mut Answer<'_>) {
+    let link = node.links.iter().find(|link| link.address == who);
+    let name = link.and_then(PeerLink::peer).map_or_else(|| who.to_string(), |peer| peer.name.clone());
+    if node.replica.dismiss(&name) {
+        warn!("{}: {name} was dismissed by FORGET; it is refused until it starts again without its data", node.name());
+        answer.ok();
+    } else if let Some(link) = link {
+        link.dismiss();
+        warn!("{}: {who} was dismissed by FORGET; deletes no longer wait for it", node.name());
+        answer.ok();
+    } else {
+        let mut known: Vec<String> = node.replica.members().iter().map(|member| member.name.clone()).collect();
+        known.extend(node.links.iter().filter(|link| link.peer().is_none()).map(|link| link.address.clone()));
+        answer.failure("ERR", &format!("no such member or peer: FORGET takes one of {}", known.join(", ")));
+    }
 }
 
 fn describe_version(node: &Shared, key: &[u8]) -> Option<String> {

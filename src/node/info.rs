@@ -99,6 +99,9 @@ fn peers(node: &Shared) -> Section {
         pulled += totals.pulled;
         pushed += totals.pushed;
     }
+    let held_by: Vec<String> = node.holdups.list().iter().map(ToString::to_string).collect();
+    lines.push(format!("members:{}", node.replica.members().len()));
+    lines.push(format!("tombstones_held_by:{}", held_by.join(",")));
     let totals = [
         ("propagated", propagated),
         ("rounds", rounds),

@@ -39,6 +39,8 @@ pub(super) struct PeerLink {
     drain_until: OnceLock<Instant>,
     /// Whether that time is over. No connection is opened any more.
     closed: AtomicBool,
+    /// Whether the operator said FORGET with this address, before a node was met here.
+    dismissed: AtomicBool,
     /// How many connections were opened; numbers them.
     opened: AtomicU64,
     /// What INFO tells.
@@ -79,6 +81,7 @@ impl PeerLink {
             state: Mutex::new(LinkState { up: None, since: Instant::now(), peer: None }),
             drain_until: OnceLock::new(),
             closed: AtomicBool::new(false),
+            dismissed: AtomicBool::new(false),
             opened: AtomicU64::new(0),
             counters: LinkCounters::default(),
         }
@@ -97,6 +100,15 @@ impl PeerLink {
     /// The peer, once it has said its name.
     pub(super) fn peer(&self) -> Option<Arc<Member>> {
         self.state.lock().peer.clone()
+    }
+
+    /// Dismisses the address, so that deletes no longer wait for a node that was never met here. If one is met later, they wait for it.
+    pub(super) fn dismiss(&self) {
+        self.dismissed.store(true, Relaxed);
+    }
+
+    pub(super) fn is_dismissed(&self) -> bool {
+        self.dismissed.load(Relaxed)
     }
 
     /// Whether the peer has answered the last request.
@@ -153,6 +165,10 @@ impl PeerLink {
     }
 
     fn connect(&self, replica: &Replica) -> Result<Connection, PeerError> {
+        self.open(replica).map_err(PeerError::while_connecting)
+    }
+
+    fn open(&self, replica: &Replica) -> Result<Connection, PeerError> {
         let lost = |why: io::Error| PeerError::Lost(why.to_string());
         let (mut connect_timeout, mut io_timeout) = (PEER_CONNECT_TIMEOUT, PEER_IO_TIMEOUT);
         if let Some(until) = self.drain_until.get() {
@@ -318,7 +334,7 @@ impl Peer for Connection {
 fn lost(error: &std::io::Error) -> PeerError {
     use std::io::ErrorKind::{TimedOut, WouldBlock};
     match error.kind() {
-        WouldBlock | TimedOut => PeerError::Lost(format!("no answer for {PEER_IO_TIMEOUT:?}")),
+        WouldBlock | TimedOut => PeerError::Silent(format!("no answer for {PEER_IO_TIMEOUT:?}")),
         _ => PeerError::Lost(error.to_string()),
     }
 }

@@ -48,7 +48,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::config::Config;
 use crate::limits::{ACCEPT_BACKLOG, ACCEPT_PAUSE, DRAIN_TIME, SYNC_PATIENCE, SYNC_QUEUE};
 use crate::replication::replica::{Identity, Replica};
-use anti_entropy::{Ask, RoundLog};
+use anti_entropy::{Ask, Holdups, RoundLog};
 use clients::Clients;
 use link::PeerLink;
 use memory::Memory;
@@ -64,6 +64,7 @@ struct Shared {
     /// A link to each configured peer; `rounds` and `queues` have the same order.
     links: Vec<PeerLink>,
     rounds: Vec<RoundLog>,
+    holdups: Holdups,
     /// The other ends of the outboxes' queues, to see how full they are.
     queues: Vec<Receiver<Key>>,
     asks: Sender<Ask>,
@@ -222,6 +223,7 @@ impl Node {
             clients: Clients::default(),
             links: config.peers.iter().map(|peer| PeerLink::new(peer.clone(), config.secret.clone())).collect(),
             rounds: config.peers.iter().map(|_| RoundLog::default()).collect(),
+            holdups: Holdups::default(),
             queues,
             asks,
             settle_asked: Mutex::default(),

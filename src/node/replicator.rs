@@ -100,17 +100,17 @@ fn wait(stop: &Stop, delay: Duration) {
 }
 
 /// The waits between attempts: each up to twice as long as the one before.
-struct Backoff {
+pub(super) struct Backoff {
     ceiling: Duration,
 }
 
 impl Backoff {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { ceiling: MIN_RETRY_DELAY }
     }
 
     /// Between half of the ceiling and all of it; then the ceiling doubles.
-    fn next_delay(&mut self) -> Duration {
+    pub(super) fn next_delay(&mut self) -> Duration {
         let delay = self.ceiling.mul_f64(0.5 + fastrand::f64() / 2.0);
         self.ceiling = (self.ceiling * 2).min(MAX_RETRY_DELAY);
         delay

@@ -77,7 +77,7 @@ pub const COMMANDS: &[Spec] = &[
     spec(Verb::Version, "VERSION key", "when and by which node the key was written or deleted", "VERSION", 2, (1, 1, 1)),
     spec(Verb::Digest, "DIGEST [prefix|*]", "a hash of all that is stored, or of its 16 parts; equal on nodes that agree", "DIGEST", -1, (0, 0, 0)),
     spec(Verb::Sync, "SYNC", "compares this node with its peers now, and says what it did", "SYNC", 1, (0, 0, 0)),
-    spec(Verb::Forget, "FORGET name", "no longer waits for a node that will never return", "FORGET", 2, (0, 0, 0)),
+    spec(Verb::Forget, "FORGET name|host:port", "no longer waits for a node that will never return", "FORGET", 2, (0, 0, 0)),
     spec(Verb::Info, "INFO [section]", "the state of this node", "INFO", -1, (0, 0, 0)),
     spec(Verb::Ping, "PING [text]", "PONG, or the text", "PING", -1, (0, 0, 0)),
     spec(Verb::Echo, "ECHO text", "the text", "ECHO", 2, (0, 0, 0)),

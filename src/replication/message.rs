@@ -318,8 +318,8 @@ fn decode_greeting(words: Args<'_>) -> Result<Greeting, BadMessage> {
     check_name(&name).map_err(BadMessage)?;
     let node = u16::try_from(decode_number(words.get(2))?).ok().filter(|&node| node > 0);
     let node = node.ok_or_else(|| BadMessage("a node's number is from 1 to 65535".into()))?;
-    let incarnation =
-        u64::from_str_radix(text(3), 16).map_err(|_| BadMessage("an incarnation is a hex number".into()))?;
+    let incarnation = u64::from_str_radix(text(3), 16).ok().filter(|&incarnation| incarnation > 0);
+    let incarnation = incarnation.ok_or_else(|| BadMessage("an incarnation is a hex number above 0".into()))?;
     let clock = words
         .get(4)
         .and_then(|bytes| bytes.try_into().ok())
@@ -526,6 +526,7 @@ mod tests {
             &[b"PEER", b"2", b"no spaces", b"1", b"feed", &[0; 8]],
             &[b"PEER", b"2", b"node1", b"0", b"feed", &[0; 8]],
             &[b"PEER", b"2", b"node1", b"70000", b"feed", &[0; 8]],
+            &[b"PEER", b"2", b"node1", b"1", b"0", &[0; 8]],
             &[b"PEER", b"2", b"node1", b"1", b"feed", &[255; 8]],
             &[b"PROPAGATE", b"SET", b"k", b"v", &[255; 10]],
             &[b"PROPAGATE", b"SET", b"k", &[0; 10]],

@@ -37,7 +37,11 @@ pub trait Peer {
 /// Why a peer did not answer as it should. The state of both nodes is good in every case; all are tried again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerError {
-    /// No connection, or it broke: the network's fault, or the peer is down.
+    /// No connection could be made on which the peer accepts us: the peer is down, the network is, or the peer refuses us.
+    Unreachable(String),
+    /// The peer is connected, but does not answer in time: it hangs, or the network does.
+    Silent(String),
+    /// The connection broke: the network's fault, or the peer has just ended.
     Lost(String),
     /// The peer does not want to speak with us; it says why. Somebody's configuration is wrong, or we were cut off for long.
     Refused(String),
@@ -45,10 +49,22 @@ pub enum PeerError {
     Malformed(String),
 }
 
+impl PeerError {
+    /// The same trouble, where it came before the connection was open for use. Then the peer was not reached; but one that takes a
+    /// connection and stays silent was.
+    #[must_use]
+    pub fn while_connecting(self) -> Self {
+        match self {
+            Self::Silent(why) => Self::Silent(why),
+            other => Self::Unreachable(other.to_string()),
+        }
+    }
+}
+
 impl fmt::Display for PeerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Lost(why) => f.write_str(why),
+            Self::Unreachable(why) | Self::Silent(why) | Self::Lost(why) => f.write_str(why),
             Self::Refused(why) => write!(f, "refused: {why}"),
             Self::Malformed(why) => write!(f, "not a kvstore peer: {why}"),
         }

@@ -34,7 +34,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::message::{Differences, Held, Listed, Reply, Request};
-use super::replica::{Member, Replica};
+use super::replica::{Contact, Member, Replica};
 use super::{Peer, PeerError};
 use crate::limits::{DIGEST_BATCH, LEAF_BATCH, LEAF_REQUEST_ENTRIES, PROPAGATION_BATCH, PUSH_BATCH_BYTES};
 use crate::store::KeyValueStore;
@@ -55,21 +55,43 @@ pub struct RoundReport {
     pub pushed: u64,
 }
 
-/// Takes one round with a peer.
+/// A round that did not come to its end. What was exchanged until then stays, and is merged already.
+#[derive(Clone, Debug)]
+pub struct FailedRound {
+    /// Why it ended.
+    pub error: PeerError,
+    /// How many entries had come from the peer by then and were newer than ours.
+    pub pulled: u64,
+}
+
+/// Runs one round with a peer.
 ///
 /// # Errors
-/// When the peer does not answer as it should. What was exchanged until then stays, and is merged already.
-pub fn reconcile(replica: &Replica, peer: &mut dyn Peer) -> Result<RoundReport, PeerError> {
-    let (member, incarnation, arrivals) = greet(replica, peer)?;
+/// When the peer does not answer as it should.
+pub fn reconcile(replica: &Replica, peer: &mut dyn Peer) -> Result<RoundReport, FailedRound> {
+    let (member, incarnation, arrivals) = greet(replica, peer).map_err(|error| FailedRound { error, pulled: 0 })?;
     let mut report = RoundReport { peer: member, incarnation, pulled: 0, pushed: 0 };
+    match exchange_differences(replica, peer, arrivals, &mut report) {
+        Ok(()) => Ok(report),
+        Err(error) => Err(FailedRound { error, pulled: report.pulled }),
+    }
+}
+
+/// Makes both sides equal, and confirms that this one holds what the peer held when it had accepted `arrivals` entries.
+fn exchange_differences(
+    replica: &Replica,
+    peer: &mut dyn Peer,
+    arrivals: u64,
+    report: &mut RoundReport,
+) -> Result<(), PeerError> {
     let differing = if replica.rules().digests { find_differing_leaves(replica, peer)? } else { whole_tree() };
     let (mut rest, mut seen) = (differing.as_slice(), BTreeSet::new());
     while !rest.is_empty() {
-        let covered = reconcile_leaves(replica, peer, rest, &mut seen, &mut report)?;
+        let covered = reconcile_leaves(replica, peer, rest, &mut seen, report)?;
         rest = &rest[covered..];
     }
     match peer.ask(Request::Confirm(arrivals))? {
-        Reply::Ok => Ok(report),
+        Reply::Ok => Ok(()),
         other => Err(unexpected(other)),
     }
 }
@@ -79,7 +101,7 @@ pub fn reconcile(replica: &Replica, peer: &mut dyn Peer) -> Result<RoundReport, 
 pub fn greet(replica: &Replica, peer: &mut dyn Peer) -> Result<(Arc<Member>, u64, u64), PeerError> {
     match peer.ask(Request::Peer(replica.greeting()))? {
         Reply::Peer { greeting, arrivals } => {
-            let member = replica.meet(&greeting).map_err(PeerError::Refused)?;
+            let member = replica.meet(&greeting, Contact::Dialed).map_err(PeerError::Refused)?;
             Ok((member, greeting.incarnation, arrivals))
         }
         other => Err(unexpected(other)),
@@ -409,7 +431,7 @@ mod tests {
         theirs.set(b"k", b"v");
         round(&ours, &theirs);
         let error = reconcile(&ours, &mut Repeats(&theirs, PeerSession::default())).unwrap_err();
-        assert!(error.to_string().contains("comes to no end"), "{error}");
+        assert!(error.error.to_string().contains("comes to no end"), "{error:?}");
     }
 
     #[test]
@@ -488,6 +510,6 @@ mod tests {
         let (ours, theirs) = (replica(1, Rules::default()), replica(2, Rules::default()));
         theirs.set(b"k", b"v");
         let error = reconcile(&ours, &mut Lies(&theirs, PeerSession::default())).unwrap_err();
-        assert!(error.to_string().contains("comes to no end"), "{error}");
+        assert!(error.error.to_string().contains("comes to no end"), "{error:?}");
     }
 }

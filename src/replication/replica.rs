@@ -1,16 +1,16 @@
 //! A node's replica: its store, its clock, and what it knows of its peers. Here is the responder's side of the protocol; the
 //! initiator's is in [`reconcile`](super::reconcile).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use log::{info, warn};
 use parking_lot::Mutex;
 
 use super::message::{Differences, Greeting, Held, Reply, Request};
-use crate::limits::{MAX_PEERS, REPLY_BYTES};
+use crate::limits::{MAX_DISMISSED, MAX_GUESTS, MAX_MEMBERS, REPLY_BYTES};
 use crate::rules::Rules;
 use crate::store::KeyValueStore;
 use crate::store::clock::{HybridClock, Timestamp};
@@ -40,8 +40,13 @@ pub struct Replica {
     store: KeyValueStore,
     clock: HybridClock,
     wall: WallClock,
-    /// Every node that has ever spoken with us, by name. Only grows, to [`MAX_PEERS`] at most.
+    /// Every node that has ever spoken with us and was not dismissed, by name: [`MAX_MEMBERS`] at most.
     members: Mutex<BTreeMap<String, Arc<Member>>>,
+    /// The incarnations that were dismissed last, the oldest first: [`MAX_DISMISSED`] at most. They are refused.
+    dismissed: Mutex<VecDeque<u64>>,
+    /// Held while tombstones are checked and settled, and while a member shows another incarnation and settling is taken back: rule 6
+    /// in [`tombstones`](super::tombstones). Locked before `members` and before any member's progress.
+    pub(super) settling: Mutex<()>,
     /// How many entries came from too far in the future to move our clock.
     clock_drift_rejected: AtomicU64,
     /// How many ticks were complete; see [`tombstones`](super::tombstones).
@@ -57,8 +62,19 @@ pub struct Member {
     pub name: String,
     /// The node's number.
     pub node: u16,
-    /// Whoever merges what this node sends holds this lock, so that a connection can be revoked between two entries.
+    /// Whether this replica has reached it by itself, as one of its configured peers. Otherwise it is a guest.
+    dialed: AtomicBool,
+    /// The thread that merges what this node sends holds this lock, so that a connection can be revoked between two entries.
     progress: Mutex<Progress>,
+}
+
+/// Which side has opened the connection on which two nodes meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Contact {
+    /// This one: the other is a configured peer.
+    Dialed,
+    /// The other.
+    Accepted,
 }
 
 /// How far one other node has come.
@@ -72,7 +88,7 @@ pub struct Progress {
     /// The number of the node's newest connection to us. Requests on older ones are refused. Only grows, with each new
     /// connection and each new incarnation.
     connection: u64,
-    /// The operator said that this incarnation will never return.
+    /// The operator said that this incarnation will never return. It has left the table of members.
     pub dismissed: bool,
     /// Whether this incarnation was reported for a clock that is too far ahead.
     drift_reported: bool,
@@ -111,6 +127,8 @@ impl Replica {
             clock: HybridClock::default(),
             wall,
             members: Mutex::default(),
+            dismissed: Mutex::default(),
+            settling: Mutex::default(),
             clock_drift_rejected: AtomicU64::new(0),
             complete_ticks: AtomicU64::new(0),
             forgotten: AtomicU64::new(0),
@@ -145,6 +163,11 @@ impl Replica {
     /// Moves the clock up to the wall clock, and returns it: whatever is written here from now on is later.
     pub(super) fn advance_clock(&self) -> Timestamp {
         self.clock.now((self.wall)())
+    }
+
+    /// Whether a thread is checking and settling tombstones, or a member is shown with another incarnation, at this moment.
+    pub fn is_settling(&self) -> bool {
+        self.settling.is_locked()
     }
 
     /// How many entries came from too far in the future to move the clock.
@@ -199,14 +222,22 @@ impl Replica {
         Greeting { name, node, incarnation, clock: self.clock.last() }
     }
 
-    /// Takes note of who the other side is: checks that it belongs to us, merges its clock, and notices if its memory is gone.
-    pub(super) fn meet(&self, other: &Greeting) -> Result<Arc<Member>, Refusal> {
+    /// Takes note of who the other side is: checks that it belongs to us, merges its clock, and notices if it is met for the first time
+    /// or its memory is gone. Then it has confirmed nothing, and every settled tombstone that is still here waits again.
+    pub(super) fn meet(&self, other: &Greeting, contact: Contact) -> Result<Arc<Member>, Refusal> {
         let own = &self.identity;
         if other.name == own.name || other.node == own.node {
             return Err(format!("{} has the name or the number ({}) of {} itself", other.name, other.node, own.name));
         }
-        let member = self.register(other)?;
+        if self.dismissed.lock().contains(&other.incarnation) {
+            return Err(format!("{} was dismissed by FORGET: start it again without its data", other.name));
+        }
+        let _nothing_settles = self.settling.lock();
+        let member = self.register(other, contact)?;
         let mut progress = member.progress.lock();
+        if progress.dismissed {
+            return Err(format!("{} is being dismissed", member.name));
+        }
         if progress.incarnation != other.incarnation {
             if progress.incarnation != 0 {
                 info!("{}: {} has started again without its data", own.name, member.name);
@@ -214,41 +245,65 @@ impl Replica {
             // Nothing that the former incarnation has sent may count for this one: its connections are revoked.
             let connection = progress.connection + 1;
             *progress = Progress { incarnation: other.incarnation, connection, ..Progress::default() };
-        }
-        if progress.dismissed {
-            return Err(format!("{} was dismissed by FORGET: start it again without its data", member.name));
+            self.store.take_back_settled();
         }
         self.observe(other.clock, &member, &mut progress);
         drop(progress);
         Ok(member)
     }
 
-    fn register(&self, other: &Greeting) -> Result<Arc<Member>, Refusal> {
+    /// The member with the name and number of this greeting. A configured peer finds a place also where strangers have taken its name,
+    /// its number, or all places for guests.
+    fn register(&self, other: &Greeting, contact: Contact) -> Result<Arc<Member>, Refusal> {
         let mut members = self.members.lock();
-        if let Some(member) = members.get(&other.name) {
-            if member.node == other.node {
-                return Ok(Arc::clone(member));
-            }
-            if !member.progress.lock().dismissed {
+        let clashing = |member: &&Arc<Member>| (member.name == other.name) != (member.node == other.node);
+        while let Some(clash) = members.values().find(clashing).cloned() {
+            if contact == Contact::Accepted || clash.dialed.load(Relaxed) {
+                let Member { name, node, .. } = &*clash;
                 return Err(format!(
-                    "{} has the number {}, but was known with {}",
-                    other.name, other.node, member.node
+                    "{} has the number {}, but {name} with the number {node} is a member: both must be unique",
+                    other.name, other.node
                 ));
             }
+            warn!("{}: {} takes the place of the stranger {}", self.identity.name, other.name, clash.name);
+            self.retire(&mut members, &clash);
         }
-        let same_number = members.values().find(|member| member.node == other.node && member.name != other.name);
-        match same_number {
-            Some(twin) if !twin.progress.lock().dismissed => {
-                return Err(format!("{} has the number {} of {}", other.name, other.node, twin.name));
+        let member = match members.get(&other.name) {
+            Some(member) => Arc::clone(member),
+            None => {
+                let guests = members.values().filter(|member| !member.dialed.load(Relaxed)).count();
+                if contact == Contact::Accepted && guests >= MAX_GUESTS {
+                    return Err(format!(
+                        "{MAX_GUESTS} nodes are here already that are not among the peers of this one (--peer)"
+                    ));
+                }
+                if members.len() >= MAX_MEMBERS {
+                    return Err(format!(
+                        "{MAX_MEMBERS} nodes have spoken with this one already: type FORGET for those that are gone"
+                    ));
+                }
+                let (name, node) = (other.name.clone(), other.node);
+                let member =
+                    Arc::new(Member { name, node, dialed: AtomicBool::new(false), progress: Mutex::default() });
+                members.insert(other.name.clone(), Arc::clone(&member));
+                member
             }
-            _ => {}
-        }
-        if members.len() >= MAX_PEERS {
-            return Err(format!("there are {MAX_PEERS} peers already"));
-        }
-        let member = Arc::new(Member { name: other.name.clone(), node: other.node, progress: Mutex::default() });
-        members.insert(other.name.clone(), Arc::clone(&member));
+        };
+        member.dialed.fetch_or(contact == Contact::Dialed, Relaxed);
         Ok(member)
+    }
+
+    /// Takes a member out of the table, and refuses its present incarnation from now on.
+    fn retire(&self, members: &mut BTreeMap<String, Arc<Member>>, member: &Member) {
+        let mut progress = member.progress.lock();
+        progress.dismissed = true;
+        // What is open is revoked.
+        progress.connection += 1;
+        let mut dismissed = self.dismissed.lock();
+        dismissed.push_back(progress.incarnation);
+        let excess = dismissed.len().saturating_sub(MAX_DISMISSED);
+        dismissed.drain(..excess);
+        members.remove(&member.name);
     }
 
     fn observe(&self, timestamp: Timestamp, sender: &Member, progress: &mut Progress) {
@@ -275,15 +330,16 @@ impl Replica {
         records.into_iter().filter_map(|record| self.merge_locked(sender, &mut progress, record)).collect()
     }
 
-    /// Dismisses a node that will never return, so that deletes no longer wait for it. Its present incarnation is refused for as long as
-    /// this replica lives. What only that node holds is lost; if it starts again without its data, it is welcome.
+    /// Dismisses a node that will never return, so that deletes no longer wait for it. It leaves the table of members, and its present
+    /// incarnation is refused for as long as this replica lives. What only that node holds is lost; if it starts again without its data, it is welcome.
     /// Returns whether the name is known.
     ///
     /// The node must have been stopped for good. This replica does not tell the others, and a replica that starts anew does not know:
     /// it would take back, from a dismissed node that still lives, what was deleted and forgotten meanwhile.
     pub fn dismiss(&self, name: &str) -> bool {
-        let member = self.member(name);
-        member.inspect(|member| member.progress.lock().dismissed = true).is_some()
+        let mut members = self.members.lock();
+        let member = members.get(name).cloned();
+        member.inspect(|member| self.retire(&mut members, member)).is_some()
     }
 
     // ---- the responder ------------------------------------------------------------------------------------------------
@@ -308,7 +364,7 @@ impl Replica {
     /// The first PEER of a connection makes it the peer's only one. The initiator waits for the answer before it sends anything
     /// else, so a PEER that arrives late has nothing behind it.
     fn on_peer(&self, session: &mut PeerSession, greeting: &Greeting) -> Result<Reply, Refusal> {
-        let member = self.meet(greeting)?;
+        let member = self.meet(greeting, Contact::Accepted)?;
         let mut progress = member.progress.lock();
         match &session.member {
             Some((known, connection)) => {

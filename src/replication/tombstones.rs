@@ -4,53 +4,72 @@
 //! store that remembers every delete for ever fills up with what it no longer holds. When is it safe to forget one?
 //!
 //! **The obvious answers.**
-//! * *At once* (KeyDB keeps no tombstones). Node 2 is down, a key is deleted on node 1, node 2 comes back with the value: it looks
-//!   like a write that node 1 has missed, and the key is there again.
+//! * *At once* (KeyDB keeps no tombstones). Node 2 is cut off or paused, a key is deleted on node 1, node 2 comes back with the value:
+//!   it looks like a write that node 1 has missed, and the key is there again. (A node that was *killed* comes back empty, and brings
+//!   nothing.)
 //! * *After a grace period* (Cassandra: ten days). As before, if node 2 was away for eleven. And for ten days every
 //!   delete costs memory, though mostly all peers knew it within a millisecond.
 //! * *Never.* A queue that is filled and emptied a million times a day leaves a million tombstones a day.
 //! * *When every peer has acknowledged the delete message.* Close, but not enough: the peer may lose its memory afterwards,
-//!   and an older value may still be under way to somebody, on another path.
+//!   and an older value may still be under way to another node, on another path.
 //!
 //! **The rule.**
-//! 1. Every node numbers the entries that it accepts: its `arrivals`. The number is taken under the shard's lock, so
-//!    whoever has read a number n finds all entries up to n.
+//! 1. Every node numbers the entries that it accepts: its `arrivals`. The number is taken under the shard's lock, so a thread
+//!    that has read a number n finds all entries up to n.
 //! 2. At the end of a successful round the initiator holds everything that the responder held when it said its number n at
-//!    the round's beginning, or something newer. It says so: CONFIRM n. The responder keeps n for that peer, and puts it back
-//!    to 0 when the peer shows another incarnation, which means that its memory is gone.
-//! 3. At the start of a tick a node notes the numbers of all peers, which are all nodes that have ever spoken with it
-//!    ([`Tick::begin`]). Then it takes its own rounds with all of
-//!    them. If all succeed, and every peer still has the incarnation that was noted ([`Tick::end`]), the tombstones
-//!    up to the smallest noted number are *settled*: everybody holds them. Except those that lie ahead of our clock: a later
-//!    write of ours could be stamped before such a delete, and must still find it.
+//!    the round's beginning, or something newer. It says so: CONFIRM n. The responder keeps n for that peer.
+//! 3. At the start of a tick a node notes the numbers of all members, which are all nodes that have ever spoken with it and were not
+//!    dismissed ([`Tick::begin`]). Then it runs its own rounds with all of them. If all succeed, and every member still has the
+//!    incarnation that was noted ([`Tick::check`]), the tombstones up to the smallest noted number are *settled*
+//!    ([`Permit::settle`]): every node holds them. Except those that lie ahead of our clock: a later write of ours could be stamped
+//!    before such a delete, and must still find it.
 //! 4. A settled tombstone leaves the digests and lists at once. It still wins over what is older, until [`TICKS_KEPT`]
 //!    complete ticks have passed in which no peer listed it any more: then it is forgotten.
+//! 5. *A new incarnation takes settling back.* When a member shows another incarnation, or its first, it has confirmed nothing. Every
+//!    settled tombstone that is still here returns to the digests and lists, and waits again ([`Replica::meet`]).
+//! 6. *One lock* is held around the check and the settling of rule 3, and around the change of incarnation and the taking back of
+//!    rule 5; it is released before PEER is answered.
+//!
+//! **Why rules 5 and 6.** A node that starts empty loads what its peers list. If a peer had settled a delete, it would list nothing,
+//! and the node would never learn of it. Is the clock of that node behind, its next write of the key is older than the delete: it is
+//! acknowledged, and overruled a moment later by a delete that was made before it. The lock closes the same hole
+//! where it is narrow: between the check and the settling, a member could restart, be answered, and find nothing listed.
 //!
 //! **Why it is safe.** When a tombstone t settles here, every peer holds t or something newer, and was found alive with
 //! its memory after it had said so. So nothing older *stands* anywhere. And nothing older is *under way*:
-//! * the queues between nodes hold keys, not values; the value is looked up when nothing can be sent before it, so after t has
-//!   come it is t that is sent;
+//! * the queues between nodes hold keys, not values; the value is looked up when nothing can be sent before it, so once t has
+//!   arrived, t is sent, never what it replaced;
 //! * a link is one ordered stream: what a peer has sent before its CONFIRM has been merged before it. What it has sent on
 //!   an older connection is refused, because the newer one's PEER has revoked that, under the lock that each merge takes;
-//! * what we have fetched ourselves is merged in the thread that settles, before it settles anything.
+//! * what we have fetched ourselves is merged before the tick settles anything.
 //!
 //! **Why it ends.** Nodes settle at different times. If a node forgot t while another still lists it, it would be sent t again, as a
 //! delete of nothing, and list it itself; of five nodes, two can go on reminding the others in turn for ever. So t is
 //! kept, unlisted, while any peer lists it. A peer that lists t cannot settle it unseen: for that it needs our CONFIRM, from a
-//! round in which it lists t to us. So when we forget t, nobody lists it any more.
+//! round in which it lists t to us. So when we forget t, no node lists it any more.
 //!
 //! **What holds it up.** A peer that is away confirms nothing, so every delete since then waits, on every node, until it
-//! comes back (with its memory or without) or the operator says FORGET. INFO shows how many wait, and for whom. This is the price: a
-//! peer can hold up the forgetting, but never the deletes.
+//! comes back (with its memory or without) or the operator says FORGET. The same for a configured peer that was never met, and for
+//! a member that this node has no round with, because it is not among its peers. INFO shows how many wait, and for which nodes
+//! ([`Holdup`]). This is the price: a peer can hold up the forgetting, but never the deletes.
+//!
+//! **What remains.** A node whose clock is more than a minute behind, and which could reach only peers that have already forgotten a
+//! delete while another still holds it, can still lose a write to that delete.
 //!
 //! **Left out.** Replacing a node under its old name without its starting empty. And FORGET is remembered by the node that was told, only
-//! while it lives: a node that is to be forgotten must be stopped for good first. To read on: the argument is a small form of *causal stability* (Baquero, Almeida &
-//! Shoker, "Making Operation-based CRDTs Operation-based", 2014).
+//! while it lives: a node that is to be forgotten must be stopped for good first. To read on: the argument is a small form of *causal
+//! stability* (Baquero, Almeida & Shoker, "Making Operation-based CRDTs Operation-based", 2014).
 
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::reconcile::RoundReport;
-use super::replica::{Progress, Replica};
+use parking_lot::MutexGuard;
+
+use super::PeerError;
+use super::reconcile::{FailedRound, RoundReport};
+use super::replica::{Member, Progress, Replica};
+use crate::store::clock::Timestamp;
 
 /// For how many complete ticks a settled tombstone is kept after no peer lists it any more. Two are needed to see every peer that
 /// lists it; one more absorbs what the argument leaves to the implementation, such as an answer that is being
@@ -66,6 +85,64 @@ pub struct Tick {
     noted: Vec<(String, Progress)>,
 }
 
+/// How the round of a tick with one configured peer has ended.
+#[derive(Debug)]
+pub struct PeerRound {
+    /// Where the peer is configured to listen.
+    pub address: String,
+    /// The node that was last met there; `None` if none ever was.
+    pub member: Option<Arc<Member>>,
+    /// Whether the operator has dismissed the address, before a node was met there.
+    pub dismissed: bool,
+    /// What the round did, or why it failed.
+    pub result: Result<RoundReport, FailedRound>,
+}
+
+impl PeerRound {
+    /// Whether a node that starts must run this round again before it serves clients: the peer was reached, so it may hold what is
+    /// not here yet.
+    pub fn is_missed(&self) -> bool {
+        self.result.as_ref().is_err_and(|failed| !matches!(failed.error, PeerError::Unreachable(_)))
+    }
+
+    /// How many entries the round brought, whether or not it came to its end.
+    pub fn pulled(&self) -> u64 {
+        self.result.as_ref().map_or_else(|failed| failed.pulled, |report| report.pulled)
+    }
+}
+
+/// A node for which deletes cannot be forgotten, and why.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Holdup {
+    /// The round with this member failed, or the member has started again meanwhile: it is away. The name.
+    Away(String),
+    /// No node was ever met at this configured address.
+    NeverMet(String),
+    /// This member speaks with us, but is not among our peers, so no round tells whether it lives. The name.
+    NotAPeer(String),
+    /// Two of the configured addresses lead to this member. The name.
+    Twice(String),
+}
+
+impl fmt::Display for Holdup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Away(name) => write!(f, "{name}=away"),
+            Self::NeverMet(address) => write!(f, "{address}=never-met"),
+            Self::NotAPeer(name) => write!(f, "{name}=not-a-peer"),
+            Self::Twice(name) => write!(f, "{name}=configured-twice"),
+        }
+    }
+}
+
+/// The permission to settle. While it lives, no member can show another incarnation.
+pub struct Permit<'a> {
+    replica: &'a Replica,
+    up_to: u64,
+    clock: Timestamp,
+    _no_new_incarnation: MutexGuard<'a, ()>,
+}
+
 impl Tick {
     /// Notes how far every peer has come. Before the rounds.
     pub fn begin(replica: &Replica) -> Self {
@@ -74,44 +151,58 @@ impl Tick {
         Self { arrivals, noted }
     }
 
-    /// Settles and forgets what may be. After the rounds: `rounds` are the reports of those with all peers, or `None` if one of
-    /// them has failed. Returns how many tombstones were forgotten.
-    pub fn end(self, replica: &Replica, rounds: Option<&[RoundReport]>) -> usize {
-        // A clock that nobody reads stands still. A tombstone from ahead of it would then wait for the next write.
-        let (store, clock) = (replica.store(), replica.advance_clock());
+    /// Checks that all members have confirmed and live, after the rounds with all configured peers.
+    ///
+    /// # Errors
+    /// The nodes for which the deletes must wait.
+    pub fn check<'a>(&self, replica: &'a Replica, rounds: &[PeerRound]) -> Result<Permit<'a>, Vec<Holdup>> {
+        // The clock moves only when it is read. A tombstone from ahead of it would otherwise wait for the next write.
+        let (clock, no_new_incarnation) = (replica.advance_clock(), replica.settling.lock());
+        let permit = |up_to| Permit { replica, up_to, clock, _no_new_incarnation: no_new_incarnation };
         if !replica.rules().confirmation {
-            store.settle(self.arrivals, clock, 0);
-            return Self::count(replica, store.forget(0));
+            return Ok(permit(self.arrivals));
         }
-        let Some(rounds) = rounds else { return 0 };
-        let Some(settled_up_to) = self.confirmed_by_all(replica, rounds) else { return 0 };
-        let tick = replica.current_tick();
-        replica.complete_ticks.store(tick, Relaxed);
-        store.settle(settled_up_to, clock, tick);
-        Self::count(replica, store.forget(tick.saturating_sub(TICKS_KEPT)))
-    }
-
-    /// Up to which number every node has confirmed; `None` if one of them was not met in its noted incarnation.
-    fn confirmed_by_all(&self, replica: &Replica, rounds: &[RoundReport]) -> Option<u64> {
         let mut confirmed = self.arrivals;
+        let is_awaited = |round: &&PeerRound| round.member.is_none() && !round.dismissed && round.result.is_err();
+        let mut holdups: Vec<Holdup> =
+            rounds.iter().filter(is_awaited).map(|round| Holdup::NeverMet(round.address.clone())).collect();
         for member in replica.members() {
-            let now = member.progress();
-            if now.dismissed {
-                continue;
+            match self.confirmed_by(&member, rounds) {
+                Ok(number) => confirmed = confirmed.min(number),
+                Err(holdup) => holdups.push(holdup),
             }
-            let (_, noted) = self.noted.iter().find(|(name, _)| *name == member.name)?;
-            let mut rounds = rounds.iter().filter(|round| round.peer.name == member.name);
-            // Two nodes that go by one name: neither can be told from the other.
-            let (Some(met), None) = (rounds.next(), rounds.next()) else { return None };
-            if noted.incarnation != met.incarnation || noted.incarnation != now.incarnation {
-                return None;
-            }
-            confirmed = confirmed.min(noted.confirmed);
         }
-        Some(confirmed)
+        if holdups.is_empty() { Ok(permit(confirmed)) } else { Err(holdups) }
     }
 
-    fn count(replica: &Replica, forgotten: usize) -> usize {
+    /// Up to which number a member had confirmed when the tick began, if it has lived through the whole tick.
+    fn confirmed_by(&self, member: &Member, rounds: &[PeerRound]) -> Result<u64, Holdup> {
+        let name = || member.name.clone();
+        let leads_to = |round: &&PeerRound| round.member.as_ref().is_some_and(|met| met.name == member.name);
+        let mut rounds = rounds.iter().filter(leads_to);
+        let (round, second) = (rounds.next().ok_or_else(|| Holdup::NotAPeer(name()))?, rounds.next());
+        if second.is_some() {
+            return Err(Holdup::Twice(name()));
+        }
+        let noted = self.noted.iter().find(|(known, _)| *known == member.name).map(|(_, progress)| progress);
+        let lived_through = |noted: &&Progress| {
+            let met = round.result.as_ref().is_ok_and(|report| report.incarnation == noted.incarnation);
+            met && member.progress().incarnation == noted.incarnation
+        };
+        noted.filter(lived_through).map(|noted| noted.confirmed).ok_or_else(|| Holdup::Away(name()))
+    }
+}
+
+impl Permit<'_> {
+    /// Settles the tombstones that all members have confirmed, and forgets those that have been settled for long enough. Returns how
+    /// many were forgotten.
+    pub fn settle(self) -> usize {
+        let (replica, store) = (self.replica, self.replica.store());
+        let (tick, ticks_kept) =
+            if replica.rules().confirmation { (replica.current_tick(), TICKS_KEPT) } else { (0, 0) };
+        replica.complete_ticks.store(tick, Relaxed);
+        store.settle(self.up_to, self.clock, tick);
+        let forgotten = store.forget(tick.saturating_sub(ticks_kept));
         replica.forgotten.fetch_add(forgotten as u64, Relaxed);
         forgotten
     }

@@ -220,6 +220,12 @@ impl KeyValueStore {
         self.shards.iter().map(|shard| shard.write().settle(up_to, clock, tick)).sum()
     }
 
+    /// Takes settling back: every settled tombstone that has not been forgotten returns to the digests and lists, and waits again.
+    /// Returns how many.
+    pub fn take_back_settled(&self) -> usize {
+        self.shards.iter().map(|shard| shard.write().take_back_settled()).sum()
+    }
+
     /// Keeps the settled tombstone of a key as if it had settled at `tick`. Nothing if there is none.
     pub fn keep_settled(&self, key: &[u8], tick: u64) {
         let hash = hash_key(key);

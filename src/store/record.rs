@@ -142,11 +142,14 @@ impl Record {
         }
     }
 
-    /// Notes that every peer is known to hold this tombstone.
-    pub(super) fn set_settled(&mut self) {
-        assert!(self.0[KIND_AT] == TOMBSTONE && !self.is_settled(), "only a tombstone settles, and only once");
+    /// Notes whether every peer is known to hold this tombstone.
+    pub(super) fn set_settled(&mut self, settled: bool) {
+        assert!(
+            self.0[KIND_AT] == TOMBSTONE && self.is_settled() != settled,
+            "only a tombstone settles, and only once"
+        );
         let at = self.payload_at() + ARRIVAL_BYTES;
-        self.0[at] = 1;
+        self.0[at] = u8::from(settled);
     }
 
     fn payload_at(&self) -> usize {
@@ -215,7 +218,7 @@ mod tests {
         let mut here = record(b"k", Content::Tombstone);
         let there = here.clone();
         here.set_arrival(99);
-        here.set_settled();
+        here.set_settled(true);
         assert_eq!((here.arrival(), here.is_settled()), (Some(99), true));
         assert_eq!(here.digest(), there.digest());
         assert_eq!(here.encode(), there.encode());

@@ -170,7 +170,7 @@ impl Shard {
                 continue;
             }
             let digest = tombstone.digest();
-            tombstone.set_settled();
+            tombstone.set_settled(true);
             self.sums[leaf_index(hash)].remove(digest);
             self.total.remove(digest);
             self.waiting.remove(&arrival);
@@ -178,6 +178,22 @@ impl Shard {
             settled += 1;
         }
         settled
+    }
+
+    /// Returns all settled tombstones to the digests and lists, to wait again; returns how many.
+    pub(super) fn take_back_settled(&mut self) -> usize {
+        let settled = mem::take(&mut self.settled);
+        for (&arrival, &(hash, _)) in &settled {
+            let tombstone = self.tables[table_index(hash)]
+                .find_mut(spread(hash), |record| record.arrival() == Some(arrival))
+                .expect("a settled tombstone that is replaced leaves the queue at once");
+            tombstone.set_settled(false);
+            let digest = tombstone.digest();
+            self.sums[leaf_index(hash)].add(digest);
+            self.total.add(digest);
+            self.waiting.insert(arrival, hash);
+        }
+        settled.len()
     }
 
     /// Keeps a settled tombstone as if it had settled at `tick`. Nothing for any other record.

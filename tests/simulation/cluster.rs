@@ -6,11 +6,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
-use kvstore::replication::PeerError;
 use kvstore::replication::message::Request;
-use kvstore::replication::reconcile::{self, RoundReport};
-use kvstore::replication::tombstones::Tick;
+use kvstore::replication::reconcile::{self, FailedRound, RoundReport};
+use kvstore::replication::tombstones::{PeerRound, Permit, Tick};
 use kvstore::rules::Rules;
 use kvstore::store::Counts;
 
@@ -51,6 +51,9 @@ pub(crate) struct Bounds {
     /// How many keys a replicator takes at once.
     pub(crate) batch: usize,
 }
+
+/// In how many ticks a load may bring nothing before the node serves all the same.
+const LOAD_PATIENCE_TICKS: usize = 3;
 
 /// The nodes and the network between them.
 pub(crate) struct Cluster {
@@ -195,44 +198,80 @@ impl Cluster {
         if let Some(judge) = &self.judge {
             self.peers(node).for_each(|peer| judge.borrow_mut().confirmed(self, node, peer));
         }
-        let mut reports = Some(Vec::new());
-        for peer in self.peers(node) {
-            match self.round(node, peer, &life) {
-                Ok(report) => {
-                    self.trace.round_ended(node, &report);
-                    if let Some(reports) = reports.as_mut() {
-                        reports.push(report);
-                    }
-                }
-                Err(error) => {
-                    self.trace.note(node, || format!("round with {} failed: {error}", self.nodes[peer].name));
-                    reports = None;
-                }
-            }
-        }
+        life.to_compare.borrow_mut().extend(self.peers(node));
+        while self.begin_round(node, &life) {}
         life.ticking.set(false);
+        let rounds = life.rounds.take();
         if !self.alive(node, &life) {
             return false;
         }
         (0..self.nodes.len()).for_each(|node| self.observe(node));
+        self.settle(node, &life, &tick, &rounds);
+        self.finish_loading(node, &life, &rounds);
+        rounds.iter().all(|round| round.result.is_ok())
+    }
+
+    /// Runs the next round of the tick that is under way, if there is one. The rounds of a tick run side by side: while one waits, the
+    /// director may begin another inside it.
+    pub(crate) fn begin_round(&self, node: usize, life: &Rc<Life>) -> bool {
+        let next = life.to_compare.borrow().iter().position(|&peer| !life.links[peer].busy.get());
+        let Some(next) = next else { return false };
+        let peer = life.to_compare.borrow_mut().remove(next);
+        let result = self.round(node, peer, life);
+        match &result {
+            Ok(report) => self.trace.round_ended(node, report),
+            Err(failed) => {
+                self.trace.note(node, || format!("round with {} failed: {}", self.nodes[peer].name, failed.error));
+            }
+        }
+        let address = self.nodes[peer].name.clone();
+        let member = life.links[peer].met.borrow().clone();
+        life.rounds.borrow_mut().push(PeerRound { address, member, dismissed: false, result });
+        true
+    }
+
+    /// The end of a tick: checks, settles and forgets. Both are one step, under the replica's lock. If they were not, other things could
+    /// happen in between, and here they do.
+    fn settle(&self, node: usize, life: &Rc<Life>, tick: &Tick, rounds: &[PeerRound]) {
         let tombstones = || if self.trace.is_on() { life.replica.store().counts() } else { Counts::default() };
-        let before = tombstones();
-        let forgotten = tick.end(&life.replica, reports.as_deref());
-        self.trace.tick_ended(node, before, tombstones(), forgotten, reports.is_some());
+        let (before, permit) = (tombstones(), tick.check(&life.replica, rounds));
+        if permit.is_ok() && !life.replica.is_settling() {
+            self.director.pause(self, node, None);
+        }
+        let is_complete = permit.is_ok();
+        let forgotten = permit.map_or(0, Permit::settle);
+        self.trace.tick_ended(node, before, tombstones(), forgotten, is_complete);
         if let Some(judge) = &self.judge {
             judge.borrow_mut().tick_ended(self, node);
         }
-        life.serving.set(true);
-        reports.is_some()
+    }
+
+    /// Serves clients if the load is complete, or a peer is not waited for any longer.
+    fn finish_loading(&self, node: usize, life: &Rc<Life>, rounds: &[PeerRound]) {
+        if life.serving.get() {
+            return;
+        }
+        let missed = || rounds.iter().filter(|round| round.is_missed());
+        life.vain_ticks.set(if missed().any(|round| round.pulled() > 0) { 0 } else { life.vain_ticks.get() + 1 });
+        let is_complete = missed().next().is_none();
+        life.serving.set(is_complete || life.vain_ticks.get() >= LOAD_PATIENCE_TICKS);
+        if let Some(judge) = self.judge.as_ref().filter(|_| is_complete) {
+            judge.borrow_mut().begins_to_serve(self, node);
+        }
     }
 
     /// One anti-entropy round with a peer.
-    fn round(&self, node: usize, peer: usize, life: &Rc<Life>) -> Result<RoundReport, PeerError> {
-        let mut wire = Wire::open(self, node, peer, life)?;
+    fn round(&self, node: usize, peer: usize, life: &Rc<Life>) -> Result<RoundReport, FailedRound> {
+        let link = &life.links[peer];
+        *link.compared_on.borrow_mut() = None;
+        let mut wire = Wire::open(self, node, peer, life).map_err(|error| FailedRound { error, pulled: 0 })?;
+        let connection = Rc::clone(&wire.connection);
+        *link.compared_on.borrow_mut() = Some(Rc::clone(&connection));
         let report = reconcile::reconcile(&life.replica, &mut wire)?;
+        *link.met.borrow_mut() = Some(Arc::clone(&report.peer));
         self.observe(node);
         if let Some(judge) = &self.judge {
-            judge.borrow_mut().round_completed(node, wire.connection.held.borrow().clone());
+            judge.borrow_mut().round_completed(node, connection.held.borrow().clone());
         }
         Ok(report)
     }

@@ -160,6 +160,7 @@ impl Chance {
             0 => self.write(cluster, node),
             1 => self.replicate(cluster, node),
             2 if cluster.may_tick(node) => _ = cluster.tick(node),
+            2 => _ = cluster.begin_round(node, &cluster.nodes[node].life()),
             3 => self.deliver_late(cluster),
             4 => self.time(cluster),
             5 => self.cut(cluster, node, true),

@@ -17,6 +17,8 @@ pub(crate) enum Invariant {
     /// A node that has completed a round with a peer writes nothing older than what that peer held when the round began: so nothing
     /// that stood there can undo an acknowledged write later, settled tombstones included.
     NewerThanLoaded,
+    /// A node that begins to serve holds all that the peers held that have answered it.
+    LoadIsWhole,
     /// While a node lives, what stands under a key only becomes greater.
     NeverBack,
     /// What stands under a version was written under it; and two writes get the same version only if their node has lost its
@@ -52,6 +54,7 @@ impl fmt::Display for Invariant {
             Self::WriteStands => "an acknowledged write stands on its node",
             Self::WriteIsNewer => "a write is newer than what its node has seen",
             Self::NewerThanLoaded => "a write is newer than what the peers held from whom its node has loaded",
+            Self::LoadIsWhole => "a node that serves holds what the peers held that it could reach",
             Self::NeverBack => "a key never goes back to an older version",
             Self::OneContent => "a version has one content, the one that was written",
             Self::TrueConfirmation => "a peer holds what it has confirmed",

@@ -330,6 +330,27 @@ impl Judge {
         loaded.zip(held).for_each(|(loaded, held)| *loaded = loaded.take().max(held));
     }
 
+    /// `node` serves clients from now on, and waits for no peer: does it hold what each of those held that have answered it?
+    pub(crate) fn begins_to_serve(&mut self, cluster: &Cluster, node: usize) {
+        self.observe(cluster, node, false);
+        for peer in cluster.peers(node) {
+            let Some(connection) = cluster.nodes[node].life().links[peer].compared_on.borrow().clone() else {
+                continue;
+            };
+            let held = connection.held.borrow();
+            let lacks = (0..KEYS.len()).find(|&k| held[k] > self.seen[node][k].high);
+            if let Some(k) = lacks {
+                let [name, held_by] = [node, peer].map(|node| &cluster.nodes[node].name);
+                let details = format!(
+                    "{name} lacks {} of {}, which {held_by} held",
+                    show(held[k].as_ref().expect("it is greater")),
+                    KEYS[k]
+                );
+                return self.violate(Invariant::LoadIsWhole, details);
+            }
+        }
+    }
+
     /// `node` has lost its memory.
     pub(crate) fn restarted(&mut self, node: usize) {
         self.seen[node] = Default::default();

@@ -56,6 +56,10 @@ pub(crate) struct Wire<'c> {
 impl<'c> Wire<'c> {
     /// The link's connection. If there is none, one is opened, and begins with PEER.
     pub(crate) fn open(cluster: &'c Cluster, from: usize, to: usize, life: &Rc<Life>) -> Result<Self, PeerError> {
+        Self::connect(cluster, from, to, life).map_err(PeerError::while_connecting)
+    }
+
+    fn connect(cluster: &'c Cluster, from: usize, to: usize, life: &Rc<Life>) -> Result<Self, PeerError> {
         if !cluster.alive(from, life) {
             return Err(lost("this node has ended"));
         }
@@ -117,7 +121,7 @@ impl<'c> Wire<'c> {
                 Fate::Lost => return Err(lost("the request was lost")),
                 Fate::Late => {
                     connection.delay(cluster, &requests[index..]);
-                    return Err(lost("no reply in time"));
+                    return Err(PeerError::Silent("no reply in time".into()));
                 }
                 Fate::ReplyLost => {
                     connection.serve(cluster, &bytes);

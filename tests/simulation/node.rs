@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use kvstore::replication::replica::{Identity, Replica};
+use kvstore::replication::replica::{Identity, Member, Replica};
+use kvstore::replication::tombstones::PeerRound;
 use kvstore::rules::Rules;
 use kvstore::store::clock::Timestamp;
 
@@ -36,14 +37,24 @@ pub(crate) struct Life {
     pub(crate) links: Vec<Link>,
     /// Whether the anti-entropy thread is in the middle of a tick.
     pub(crate) ticking: Cell<bool>,
-    /// Whether clients are served: not before the first tick.
+    /// The peers whose round of this tick has yet to begin. The rounds run side by side.
+    pub(crate) to_compare: RefCell<Vec<usize>>,
+    /// The rounds of this tick that have ended.
+    pub(crate) rounds: RefCell<Vec<PeerRound>>,
+    /// Whether clients are served: not before the load is complete.
     pub(crate) serving: Cell<bool>,
+    /// In how many ticks the load was not complete, and brought nothing.
+    pub(crate) vain_ticks: Cell<usize>,
 }
 
 /// The one connection to a peer, and what waits to be propagated on it.
 #[derive(Default)]
 pub(crate) struct Link {
     pub(crate) connection: RefCell<Option<Rc<Connection>>>,
+    /// The peer, once a round with it has succeeded.
+    pub(crate) met: RefCell<Option<Arc<Member>>>,
+    /// The connection of the last round; `None` if none could be opened.
+    pub(crate) compared_on: RefCell<Option<Rc<Connection>>>,
     /// Whether an exchange holds the link's lock.
     pub(crate) busy: Cell<bool>,
     /// Whether the replicator is at work.
@@ -113,5 +124,13 @@ fn new_life(number: usize, life: u64, count: usize, rules: Rules, wall_ms: &Arc<
     let wall_ms = Arc::clone(wall_ms);
     let replica = Replica::new(identity, rules, Box::new(move || Timestamp::from_millis(wall_ms.load(Relaxed))));
     let links = (0..count).map(|_| Link::default()).collect();
-    Rc::new(Life { replica, links, ticking: Cell::new(false), serving: Cell::new(false) })
+    Rc::new(Life {
+        replica,
+        links,
+        ticking: Cell::new(false),
+        to_compare: RefCell::default(),
+        rounds: RefCell::default(),
+        serving: Cell::new(false),
+        vain_ticks: Cell::new(0),
+    })
 }

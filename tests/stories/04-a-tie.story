@@ -80,7 +80,7 @@ ways, and each side decides by the same rule.
     node1 ──▶ node2  CONFIRM 1
     node1 ◀── node2  OK
     node1: round with node2 done: pulled 1, pushed 0
-    node1: tick complete: 0 settled, 0 forgotten, 0 wait
+    node1: tick not complete: 0 settled, 0 forgotten, 0 wait
 > show color
     color on node1: red  (version 12:00:00.000+0@1)
     color on node2: red  (version 12:00:00.000+0@1)

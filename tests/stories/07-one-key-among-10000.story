@@ -25,7 +25,7 @@ fourth, the PEER that opens the connection.
     node1 ──▶ node2  CONFIRM 10000  (28 bytes)
     node1 ◀── node2  OK  (5 bytes)
     node1: round with node2 done: pulled 0, pushed 0
-    node1: tick complete: 0 settled, 0 forgotten, 0 wait
+    node1: tick not complete: 0 settled, 0 forgotten, 0 wait
 > traffic
     4 requests, 369 bytes both ways, 0 entries listed or sent
 

@@ -43,7 +43,7 @@ Its first round fetches all. A node takes it before it serves clients.
     node2 ──▶ node1  CONFIRM 2
     node2 ◀── node1  OK
     node2: round with node1 done: pulled 2, pushed 0
-    node2: tick complete: 0 settled, 0 forgotten, 0 wait
+    node2: tick not complete: 0 settled, 0 forgotten, 0 wait
 > show a b
     a on node1: 1  (version 12:00:00.000+0@1)
     a on node2: 1  (version 12:00:00.000+0@1)
@@ -89,7 +89,7 @@ settle anything, and the number is 0 from now on.
     node1 ──▶ node2  CONFIRM 0
     node1 ◀── node2  OK
     node1: round with node2 done: pulled 0, pushed 2
-    node1: tick complete: 0 settled, 0 forgotten, 1 wait
+    node1: tick not complete: 0 settled, 0 forgotten, 1 wait
 > tombstones
     node1: 1 waiting, 0 settled, 0 forgotten
     node2: 1 waiting, 0 settled, 0 forgotten

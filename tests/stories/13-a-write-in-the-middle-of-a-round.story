@@ -42,7 +42,7 @@ round ends, another client writes on node 2.
     node1 ──▶ node2  CONFIRM 1
     node1 ◀── node2  OK
     node1: round with node2 done: pulled 0, pushed 1
-    node1: tick complete: 0 settled, 0 forgotten, 0 wait
+    node1: tick not complete: 0 settled, 0 forgotten, 0 wait
 > show a b
     a on node1: 2  (version 12:00:00.000+1@1)
     a on node2: 2  (version 12:00:00.000+1@1)

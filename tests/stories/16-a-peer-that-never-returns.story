@@ -80,7 +80,7 @@ Node 3 still holds the value. It is refused, and refuses nobody itself. The dele
     node3 ──▶ node2  CONFIRM 2
     node3 ◀── node2  OK
     node3: round with node2 done: pulled 0, pushed 0
-    node3: tick complete: 0 settled, 0 forgotten, 1 wait
+    node3: tick not complete: 0 settled, 0 forgotten, 1 wait
 > show cart
     cart on node1: a tombstone  (version 12:00:00.000+2@1)
     cart on node2: a tombstone  (version 12:00:00.000+2@1)

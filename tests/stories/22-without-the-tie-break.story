@@ -47,7 +47,7 @@ Compare the second half of story 04.
     node1 ──▶ node2  CONFIRM 1
     node1 ◀── node2  OK
     node1: round with node2 done: pulled 0, pushed 0
-    node1: tick complete: 0 settled, 0 forgotten, 0 wait
+    node1: tick not complete: 0 settled, 0 forgotten, 0 wait
 > quietly tick node2
 > tick node1
     node1: tick begins

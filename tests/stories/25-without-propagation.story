@@ -34,7 +34,7 @@ Nothing else is lost.
     node1 ──▶ node2  CONFIRM 0
     node1 ◀── node2  OK
     node1: round with node2 done: pulled 0, pushed 1
-    node1: tick complete: 0 settled, 0 forgotten, 0 wait
+    node1: tick not complete: 0 settled, 0 forgotten, 0 wait
 > show greeting
     greeting on node1: hello  (version 12:00:00.000+0@1)
     greeting on node2: hello  (version 12:00:00.000+0@1)

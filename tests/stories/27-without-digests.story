@@ -21,7 +21,7 @@ Compare story 07. Nothing differs here:
     node1 ──▶ node2  CONFIRM 10000  (28 bytes)
     node1 ◀── node2  OK  (5 bytes)
     node1: round with node2 done: pulled 0, pushed 0
-    node1: tick complete: 0 settled, 0 forgotten, 0 wait
+    node1: tick not complete: 0 settled, 0 forgotten, 0 wait
 > traffic
     5 requests, 86565 bytes both ways, 0 entries listed or sent
 > tick node1

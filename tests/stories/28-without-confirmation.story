@@ -19,7 +19,7 @@ that was away. (A store that forgets tombstones after ten days does the same, if
     node1: tick begins
     node1 ──✗ node2  PEER node1 incarnation 1 clock 12:00:00.000+1  (lost)
     node1: round with node2 failed: the request was lost
-    node1: tick not complete: 1 settled, 1 forgotten, 0 wait
+    node1: tick complete: 1 settled, 1 forgotten, 0 wait
 > tombstones
     node1: 0 waiting, 0 settled, 1 forgotten
     node2: 0 waiting, 0 settled, 0 forgotten

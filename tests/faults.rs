@@ -14,7 +14,7 @@ use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eve
 use kvstore::config::{Config, SharedWallClock};
 use kvstore::node::Node;
 use kvstore::protocol::RequestParser;
-use kvstore::replication::message::{Differences, Listed, Reply, Request};
+use kvstore::replication::message::{Differences, Greeting, Listed, Reply, Request};
 use kvstore::replication::replica::{Identity, PeerSession, Replica};
 use kvstore::rules::{Rule, Rules};
 use kvstore::store::clock::Timestamp;
@@ -616,4 +616,158 @@ fn a_link_whose_round_went_wrong_is_opened_anew_and_shown_as_up_again() {
     eventually("the peer has it all", DEADLINE, || replica.store().counts().keys == 201);
     assert!(client.count("rounds") < rounds + 100, "no round for each write");
     node.stop();
+}
+
+// ---- a node starts again -------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_delete_that_a_peer_has_settled_does_not_undo_the_writes_of_a_node_that_starts_with_its_clock_behind() {
+    const KEYS: usize = 200;
+    let behind = |config: &mut Config| {
+        if config.node == 2 {
+            config.wall_clock = clock_off_by(-90_000);
+        }
+        // Only node 1 runs rounds, so only node 1 settles; nothing is forgotten before the restart.
+        config.interval = Duration::from_secs(3600);
+    };
+    let mut cluster = Cluster::start_with(2, behind);
+    let mut one = cluster.client(1);
+    pipeline(&mut one, (0..KEYS).map(|n| set(format!("k{n}"), "early")), "+OK");
+    pipeline(&mut one, (0..KEYS).map(|n| del(format!("k{n}"))), ":1");
+    cluster.wait_until_it_agrees();
+    eventually("node 1 has settled the deletes", DEADLINE, || {
+        cluster.client(2).lines("SYNC");
+        one.lines("SYNC");
+        one.count("tombstones_settled") == KEYS as u64 || one.count("tombstones") == 0
+    });
+    assert_eq!(one.count("tombstones_forgotten"), 0, "node 1 still holds them, settled");
+
+    cluster.stop(2);
+    cluster.start_again(2, behind);
+    let mut two = cluster.client(2);
+    two.wait_until_it_serves();
+    pipeline(&mut two, (0..KEYS).map(|n| set(format!("k{n}"), "late")), "+OK");
+    eventually("node 1 has the later writes", DEADLINE, || {
+        one.lines("SYNC");
+        two.lines("SYNC");
+        cluster.agrees()
+    });
+    for client in [&mut one, &mut two] {
+        assert_eq!(client.line("DBSIZE"), KEYS.to_string(), "no write is undone by a delete that was made before it");
+        assert_eq!(client.line("GET k7"), "late");
+    }
+}
+
+#[test]
+fn a_node_whose_load_breaks_on_the_way_does_not_serve_part_of_the_data() {
+    const KEYS: usize = 200_000;
+    let mut cluster = Cluster::start_with(2, |config| config.interval = Duration::from_secs(3600));
+    cluster.stop(2);
+    (0..KEYS).for_each(|n| cluster.node(1).replica().set(format!("key:{n}").as_bytes(), &[b'x'; 100]));
+    cluster.links.between(2, 1).break_after(5_000_000);
+    cluster.start_again(2, |config| config.interval = Duration::from_secs(3600));
+    let mut two = cluster.client(2);
+    eventually("node 2 serves clients", DEADLINE, || match two.line("DBSIZE").as_str() {
+        answer if answer.starts_with("ERROR: loading") => false,
+        count => {
+            assert_eq!(count, KEYS.to_string(), "it serves all, or nothing");
+            true
+        }
+    });
+}
+
+#[test]
+fn a_peer_that_takes_connections_but_stays_silent_is_waited_for_only_so_long() {
+    let mut cluster = Cluster::start(2);
+    cluster.stop(2);
+    cluster.links.between(2, 1).set(Mode::Stalled);
+    let started = Instant::now();
+    cluster.start_again(2, |config| config.load_patience = Duration::from_secs(6));
+    let mut two = cluster.client(2);
+    assert!(two.line("GET k").starts_with("ERROR: loading"));
+    two.wait_until_it_serves();
+    assert!(started.elapsed() > Duration::from_secs(5), "after {:?}", started.elapsed());
+}
+
+#[test]
+fn a_peer_that_hangs_does_not_delay_the_rounds_between_the_others() {
+    let cluster = Cluster::start_with(3, |config| config.rules = config.rules.without(Rule::Propagation));
+    for (from, to) in [(1, 3), (3, 1), (2, 3), (3, 2)] {
+        cluster.links.between(from, to).set(Mode::Stalled);
+    }
+    let (mut one, mut two) = (cluster.client(1), cluster.client(2));
+    let started = Instant::now();
+    for n in 0..10 {
+        assert_eq!(one.line(format!("SET k {n}")), "OK");
+        eventually("node 2 has it from a round", DEADLINE, || two.line("GET k") == n.to_string());
+    }
+    let took = started.elapsed();
+    println!("ten repairs in {took:?}, at an interval of {:?}", common::INTERVAL);
+    assert!(took < Duration::from_secs(9), "{took:?}: a round with the hung peer takes 5 s by itself");
+}
+
+#[test]
+fn a_peer_that_was_never_met_is_named_and_can_be_dismissed_by_its_address() {
+    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+    let cluster = Cluster::start_with(2, |config| {
+        config.interval = Duration::from_millis(20);
+        config.peers.push(nobody.to_string());
+    });
+    let (mut one, mut two) = (cluster.client(1), cluster.client(2));
+    assert_eq!((one.line("SET k v"), one.line("DEL k")), ("OK".into(), "OK".into()));
+    let held_by = format!("{nobody}=never-met");
+    eventually("INFO names it", DEADLINE, || one.info()["tombstones_held_by"] == held_by);
+    assert_eq!(one.count("tombstones"), 1);
+    assert!(one.line("FORGET node9").contains(&nobody.to_string()), "the error lists what FORGET takes");
+    for client in [&mut one, &mut two] {
+        assert_eq!(client.line(format!("FORGET {nobody}")), "OK");
+    }
+    eventually("both have forgotten it", DEADLINE, || one.count("tombstones") + two.count("tombstones") == 0);
+    assert_eq!(one.info()["tombstones_held_by"], "");
+}
+
+#[test]
+fn a_node_that_only_the_other_side_names_as_a_peer_is_named_as_what_holds_deletes_up() {
+    let start = |number, peers| {
+        let mut config = Config::new(number, "127.0.0.1:0", peers);
+        config.interval = Duration::from_millis(20);
+        Node::start(config).expect("a node starts")
+    };
+    let first = start(1, Vec::new());
+    let second = start(2, vec![first.address().to_string()]);
+    let mut one = Client::connect(first.address());
+    eventually("INFO names it", DEADLINE, || one.info()["tombstones_held_by"] == "node2=not-a-peer");
+    assert_eq!(one.line("FORGET node2"), "OK");
+    eventually("nothing holds deletes up", DEADLINE, || one.info()["tombstones_held_by"].is_empty());
+    assert_eq!(one.count("members"), 0, "a dismissed member frees its place");
+    second.stop();
+    first.stop();
+}
+
+#[test]
+fn invented_names_keep_no_configured_peer_out() {
+    let mut cluster = Cluster::start_with(2, |config| config.interval = Duration::from_millis(50));
+    cluster.stop(2);
+    cluster.stop(1);
+    cluster.start_again(1, |config| config.interval = Duration::from_millis(50));
+    let mut one = cluster.client(1);
+    one.wait_until_it_serves();
+    // One of them takes the name of a peer that is not there yet, one takes its number.
+    let names = (0..100).map(|n| (format!("stranger{n}"), 100 + n)).chain([("node2".into(), 77), ("other".into(), 2)]);
+    let mut admitted = 0;
+    for (name, number) in names {
+        let mut greeting = Vec::new();
+        let clock = Timestamp::from(SystemTime::now());
+        Request::Peer(Greeting { name, node: number, incarnation: 5 + u64::from(number), clock }).encode(&mut greeting);
+        let mut stranger = cluster.client(1);
+        stranger.send(greeting);
+        admitted += u32::from(!stranger.read_line().starts_with('-'));
+    }
+    assert!(admitted < 20, "{admitted} strangers were admitted");
+    cluster.start_again(2, |config| config.interval = Duration::from_millis(50));
+    cluster.client(2).wait_until_it_serves();
+    assert_eq!(one.line("SET k v"), "OK");
+    eventually("node 2 is admitted, and has it", DEADLINE, || cluster.client(2).line("GET k") == "v");
+    assert_eq!(cluster.client(2).line("SET back w"), "OK");
+    eventually("and is heard", DEADLINE, || one.line("GET back") == "w");
 }

@@ -180,6 +180,8 @@ struct Wire {
 struct WireState {
     target: Option<SocketAddr>,
     mode: Mode,
+    /// After how many bytes a connection is reset, counted in the direction in which they come.
+    breaks_after: usize,
     open: Vec<Arc<TcpStream>>,
     ending: bool,
 }
@@ -188,7 +190,8 @@ impl Proxy {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let state = WireState { target: None, mode: Mode::Open, open: Vec::new(), ending: false };
+        let state =
+            WireState { target: None, mode: Mode::Open, breaks_after: usize::MAX, open: Vec::new(), ending: false };
         let wire = Arc::new(Wire { state: Mutex::new(state), changed: Condvar::new() });
         let served = Arc::clone(&wire);
         Self { address, wire, accept: Some(thread::spawn(move || served.accept(&listener))) }
@@ -196,6 +199,11 @@ impl Proxy {
 
     pub(crate) fn lead_to(&self, target: SocketAddr) {
         self.wire.state.lock().target = Some(target);
+    }
+
+    /// From now on each new connection is reset after so many bytes.
+    pub(crate) fn break_after(&self, bytes: usize) {
+        self.wire.state.lock().breaks_after = bytes;
     }
 
     pub(crate) fn set(&self, mode: Mode) {
@@ -244,7 +252,12 @@ impl Wire {
     fn carry(&self, from: &TcpStream, to: &TcpStream) {
         let mut buffer = vec![0; 64 * 1024];
         let (mut from, mut to) = (from, to);
+        let mut left = self.state.lock().breaks_after;
         while let Ok(count @ 1..) = from.read(&mut buffer) {
+            if count > left {
+                return [from, to].into_iter().for_each(reset);
+            }
+            left -= count;
             if !self.wait_while_stalled() || to.write_all(&buffer[..count]).is_err() {
                 break;
             }

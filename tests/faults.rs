@@ -18,6 +18,9 @@ use kvstore::replication::message::{Differences, Greeting, Listed, Reply, Reques
 use kvstore::replication::replica::{Identity, PeerSession, Replica};
 use kvstore::rules::{Rule, Rules};
 use kvstore::store::clock::Timestamp;
+use kvstore::store::entry::{Content, Entry};
+use kvstore::store::record::Record;
+use kvstore::store::version::Version;
 
 /// How soon after a heal all nodes must agree: the longest jittered interval, and the time a busy machine may take for a round.
 const ONE_INTERVAL: Duration = Duration::from_millis(220 + 1500);
@@ -435,10 +438,8 @@ fn two_writes_at_the_same_instant_have_the_same_winner_everywhere() {
 #[test]
 fn two_contents_under_one_version_have_the_same_winner_everywhere() {
     let cluster = Cluster::start(2);
-    let version = kvstore::store::version::Version::new(Timestamp::from_millis(1_700_000_000_000), 9);
+    let version = Version::new(Timestamp::from_millis(1_700_000_000_000), 9);
     cluster.links.set(Mode::Cut);
-    use kvstore::store::entry::{Content, Entry};
-    use kvstore::store::record::Record;
     for (number, contents) in
         [(1, [Content::Value(b"a"), Content::Tombstone]), (2, [Content::Value(b"b"), Content::Value(b"c")])]
     {
@@ -682,11 +683,11 @@ fn a_peer_that_takes_connections_but_stays_silent_is_waited_for_only_so_long() {
     cluster.stop(2);
     cluster.links.between(2, 1).set(Mode::Stalled);
     let started = Instant::now();
-    cluster.start_again(2, |config| config.load_patience = Duration::from_secs(6));
+    cluster.start_again(2, |config| config.load_patience = Duration::from_secs(8));
     let mut two = cluster.client(2);
     assert!(two.line("GET k").starts_with("ERROR: loading"));
     two.wait_until_it_serves();
-    assert!(started.elapsed() > Duration::from_secs(5), "after {:?}", started.elapsed());
+    assert!(started.elapsed() > Duration::from_secs(7), "after {:?}", started.elapsed());
 }
 
 #[test]
@@ -770,4 +771,65 @@ fn invented_names_keep_no_configured_peer_out() {
     eventually("node 2 is admitted, and has it", DEADLINE, || cluster.client(2).line("GET k") == "v");
     assert_eq!(cluster.client(2).line("SET back w"), "OK");
     eventually("and is heard", DEADLINE, || one.line("GET back") == "w");
+}
+
+// ---- the end of time -----------------------------------------------------------------------------------------------------
+
+#[test]
+fn no_version_that_a_peer_sends_makes_a_key_unwritable() {
+    let cluster = Cluster::start(2);
+    let mut stranger = cluster.client(1);
+    let mut bytes = Vec::new();
+    Request::Peer(Greeting { name: "stranger".into(), node: 9, incarnation: 9, clock: Timestamp::ZERO })
+        .encode(&mut bytes);
+    stranger.send(bytes);
+    assert!(!matches!(stranger.read_value(), Value::Error(_)), "without a secret any local program is admitted");
+    let mut propagate = |key: &str, bits: u64| {
+        let version = Version::new(Timestamp::from_bits(bits), 9);
+        let record = Record::new(key.as_bytes(), Entry { version, content: Content::Value(b"from the end of time") });
+        let mut bytes = Vec::new();
+        Request::Propagate(record).encode(&mut bytes);
+        stranger.send(bytes);
+        stranger.read_line()
+    };
+    let in_2198 = Timestamp::YEAR_2199.to_bits() - (30 * 24 * 3_600_000 << 16);
+    for (key, bits, accepted) in [
+        ("2198", in_2198, ":1"),
+        ("last", Timestamp::YEAR_2199.to_bits() - 1, ":1"),
+        ("2199", Timestamp::YEAR_2199.to_bits(), ":0"),
+        ("just-below-2200", Timestamp::YEAR_2200.to_bits() - 1, ":0"),
+    ] {
+        assert_eq!(propagate(key, bits), accepted, "{key}");
+        let mut one = cluster.client(1);
+        for request in [format!("SET {key} v"), format!("DEL {key}"), format!("MSET {key} w")] {
+            assert_eq!(one.line(&request), "OK", "{request}");
+        }
+        assert_eq!(one.line(format!("GET {key}")), "w");
+    }
+    let mut two = cluster.client(2);
+    assert_eq!(two.line("SET 2198 x"), "OK");
+    eventually("node 1 has the later write", DEADLINE, || cluster.client(1).line("GET 2198") == "x");
+}
+
+#[test]
+fn a_clock_beyond_the_end_of_time_harms_no_node() {
+    let year_2300 = Arc::new(AtomicU64::new(0));
+    let cluster = Cluster::start_with(2, |config| {
+        if config.node == 2 {
+            let year_2300 = Arc::clone(&year_2300);
+            config.wall_clock = Arc::new(move || match year_2300.load(Relaxed) {
+                0 => SystemTime::now().into(),
+                millis => Timestamp::from_millis(millis),
+            });
+        }
+    });
+    year_2300.store(10_413_792_000_000, Relaxed);
+    let (mut one, mut two) = (cluster.client(1), cluster.client(2));
+    for n in 0..5 {
+        assert_eq!(two.line(format!("SET k {n}")), "OK");
+        eventually("node 1 has it", DEADLINE, || one.line("GET k") == n.to_string());
+        assert_eq!(one.line("DEL k"), "OK");
+        eventually("node 2 has the delete", DEADLINE, || two.line("GET k") == "Key not found");
+    }
+    cluster.wait_until_it_agrees();
 }

@@ -40,6 +40,8 @@ pub struct Replica {
     store: KeyValueStore,
     clock: HybridClock,
     wall: WallClock,
+    /// Whether an impossible time of the wall clock was reported.
+    wall_reported: AtomicBool,
     /// Every node that has ever spoken with us and was not dismissed, by name: [`MAX_MEMBERS`] at most.
     members: Mutex<BTreeMap<String, Arc<Member>>>,
     /// The incarnations that were dismissed last, the oldest first: [`MAX_DISMISSED`] at most. They are refused.
@@ -126,6 +128,7 @@ impl Replica {
             store: KeyValueStore::new(rules),
             clock: HybridClock::default(),
             wall,
+            wall_reported: AtomicBool::new(false),
             members: Mutex::default(),
             dismissed: Mutex::default(),
             settling: Mutex::default(),
@@ -160,9 +163,19 @@ impl Replica {
         self.complete_ticks.load(Relaxed) + 1
     }
 
+    /// The wall clock's time. A clock that shows an impossible one stands still for us, and is reported once: stamps taken from it would
+    /// leave no room for later writes.
+    fn wall(&self) -> Timestamp {
+        let wall = (self.wall)();
+        if wall > Timestamp::LATEST_WALL && !self.wall_reported.swap(true, Relaxed) {
+            warn!("{}: this machine's clock shows a time after 2190; set it right (reported once)", self.identity.name);
+        }
+        wall.min(Timestamp::LATEST_WALL)
+    }
+
     /// Moves the clock up to the wall clock, and returns it: whatever is written here from now on is later.
     pub(super) fn advance_clock(&self) -> Timestamp {
-        self.clock.now((self.wall)())
+        self.clock.now(self.wall())
     }
 
     /// Whether a thread is checking and settling tombstones, or a member is shown with another incarnation, at this moment.
@@ -205,7 +218,7 @@ impl Replica {
 
     /// The version of a write that replaces `replaced`: now, but later than that in any case.
     fn stamp(&self, replaced: Option<Version>) -> Version {
-        let wall = (self.wall)();
+        let wall = self.wall();
         let now = if self.rules.hybrid_clock { self.clock.now(wall) } else { wall };
         let timestamp = match replaced {
             Some(replaced) if self.rules.stamp_bump => now.max(replaced.timestamp.next()),
@@ -307,7 +320,7 @@ impl Replica {
     }
 
     fn observe(&self, timestamp: Timestamp, sender: &Member, progress: &mut Progress) {
-        let Err(too_far) = self.clock.observe(timestamp, (self.wall)()) else { return };
+        let Err(too_far) = self.clock.observe(timestamp, self.wall()) else { return };
         self.clock_drift_rejected.fetch_add(1, Relaxed);
         if !progress.drift_reported {
             progress.drift_reported = true;
@@ -318,9 +331,13 @@ impl Replica {
         }
     }
 
-    /// Merges an entry that `sender` has sent, and returns it if what stands here is newer or the same. The sender's lock is held.
+    /// Merges an entry that `sender` has sent, and returns it if what stands here is newer or the same, or its version is impossible. The
+    /// sender's lock is held.
     fn merge_locked(&self, sender: &Member, progress: &mut Progress, record: Record) -> Option<Record> {
         self.observe(record.version().timestamp, sender, progress);
+        if record.version().timestamp >= Timestamp::YEAR_2199 {
+            return Some(record);
+        }
         self.store.merge(record).rejected
     }
 

@@ -40,7 +40,16 @@ impl Timestamp {
     /// The epoch, smaller than every timestamp of a write.
     pub const ZERO: Self = Self(0);
 
-    /// The first instant of the year 2200. A timestamp from beyond it is taken for damage and refused on arrival.
+    /// The latest time that a node believes its wall clock, the first instant of the year 2190. One that shows a later time is wrong, and
+    /// counts as showing this.
+    pub const LATEST_WALL: Self = Self::from_millis(6_942_585_600_000);
+
+    /// The first instant of the year 2199. A version from there on is not accepted from a peer: no clock can have made it, and what
+    /// is accepted must leave room for the versions of the writes that replace it.
+    pub const YEAR_2199: Self = Self::from_millis(7_226_582_400_000);
+
+    /// The first instant of the year 2200. No version reaches it, so adding to one can never overflow. A timestamp from there on is
+    /// taken for damage: the message that has it is malformed.
     pub const YEAR_2200: Self = Self::from_millis(7_258_118_400_000);
 
     /// The earliest timestamp of a millisecond, given in milliseconds since the Unix epoch.
@@ -76,10 +85,11 @@ impl Timestamp {
 }
 
 impl From<SystemTime> for Timestamp {
-    /// The wall clock's time; the epoch for a clock that is set before it.
+    /// The wall clock's time; the epoch for a clock that is set before it, and the last millisecond that fits for one far beyond.
     fn from(time: SystemTime) -> Self {
+        const MOST: u128 = (u64::MAX >> 16) as u128;
         let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self::from_millis(since_epoch.as_millis() as u64)
+        Self::from_millis(since_epoch.as_millis().min(MOST) as u64)
     }
 }
 

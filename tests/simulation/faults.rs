@@ -24,6 +24,11 @@ const STALLED_TICKS: usize = 7;
 
 const MINUTE_MS: u64 = 60_000;
 
+const YEAR_MS: u64 = 365 * 24 * 60 * MINUTE_MS;
+
+/// How far a clock can jump that is badly broken: beyond the last time that can be stamped.
+const CENTURIES: u64 = 300;
+
 /// How often what happens: weights of activities, and probabilities of a message's fates.
 #[derive(Clone, Debug)]
 struct Rates {
@@ -270,7 +275,7 @@ impl Chance {
             3 => machine.pace.set(0),
             4 => machine.pace.set([900, 990, 1010, 1100][self.below(4)]),
             5 => machine.pace.set(1000),
-            6 => machine.set_wall(now + [60 * MINUTE_MS, 365 * 24 * 60 * MINUTE_MS][self.below(2)]),
+            6 => machine.set_wall(now + [60 * MINUTE_MS, YEAR_MS, CENTURIES * YEAR_MS][self.below(3)]),
             // All show the same, and stand still: every write is a tie of times.
             7 => cluster.nodes.iter().for_each(|node| {
                 node.set_wall(now);

@@ -9,6 +9,8 @@ pub(crate) const KEYS: [&str; 6] = ["k379", "k653", "k1", "k3", "k33", "k58"];
 /// The invariants. Each one's text completes "violated: …".
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Invariant {
+    /// No message and no clock makes a node panic.
+    NoPanic,
     /// SET and DEL take effect before they are acknowledged, whatever the clocks say.
     WriteStands,
     /// A write that follows what its node has seen has a greater version: of the key at any time, and of every other key as long
@@ -51,6 +53,7 @@ pub(crate) enum Invariant {
 impl fmt::Display for Invariant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::NoPanic => "no message and no clock makes a node panic",
             Self::WriteStands => "an acknowledged write stands on its node",
             Self::WriteIsNewer => "a write is newer than what its node has seen",
             Self::NewerThanLoaded => "a write is newer than what the peers held from whom its node has loaded",

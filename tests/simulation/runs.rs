@@ -1,6 +1,7 @@
 //! One run: a seed, a number of nodes and the rules in force make a cluster's whole life.
 
 use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 
 use kvstore::rules::Rules;
@@ -42,17 +43,15 @@ pub(crate) fn run(seed: u64, nodes: usize, rules: Rules, style: Style) -> Outcom
     let chance = Rc::new(Chance::new(seed));
     let mut cluster = Cluster::new(nodes, rules, Bounds { queue: 4, batch: 3 }, chance.clone(), Trace::new(style));
     cluster.judge = Some(RefCell::new(Judge::new(nodes)));
-    for _ in 0..activities(nodes) {
-        if cluster.failed() {
-            break;
-        }
-        chance.act(&cluster);
-    }
-    let phases = [heal, deliver_what_is_late, write_once_more, stay_silent];
-    for phase in phases {
-        if !cluster.failed() {
-            phase(&cluster, &chance);
-        }
+    if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| live(&cluster, &chance))) {
+        let details = panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "see above".into());
+        let mut judge = cluster
+            .judge
+            .as_ref()
+            .expect("was set above")
+            .try_borrow_mut()
+            .unwrap_or_else(|_| panic::resume_unwind(panic));
+        judge.violate(Invariant::NoPanic, details);
     }
     let judge = cluster.judge.take().expect("was set above").into_inner();
     Outcome {
@@ -62,6 +61,22 @@ pub(crate) fn run(seed: u64, nodes: usize, rules: Rules, style: Style) -> Outcom
         reissued: judge.reissued,
         after_forgotten: judge.after_forgotten,
         trace: cluster.trace.take(),
+    }
+}
+
+/// Faults, then healing.
+fn live(cluster: &Cluster, chance: &Chance) {
+    for _ in 0..activities(cluster.nodes.len()) {
+        if cluster.failed() {
+            break;
+        }
+        chance.act(cluster);
+    }
+    let phases = [heal, deliver_what_is_late, write_once_more, stay_silent];
+    for phase in phases {
+        if !cluster.failed() {
+            phase(cluster, chance);
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use log::warn;
 
 use super::clients::Client;
+use super::dialogue::Dialogue;
 use super::link::PeerLink;
 use super::memory::Share;
 use super::replicator::Outbox;
@@ -14,7 +15,7 @@ use super::{Shared, info};
 use crate::limits::{MAX_ANSWER_BYTES, MAX_WRONG_SECRETS, WRONG_SECRET_DELAY};
 use crate::protocol::Args;
 use crate::protocol::Form;
-use crate::protocol::command::{COMMANDS, Command, Spec};
+use crate::protocol::command::{COMMANDS, Command, CommandError, Spec};
 use crate::protocol::glob;
 use crate::protocol::reply::Answer;
 use crate::store::digest::{FANOUT, Prefix};
@@ -32,27 +33,8 @@ pub(super) struct Context<'a> {
     pub(super) node: &'a Arc<Shared>,
     pub(super) client: &'a Client,
     pub(super) outbox: &'a Outbox,
-    pub(super) admission: &'a mut Admission,
+    pub(super) dialogue: &'a mut Dialogue,
     pub(super) share: &'a mut Share,
-    /// Whether the client has asked for RESP3.
-    pub(super) resp3: &'a mut bool,
-}
-
-/// Whether a client has been let in.
-pub(super) struct Admission {
-    admitted: bool,
-    /// How many wrong secrets it has said.
-    wrong: u32,
-}
-
-impl Admission {
-    pub(super) fn new(admitted: bool) -> Self {
-        Self { admitted, wrong: 0 }
-    }
-
-    pub(super) fn is_admitted(&self) -> bool {
-        self.admitted
-    }
 }
 
 /// What a client is told whose answer finds no room beside those that others have not read yet.
@@ -61,18 +43,49 @@ const TOO_MANY_ANSWERS: &str = "too many large answers wait to be read: try agai
 /// What a client is told that would need more memory than there is.
 pub(super) const MEMORY_IS_FULL: &str = "memory is full (--max-memory): only reads and deletes are possible";
 
-/// Carries out a command and writes its answer.
-pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &mut Answer<'_>) -> Flow {
+/// Sent for MULTI. A client library shows this text to its user.
+const NO_TRANSACTIONS: &str = "transactions are not supported: send the commands without MULTI and EXEC \
+                               (in redis-py: pipeline(transaction=False))";
+
+/// Sent for what follows a refused MULTI.
+const NOTHING_IS_APPLIED: &str =
+    "Transaction discarded because MULTI was refused: nothing is applied until EXEC or DISCARD";
+
+/// Carries out what a client asks for, if it may, and writes the answer.
+pub(super) fn execute(
+    context: &mut Context<'_>,
+    asked: Result<Command<'_>, CommandError>,
+    answer: &mut Answer<'_>,
+) -> Flow {
+    if let Some((code, why)) = refusal(context, asked.as_ref().ok()) {
+        answer.failure(code, why);
+        return Flow::Continue;
+    }
+    match asked {
+        Ok(command) => carry_out(context, command, answer),
+        Err(error) => {
+            answer.failure(error.code(), &error.to_string());
+            Flow::Continue
+        }
+    }
+}
+
+/// Why the client may not have this command carried out now; `None` stands for words that are no command.
+fn refusal(context: &Context<'_>, command: Option<&Command<'_>>) -> Option<(&'static str, &'static str)> {
+    if !context.dialogue.admitted && !command.is_some_and(is_for_everybody) {
+        Some(("NOAUTH", "Authentication required: type AUTH and the secret"))
+    } else if context.dialogue.in_refused_transaction && !command.is_some_and(is_taken_in_a_transaction) {
+        Some(("EXECABORT", NOTHING_IS_APPLIED))
+    } else if context.node.is_loading() && command.is_some_and(needs_data) {
+        Some(("LOADING", "loading: this node is taking over what its peers hold; try again in a moment"))
+    } else {
+        None
+    }
+}
+
+fn carry_out(context: &mut Context<'_>, command: Command<'_>, answer: &mut Answer<'_>) -> Flow {
     let node = context.node;
     let store = node.replica.store();
-    if !context.admission.admitted && !is_for_everybody(&command) {
-        answer.failure("NOAUTH", "Authentication required: type AUTH and the secret");
-        return Flow::Continue;
-    }
-    if node.is_loading() && needs_data(&command) {
-        answer.failure("LOADING", "loading: this node is taking over what its peers hold; try again in a moment");
-        return Flow::Continue;
-    }
     match command {
         Command::Get(key) => {
             let start = answer.written();
@@ -175,6 +188,24 @@ pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &
             answer.ok();
             return Flow::End;
         }
+        Command::Reset => {
+            context.dialogue.reset(node.config.secret.is_none());
+            context.client.name.lock().clear();
+            answer.switch(false);
+            answer.status("RESET");
+        }
+        Command::Multi => {
+            context.dialogue.in_refused_transaction = true;
+            answer.failure("ERR", NO_TRANSACTIONS);
+        }
+        Command::Exec => match std::mem::take(&mut context.dialogue.in_refused_transaction) {
+            true => answer.failure("EXECABORT", NOTHING_IS_APPLIED),
+            false => answer.failure("ERR", "EXEC without MULTI"),
+        },
+        Command::Discard => match std::mem::take(&mut context.dialogue.in_refused_transaction) {
+            true => answer.ok(),
+            false => answer.failure("ERR", "DISCARD without MULTI"),
+        },
         Command::Auth(secret) => match context.admit(secret, answer) {
             Ok(()) => answer.ok(),
             Err(flow) => return flow,
@@ -183,13 +214,13 @@ pub(super) fn execute(context: &mut Context<'_>, command: Command<'_>, answer: &
             if let Some(Err(flow)) = secret.map(|secret| context.admit(secret, answer)) {
                 return flow;
             }
-            if !context.admission.admitted {
+            if !context.dialogue.admitted {
                 answer.failure("NOAUTH", "Authentication required: type HELLO 2 AUTH default and the secret");
                 return Flow::Continue;
             }
             name.iter().for_each(|name| *context.client.name.lock() = name.to_vec());
-            *context.resp3 = resp3.unwrap_or(*context.resp3);
-            answer.switch(*context.resp3);
+            context.dialogue.resp3 = resp3.unwrap_or(context.dialogue.resp3);
+            answer.switch(context.dialogue.resp3);
             write_hello(context, answer);
         }
         Command::Select | Command::ClientSetInfo => answer.ok(),
@@ -225,14 +256,14 @@ impl Context<'_> {
             return Err(Flow::Continue);
         };
         if expected.is(secret) {
-            self.admission.admitted = true;
+            self.dialogue.admitted = true;
             return Ok(());
         }
         self.node.auth_failed.fetch_add(1, Relaxed);
-        self.admission.wrong += 1;
+        self.dialogue.wrong_secrets += 1;
         self.node.stop.wait(WRONG_SECRET_DELAY);
         answer.failure("WRONGPASS", "this is not the secret of the cluster");
-        Err(if self.admission.wrong < MAX_WRONG_SECRETS { Flow::Continue } else { Flow::End })
+        Err(if self.dialogue.wrong_secrets < MAX_WRONG_SECRETS { Flow::Continue } else { Flow::End })
     }
 
     fn set(&self, key: &[u8], value: &[u8]) {
@@ -249,7 +280,12 @@ impl Context<'_> {
 
 /// Whether a command is answered before the client has said the secret.
 fn is_for_everybody(command: &Command<'_>) -> bool {
-    matches!(command, Command::Auth(_) | Command::Hello { .. } | Command::Ping(_) | Command::Quit)
+    matches!(command, Command::Auth(_) | Command::Hello { .. } | Command::Ping(_) | Command::Quit | Command::Reset)
+}
+
+/// Whether a command is carried out although a MULTI was refused before it.
+fn is_taken_in_a_transaction(command: &Command<'_>) -> bool {
+    matches!(command, Command::Multi | Command::Exec | Command::Discard | Command::Quit | Command::Reset)
 }
 
 /// Whether a command must wait for the node's first rounds. What it says about the data would be wrong before.
@@ -261,6 +297,10 @@ fn needs_data(command: &Command<'_>) -> bool {
             | Auth(_)
             | Help
             | Quit
+            | Reset
+            | Multi
+            | Exec
+            | Discard
             | Hello { .. }
             | Select
             | ClientId
@@ -345,7 +385,7 @@ fn write_hello(context: &Context<'_>, answer: &mut Answer<'_>) {
     let pairs = [
         ("server", "kvstore"),
         ("version", env!("CARGO_PKG_VERSION")),
-        ("proto", if *context.resp3 { "3" } else { "2" }),
+        ("proto", if context.dialogue.resp3 { "3" } else { "2" }),
         ("id", &id),
         ("mode", "standalone"),
         ("role", "master"),

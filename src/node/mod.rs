@@ -25,6 +25,7 @@ mod anti_entropy;
 mod auth;
 mod buffer;
 mod clients;
+mod dialogue;
 mod execute;
 mod info;
 mod link;

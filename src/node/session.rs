@@ -15,7 +15,8 @@ use super::Shared;
 use super::auth::{Guard, Verdict};
 use super::buffer::ReadBuffer;
 use super::clients::Client;
-use super::execute::{Admission, Context, Flow, MEMORY_IS_FULL, execute};
+use super::dialogue::Dialogue;
+use super::execute::{Context, Flow, MEMORY_IS_FULL, execute};
 use super::memory::Share;
 use super::replicator::Outbox;
 use crate::limits::{
@@ -51,8 +52,7 @@ pub(super) fn run(node: &Arc<Shared>, client: &Arc<Client>, outbox: Outbox, welc
         welcome,
         peer: None,
         guard: Guard::default(),
-        admission: Admission::new(node.config.secret.is_none()),
-        resp3: false,
+        dialogue: Dialogue::new(node.config.secret.is_none()),
         started: Instant::now(),
         patience: None,
         share: Share::new(&node.memory),
@@ -99,10 +99,8 @@ struct Session<'a> {
     peer: Option<PeerSession>,
     /// Whether that node has proved that it belongs to us.
     guard: Guard,
-    /// Whether the client has said the secret.
-    admission: Admission,
-    /// Whether the client has asked for RESP3.
-    resp3: bool,
+    /// What the client has said that matters for what comes next.
+    dialogue: Dialogue,
     /// When the connection was accepted.
     started: Instant,
     /// How long the socket waits for the next request; `None`: for ever.
@@ -198,18 +196,9 @@ impl Session<'_> {
         }
         self.commands += 1;
         let mut answer = Answer::new(form, &mut self.out);
-        answer.switch(self.resp3);
-        match Command::parse(words) {
-            Ok(command) => {
-                let Self { node, client, outbox, admission, share, resp3, .. } = self;
-                let mut context = Context { node, client, outbox, admission, share, resp3 };
-                execute(&mut context, command, &mut answer)
-            }
-            Err(error) => {
-                answer.failure(error.code(), &error.to_string());
-                Flow::Continue
-            }
-        }
+        answer.switch(self.dialogue.resp3);
+        let Self { node, client, outbox, dialogue, share, .. } = self;
+        execute(&mut Context { node, client, outbox, dialogue, share }, Command::parse(words), &mut answer)
     }
 
     fn answer_peer(&mut self, words: Args<'_>) -> Flow {
@@ -252,7 +241,7 @@ impl Session<'_> {
     /// Whether the other side may do what it came for: a client has said the secret, a peer has proved it, or there is none.
     fn is_let_in(&self) -> bool {
         match self.peer {
-            None => self.admission.is_admitted(),
+            None => self.dialogue.admitted,
             Some(_) => self.node.config.secret.is_none() || self.guard.is_open(),
         }
     }

@@ -43,12 +43,16 @@ enum Verb {
     Echo,
     Help,
     Quit,
+    Reset,
     Auth,
     Hello,
     Select,
     Client,
     Command,
     Config,
+    Multi,
+    Exec,
+    Discard,
 }
 
 const fn spec(
@@ -83,12 +87,21 @@ pub const COMMANDS: &[Spec] = &[
     spec(Verb::Echo, "ECHO text", "the text", "ECHO", 2, (0, 0, 0)),
     spec(Verb::Help, "HELP", "this list", "HELP", 1, (0, 0, 0)),
     spec(Verb::Quit, "QUIT", "ends the connection", "QUIT", -1, (0, 0, 0)),
+    spec(Verb::Reset, "RESET", "takes back what the connection was told: its name, RESP3, the secret", "RESET", 1, (0, 0, 0)),
     spec(Verb::Auth, "AUTH secret", "says the secret of the cluster; first, where there is one", "AUTH", -2, (0, 0, 0)),
     spec(Verb::Hello, "HELLO [2|3] [AUTH user secret] [SETNAME name]", "what Redis clients say first", "HELLO", -1, (0, 0, 0)),
     spec(Verb::Select, "SELECT 0", "there is one database", "SELECT", 2, (0, 0, 0)),
     spec(Verb::Client, "CLIENT ID|LIST|GETNAME|SETNAME name|SETINFO name value", "about the connections", "CLIENT", -2, (0, 0, 0)),
     spec(Verb::Command, "COMMAND [COUNT|DOCS|INFO]", "this list, for Redis clients", "COMMAND", -1, (0, 0, 0)),
     spec(Verb::Config, "CONFIG GET name [name ...]", "a few settings, for Redis tools", "CONFIG", -3, (0, 0, 0)),
+];
+
+/// Commands of Redis that are understood only to be refused in the right way. HELP and COMMAND do not show them.
+#[rustfmt::skip]
+const REFUSED: &[Spec] = &[
+    spec(Verb::Multi, "MULTI", "refused: there are no transactions", "MULTI", 1, (0, 0, 0)),
+    spec(Verb::Exec, "EXEC", "ends a refused transaction", "EXEC", 1, (0, 0, 0)),
+    spec(Verb::Discard, "DISCARD", "ends a refused transaction", "DISCARD", 1, (0, 0, 0)),
 ];
 
 /// What a client asks for. Borrows its words from the buffer they came in.
@@ -125,6 +138,7 @@ pub enum Command<'a> {
     Echo(&'a [u8]),
     Help,
     Quit,
+    Reset,
     /// The secret.
     Auth(&'a [u8]),
     Hello {
@@ -144,6 +158,9 @@ pub enum Command<'a> {
     CommandDocs,
     CommandInfo(Args<'a>),
     ConfigGet(Args<'a>),
+    Multi,
+    Exec,
+    Discard,
 }
 
 /// Why words are no command. The client's fault; the session goes on.
@@ -190,6 +207,7 @@ impl<'a> Command<'a> {
         let verb = words.get(0).unwrap_or_default();
         let spec = COMMANDS
             .iter()
+            .chain(REFUSED)
             .find(|spec| spec.name.as_bytes().eq_ignore_ascii_case(verb))
             .ok_or_else(|| CommandError::Unknown(printable(verb)))?;
         let wrong_arity = || CommandError::WrongArity(spec.name, spec.usage);
@@ -241,6 +259,7 @@ impl<'a> Command<'a> {
             Verb::Echo => Self::Echo(word(1)),
             Verb::Help => Self::Help,
             Verb::Quit => Self::Quit,
+            Verb::Reset => Self::Reset,
             Verb::Auth if count > 3 => return Err(wrong_arity()),
             // Redis' longer form has a user name first; there is one user here.
             Verb::Auth => Self::Auth(word(words.len() - 1)),
@@ -262,6 +281,9 @@ impl<'a> Command<'a> {
                 ("INFO", _) => Self::CommandInfo(words.from(2)),
                 _ => return Err(CommandError::Syntax(format!("unknown COMMAND subcommand: type {}", spec.usage))),
             },
+            Verb::Multi => Self::Multi,
+            Verb::Exec => Self::Exec,
+            Verb::Discard => Self::Discard,
             Verb::Config if word(1).eq_ignore_ascii_case(b"GET") => Self::ConfigGet(words.from(2)),
             Verb::Config => {
                 return Err(CommandError::Syntax(

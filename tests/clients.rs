@@ -76,6 +76,34 @@ fn redis_cli_works_with_resp3() {
 }
 
 #[test]
+fn redis_cli_shows_help_from_what_the_node_says_of_its_commands() {
+    let cluster = Cluster::start(1);
+    let Some(strings) = redis_cli(cluster.address(1), &["help", "@string"]) else { return };
+    for text in ["MSET", "key value [key value ...]", "since:", "1.0.1"] {
+        assert!(strings.contains(text), "{text} is not in {strings}");
+    }
+    let scan = redis_cli(cluster.address(1), &["help", "scan"]).unwrap_or_default();
+    assert!(scan.contains("cursor [MATCH pattern] [COUNT n]"), "{scan}");
+}
+
+#[test]
+fn redis_cli_is_refused_a_dump_and_leaves_no_file() {
+    let cluster = Cluster::start(1);
+    let port = cluster.address(1).port().to_string();
+    let file = std::env::temp_dir().join(format!("kvstore-no-dump-{}.rdb", std::process::id()));
+    let mut command = Command::new("timeout");
+    let output = command.args(["20", "redis-cli", "-p", &port, "--rdb"]).arg(&file).stdin(Stdio::null()).output();
+    let Some(output) = output.ok().filter(|output| output.status.code() != Some(127)) else {
+        println!("skipped: redis-cli is not installed");
+        return;
+    };
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("SYNC with master failed: -ERR this is no Redis master"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!file.exists());
+}
+
+#[test]
 fn redis_cli_works_interactively() {
     if !can("sh", &["-c", "command -v script && command -v redis-cli && command -v timeout"]) {
         return;

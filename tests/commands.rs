@@ -57,7 +57,13 @@ const CONVERSATION: &[(&str, &str, &str)] = &[
     ("CLIENT LIST", "id=* addr=127.0.0.1:* name=you age=* db=0\nEND", "$id=* name=you *"),
     ("SELECT 0", "OK", "+OK"),
     ("COMMAND COUNT", "??", ":??"),
-    ("COMMAND INFO get nosuch", "GET key\nEND", "(($get, :2, (), :1, :1, :1)*)"),
+    ("COMMAND INFO nosuch get", "no such command\nGET key\nEND", "(nil, ($get, :2, (), :1, :1, :1))"),
+    (
+        "COMMAND DOCS get nosuch",
+        "get\nsummary\n*\nsince\n1.0.0\ngroup\nstring\ncomplexity\nO(1)\narguments\nGET key\nEND",
+        "($get, ($summary, $*, $since, $1.0.0, $group, $string, $complexity, $O(1), $arguments, (*$name, $key, *)))",
+    ),
+    ("COMMAND DOCS nosuch", "END", "()"),
     ("COMMAND DOCS", "get\nsummary\n*\nEND", "($get, ($summary, $*), *)"),
     ("COMMAND", "GET key\n*\nEND", "(($get, :2, (), :1, :1, :1), *)"),
     ("CONFIG GET save", "save\n\nEND", "($save, $)"),
@@ -402,4 +408,19 @@ fn reset_takes_back_what_the_connection_was_told() {
     assert_eq!(client.resp(&["RESET"]).to_string(), "+RESET");
     assert_eq!(client.resp(&["CONFIG", "GET", "save"]).to_string(), "($save, $)", "RESP2 again");
     assert_eq!(client.line("CLIENT GETNAME"), "");
+}
+
+// ---- what a Redis replica says -----------------------------------------------------------------------------------------
+
+#[test]
+fn a_redis_replica_is_told_that_it_gets_nothing_here() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    assert!(client.resp(&["PSYNC", "?", "-1"]).to_string().starts_with("-ERR this is no Redis master"));
+    assert_eq!(client.lines("SYNC"), [""; 0], "our own SYNC, before it says that it is a replica");
+    assert!(client.resp(&["REPLCONF", "rdb-only", "1"]).to_string().starts_with("-ERR this is no Redis master"));
+    for handshake in ["SYNC\r\n", "PSYNC ? -1\r\n"] {
+        client.send(handshake);
+        assert!(client.read_value().to_string().starts_with("-ERR this is no Redis master"), "{handshake}");
+    }
 }

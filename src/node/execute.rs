@@ -18,6 +18,7 @@ use crate::protocol::Form;
 use crate::protocol::command::{COMMANDS, Command, CommandError, Spec};
 use crate::protocol::glob;
 use crate::protocol::reply::Answer;
+use crate::protocol::usage::{self, Argument};
 use crate::store::digest::{FANOUT, Prefix};
 use crate::store::entry::Content;
 
@@ -46,6 +47,9 @@ pub(super) const MEMORY_IS_FULL: &str = "memory is full (--max-memory): only rea
 /// Sent for MULTI. A client library shows this text to its user.
 const NO_TRANSACTIONS: &str = "transactions are not supported: send the commands without MULTI and EXEC \
                                (in redis-py: pipeline(transaction=False))";
+
+/// Sent to what takes this node for a Redis master, such as `redis-cli --rdb`.
+const NO_MASTER: &str = "this is no Redis master: it has neither a dump nor a stream for a replica";
 
 /// Sent for what follows a refused MULTI.
 const NOTHING_IS_APPLIED: &str =
@@ -172,6 +176,7 @@ fn carry_out(context: &mut Context<'_>, command: Command<'_>, answer: &mut Answe
         Command::Version(key) => answer.value(describe_version(node, key).as_deref().map(str::as_bytes)),
         Command::RootDigest => answer.value(Some(store.root().to_string().as_bytes())),
         Command::Digest(prefix) => write_digest(node, prefix, answer),
+        Command::Sync if context.dialogue.is_redis_replica => answer.failure("ERR", NO_MASTER),
         Command::Sync => match node.sync() {
             Ok(lines) => answer.text(&lines.join("\n")),
             Err(why) => answer.failure("ERR", why),
@@ -231,13 +236,18 @@ fn carry_out(context: &mut Context<'_>, command: Command<'_>, answer: &mut Answe
             *context.client.name.lock() = name.to_vec();
             answer.ok();
         }
-        Command::CommandList => write_specs(COMMANDS.iter(), answer),
         Command::CommandCount => answer.integer(COMMANDS.len()),
-        Command::CommandDocs => write_docs(answer),
-        Command::CommandInfo(names) => {
-            let named = |spec: &&Spec| names.iter().any(|name| spec.name.as_bytes().eq_ignore_ascii_case(name));
-            write_specs(COMMANDS.iter().filter(named), answer);
+        Command::CommandDocs(names) => {
+            let specs: Vec<&Spec> = named(names).into_iter().flatten().collect();
+            write_docs(&specs, answer);
         }
+        Command::CommandInfo(names) => write_specs(&named(names), answer),
+        Command::ReplConf => {
+            // Typed into a terminal it means nothing.
+            context.dialogue.is_redis_replica = answer.form() != Form::Plain;
+            answer.failure("ERR", NO_MASTER);
+        }
+        Command::PSync => answer.failure("ERR", NO_MASTER),
         Command::ConfigGet(names) => write_config(node, names, answer),
     }
     Flow::Continue
@@ -308,9 +318,10 @@ fn needs_data(command: &Command<'_>) -> bool {
             | ClientGetName
             | ClientSetName(_)
             | ClientSetInfo
-            | CommandList
+            | ReplConf
+            | PSync
             | CommandCount
-            | CommandDocs
+            | CommandDocs(_)
             | CommandInfo(_)
             | ConfigGet(_)
     )
@@ -402,33 +413,76 @@ fn write_hello(context: &Context<'_>, answer: &mut Answer<'_>) {
 }
 
 /// The table as COMMAND shows it: name, arity, flags, and where the keys stand.
-fn write_specs<'a>(specs: impl Iterator<Item = &'a Spec>, answer: &mut Answer<'_>) {
-    let specs: Vec<_> = specs.collect();
+/// The commands with these names, `None` for a name that no command has; all commands if there are no names.
+fn named(names: Args<'_>) -> Vec<Option<&'static Spec>> {
+    match names.is_empty() {
+        true => COMMANDS.iter().map(Some).collect(),
+        false => names.iter().map(Spec::named).collect(),
+    }
+}
+
+fn write_specs(specs: &[Option<&Spec>], answer: &mut Answer<'_>) {
     answer.list(specs.len());
     for spec in specs {
-        if answer.form() == Form::Plain {
-            answer.value(Some(spec.usage.as_bytes()));
-            continue;
+        match spec {
+            None => answer.absent("no such command"),
+            Some(spec) if answer.form() == Form::Plain => answer.value(Some(spec.usage.as_bytes())),
+            Some(spec) => {
+                let (first, last, step) = spec.keys;
+                answer.list(6);
+                answer.value(Some(spec.name.to_ascii_lowercase().as_bytes()));
+                answer.signed(spec.arity);
+                answer.list(0);
+                [first, last, step].into_iter().for_each(|number| answer.signed(number));
+            }
         }
-        let (first, last, step) = spec.keys;
-        answer.list(6);
-        answer.value(Some(spec.name.to_ascii_lowercase().as_bytes()));
-        answer.signed(spec.arity);
-        answer.list(0);
-        [first, last, step].into_iter().for_each(|number| answer.signed(number));
     }
     answer.end();
 }
 
-fn write_docs(answer: &mut Answer<'_>) {
-    answer.map(COMMANDS.len());
-    for spec in COMMANDS {
+fn write_docs(specs: &[&Spec], answer: &mut Answer<'_>) {
+    answer.map(specs.len());
+    for spec in specs {
+        let Spec { summary, since, group, complexity, .. } = spec;
         answer.value(Some(spec.name.to_ascii_lowercase().as_bytes()));
-        answer.map(1);
-        answer.value(Some(b"summary"));
-        answer.value(Some(spec.summary.as_bytes()));
+        answer.map(5);
+        for (name, text) in [("summary", summary), ("since", since), ("group", group), ("complexity", complexity)] {
+            answer.value(Some(name.as_bytes()));
+            answer.value(Some(text.as_bytes()));
+        }
+        answer.value(Some(b"arguments"));
+        match answer.form() {
+            Form::Plain => answer.value(Some(spec.usage.as_bytes())),
+            Form::Resp | Form::Resp3 => write_arguments(&usage::arguments(spec.usage), answer),
+        }
     }
     answer.end();
+}
+
+/// Arguments in the words of Redis' COMMAND DOCS.
+fn write_arguments(arguments: &[Argument], answer: &mut Answer<'_>) {
+    answer.list(arguments.len());
+    for argument in arguments {
+        let mut texts = vec![("name", argument.name.as_str()), ("type", argument.kind.name())];
+        texts.extend(argument.token.as_deref().map(|token| ("token", token)));
+        let flags = [argument.is_optional.then_some("optional"), argument.is_multiple.then_some("multiple")];
+        let flags: Vec<&str> = flags.into_iter().flatten().collect();
+        let parts = argument.kind.parts();
+        answer.map(texts.len() + usize::from(!flags.is_empty()) + usize::from(parts.is_some()));
+        for (name, text) in texts {
+            answer.value(Some(name.as_bytes()));
+            answer.value(Some(text.as_bytes()));
+        }
+        if !flags.is_empty() {
+            answer.value(Some(b"flags"));
+            answer.list(flags.len());
+            flags.into_iter().for_each(|flag| answer.status(flag));
+        }
+        if let Some(parts) = parts {
+            answer.value(Some(b"arguments"));
+            write_arguments(parts, answer);
+        }
+    }
 }
 
 fn write_config(node: &Shared, names: Args<'_>, answer: &mut Answer<'_>) {

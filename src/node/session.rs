@@ -195,6 +195,7 @@ impl Session<'_> {
             return Flow::End;
         }
         self.commands += 1;
+        let form = if self.dialogue.is_redis_replica { Form::Resp } else { form };
         let mut answer = Answer::new(form, &mut self.out);
         answer.switch(self.dialogue.resp3);
         let Self { node, client, outbox, dialogue, share, .. } = self;

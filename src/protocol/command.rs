@@ -21,6 +21,12 @@ pub struct Spec {
     pub arity: i32,
     /// Where its keys stand: the first, the last (negative: from the end), and the step. All 0 if it has none.
     pub keys: (i32, i32, i32),
+    /// The group in which `redis-cli help` shows it.
+    pub group: &'static str,
+    /// The version of Redis that first had it; of ours, if Redis has not.
+    pub since: &'static str,
+    /// How its cost grows.
+    pub complexity: &'static str,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +59,8 @@ enum Verb {
     Multi,
     Exec,
     Discard,
+    ReplConf,
+    PSync,
 }
 
 const fn spec(
@@ -63,37 +71,77 @@ const fn spec(
     arity: i32,
     keys: (i32, i32, i32),
 ) -> Spec {
-    Spec { verb, name, usage, summary, arity, keys }
+    Spec { verb, name, usage, summary, arity, keys, group: "", since: "", complexity: "" }
+}
+
+impl Spec {
+    const fn doc(self, group: &'static str, since: &'static str, complexity: &'static str) -> Self {
+        Self { group, since, complexity, ..self }
+    }
+
+    /// The command with this name, in any case, of those that HELP shows.
+    pub fn named(name: &[u8]) -> Option<&'static Self> {
+        COMMANDS.iter().find(|spec| spec.is(name))
+    }
+
+    fn is(&self, name: &[u8]) -> bool {
+        self.name.as_bytes().eq_ignore_ascii_case(name)
+    }
 }
 
 /// Every command that a client may use, the frequent ones first: they are looked up in this order.
 #[rustfmt::skip]
 pub const COMMANDS: &[Spec] = &[
-    spec(Verb::Get, "GET key", "the value, or `Key not found`", "GET", 2, (1, 1, 1)),
-    spec(Verb::Set, "SET key value", "stores the value; in a plain line, all that follows the key", "SET", -3, (1, 1, 1)),
-    spec(Verb::Del, "DEL key [key ...]", "deletes; OK if there was a value (for several keys: how many had one)", "DEL", -2, (1, -1, 1)),
-    spec(Verb::Exists, "EXISTS key [key ...]", "how many of the keys have a value", "EXISTS", -2, (1, -1, 1)),
-    spec(Verb::MGet, "MGET key [key ...]", "the values of several keys", "MGET", -2, (1, -1, 1)),
-    spec(Verb::MSet, "MSET key value [key value ...]", "stores several values, one after the other", "MSET", -3, (1, -1, 2)),
-    spec(Verb::Keys, "KEYS pattern", "the keys that match, such as KEYS user:*", "KEYS", 2, (0, 0, 0)),
-    spec(Verb::Scan, "SCAN cursor [MATCH pattern] [COUNT n]", "some keys and the cursor to go on with; begins and ends with 0", "SCAN", -2, (0, 0, 0)),
-    spec(Verb::DbSize, "DBSIZE", "how many keys have a value", "DBSIZE", 1, (0, 0, 0)),
-    spec(Verb::Version, "VERSION key", "when and by which node the key was written or deleted", "VERSION", 2, (1, 1, 1)),
-    spec(Verb::Digest, "DIGEST [prefix|*]", "a hash of all that is stored, or of its 16 parts; equal on nodes that agree", "DIGEST", -1, (0, 0, 0)),
-    spec(Verb::Sync, "SYNC", "compares this node with its peers now, and says what it did", "SYNC", 1, (0, 0, 0)),
-    spec(Verb::Forget, "FORGET name|host:port", "no longer waits for a node that will never return", "FORGET", 2, (0, 0, 0)),
-    spec(Verb::Info, "INFO [section]", "the state of this node", "INFO", -1, (0, 0, 0)),
-    spec(Verb::Ping, "PING [text]", "PONG, or the text", "PING", -1, (0, 0, 0)),
-    spec(Verb::Echo, "ECHO text", "the text", "ECHO", 2, (0, 0, 0)),
-    spec(Verb::Help, "HELP", "this list", "HELP", 1, (0, 0, 0)),
-    spec(Verb::Quit, "QUIT", "ends the connection", "QUIT", -1, (0, 0, 0)),
-    spec(Verb::Reset, "RESET", "takes back what the connection was told: its name, RESP3, the secret", "RESET", 1, (0, 0, 0)),
-    spec(Verb::Auth, "AUTH secret", "says the secret of the cluster; first, where there is one", "AUTH", -2, (0, 0, 0)),
-    spec(Verb::Hello, "HELLO [2|3] [AUTH user secret] [SETNAME name]", "what Redis clients say first", "HELLO", -1, (0, 0, 0)),
-    spec(Verb::Select, "SELECT 0", "there is one database", "SELECT", 2, (0, 0, 0)),
-    spec(Verb::Client, "CLIENT ID|LIST|GETNAME|SETNAME name|SETINFO name value", "about the connections", "CLIENT", -2, (0, 0, 0)),
-    spec(Verb::Command, "COMMAND [COUNT|DOCS|INFO]", "this list, for Redis clients", "COMMAND", -1, (0, 0, 0)),
-    spec(Verb::Config, "CONFIG GET name [name ...]", "a few settings, for Redis tools", "CONFIG", -3, (0, 0, 0)),
+    spec(Verb::Get, "GET key", "the value, or `Key not found`", "GET", 2, (1, 1, 1))
+        .doc("string", "1.0.0", "O(1)"),
+    spec(Verb::Set, "SET key value", "stores the value; in a plain line, all that follows the key", "SET", -3, (1, 1, 1))
+        .doc("string", "1.0.0", "O(1)"),
+    spec(Verb::Del, "DEL key [key ...]", "deletes; OK if there was a value (for several keys: how many had one)", "DEL", -2, (1, -1, 1))
+        .doc("generic", "1.0.0", "O(N) where N is the number of keys"),
+    spec(Verb::Exists, "EXISTS key [key ...]", "how many of the keys have a value", "EXISTS", -2, (1, -1, 1))
+        .doc("generic", "1.0.0", "O(N) where N is the number of keys"),
+    spec(Verb::MGet, "MGET key [key ...]", "the values of several keys", "MGET", -2, (1, -1, 1))
+        .doc("string", "1.0.0", "O(N) where N is the number of keys"),
+    spec(Verb::MSet, "MSET key value [key value ...]", "stores several values, one after the other", "MSET", -3, (1, -1, 2))
+        .doc("string", "1.0.1", "O(N) where N is the number of keys"),
+    spec(Verb::Keys, "KEYS pattern", "the keys that match, such as KEYS user:*", "KEYS", 2, (0, 0, 0))
+        .doc("generic", "1.0.0", "O(N) where N is the number of keys in the store"),
+    spec(Verb::Scan, "SCAN cursor [MATCH pattern] [COUNT n]", "some keys and the cursor to go on with; begins and ends with 0", "SCAN", -2, (0, 0, 0))
+        .doc("generic", "2.8.0", "O(1) for every call"),
+    spec(Verb::DbSize, "DBSIZE", "how many keys have a value", "DBSIZE", 1, (0, 0, 0))
+        .doc("server", "1.0.0", "O(1)"),
+    spec(Verb::Version, "VERSION key", "when and by which node the key was written or deleted", "VERSION", 2, (1, 1, 1))
+        .doc("agreement", "0.1.0", "O(1)"),
+    spec(Verb::Digest, "DIGEST [prefix|*]", "a hash of all that is stored, or of its 16 parts; equal on nodes that agree", "DIGEST", -1, (0, 0, 0))
+        .doc("agreement", "0.1.0", "O(1)"),
+    spec(Verb::Sync, "SYNC", "compares this node with its peers now, and says what it did", "SYNC", 1, (0, 0, 0))
+        .doc("agreement", "0.1.0", "O(N) where N is how many keys differ"),
+    spec(Verb::Forget, "FORGET name", "no longer waits for a node that will never return", "FORGET", 2, (0, 0, 0))
+        .doc("agreement", "0.1.0", "O(1)"),
+    spec(Verb::Info, "INFO [section]", "the state of this node", "INFO", -1, (0, 0, 0))
+        .doc("server", "1.0.0", "O(1)"),
+    spec(Verb::Ping, "PING [text]", "PONG, or the text", "PING", -1, (0, 0, 0))
+        .doc("connection", "1.0.0", "O(1)"),
+    spec(Verb::Echo, "ECHO text", "the text", "ECHO", 2, (0, 0, 0))
+        .doc("connection", "1.0.0", "O(1)"),
+    spec(Verb::Help, "HELP", "this list", "HELP", 1, (0, 0, 0))
+        .doc("server", "0.1.0", "O(1)"),
+    spec(Verb::Quit, "QUIT", "ends the connection", "QUIT", -1, (0, 0, 0))
+        .doc("connection", "1.0.0", "O(1)"),
+    spec(Verb::Reset, "RESET", "takes back what the connection was told: its name, RESP3, the secret", "RESET", 1, (0, 0, 0))
+        .doc("connection", "6.2.0", "O(1)"),
+    spec(Verb::Auth, "AUTH secret", "says the secret of the cluster; first, where there is one", "AUTH", -2, (0, 0, 0))
+        .doc("connection", "1.0.0", "O(1)"),
+    spec(Verb::Hello, "HELLO [2|3] [AUTH user secret] [SETNAME name]", "what Redis clients say first", "HELLO", -1, (0, 0, 0))
+        .doc("connection", "6.0.0", "O(1)"),
+    spec(Verb::Select, "SELECT 0", "there is one database", "SELECT", 2, (0, 0, 0))
+        .doc("connection", "1.0.0", "O(1)"),
+    spec(Verb::Client, "CLIENT ID|LIST|GETNAME|SETNAME name|SETINFO name value", "about the connections", "CLIENT", -2, (0, 0, 0))
+        .doc("connection", "2.4.0", "O(N) where N is the number of clients"),
+    spec(Verb::Command, "COMMAND [COUNT|DOCS [name [name ...]]|INFO [name [name ...]]]", "this list, for Redis clients", "COMMAND", -1, (0, 0, 0))
+        .doc("server", "2.8.13", "O(1)"),
+    spec(Verb::Config, "CONFIG GET name [name ...]", "a few settings, for Redis tools", "CONFIG", -3, (0, 0, 0))
+        .doc("server", "2.0.0", "O(1)"),
 ];
 
 /// Commands of Redis that are understood only to be refused in the right way. HELP and COMMAND do not show them.
@@ -102,6 +150,8 @@ const REFUSED: &[Spec] = &[
     spec(Verb::Multi, "MULTI", "refused: there are no transactions", "MULTI", 1, (0, 0, 0)),
     spec(Verb::Exec, "EXEC", "ends a refused transaction", "EXEC", 1, (0, 0, 0)),
     spec(Verb::Discard, "DISCARD", "ends a refused transaction", "DISCARD", 1, (0, 0, 0)),
+    spec(Verb::ReplConf, "REPLCONF", "what a Redis replica says first", "REPLCONF", -1, (0, 0, 0)),
+    spec(Verb::PSync, "PSYNC", "asks a Redis master for its stream", "PSYNC", -1, (0, 0, 0)),
 ];
 
 /// What a client asks for. Borrows its words from the buffer they came in.
@@ -153,14 +203,17 @@ pub enum Command<'a> {
     ClientGetName,
     ClientSetName(&'a [u8]),
     ClientSetInfo,
-    CommandList,
     CommandCount,
-    CommandDocs,
+    /// The names of commands; none: of all.
+    CommandDocs(Args<'a>),
+    /// As for `CommandDocs`.
     CommandInfo(Args<'a>),
     ConfigGet(Args<'a>),
     Multi,
     Exec,
     Discard,
+    ReplConf,
+    PSync,
 }
 
 /// Why words are no command. The client's fault; the session goes on.
@@ -205,10 +258,8 @@ impl<'a> Command<'a> {
     /// The command in the words of a request, of which there is at least one.
     pub fn parse(words: Args<'a>) -> Result<Self, CommandError> {
         let verb = words.get(0).unwrap_or_default();
-        let spec = COMMANDS
-            .iter()
-            .chain(REFUSED)
-            .find(|spec| spec.name.as_bytes().eq_ignore_ascii_case(verb))
+        let spec = Spec::named(verb)
+            .or_else(|| REFUSED.iter().find(|spec| spec.is(verb)))
             .ok_or_else(|| CommandError::Unknown(printable(verb)))?;
         let wrong_arity = || CommandError::WrongArity(spec.name, spec.usage);
         let count = words.len() as i32;
@@ -275,15 +326,17 @@ impl<'a> Command<'a> {
                 _ => return Err(CommandError::Syntax(format!("unknown CLIENT subcommand: type {}", spec.usage))),
             },
             Verb::Command => match (upper(word(1)).as_str(), count) {
-                ("", _) => Self::CommandList,
+                ("", _) => Self::CommandInfo(words.from(2)),
                 ("COUNT", 2) => Self::CommandCount,
-                ("DOCS", _) => Self::CommandDocs,
+                ("DOCS", _) => Self::CommandDocs(words.from(2)),
                 ("INFO", _) => Self::CommandInfo(words.from(2)),
                 _ => return Err(CommandError::Syntax(format!("unknown COMMAND subcommand: type {}", spec.usage))),
             },
             Verb::Multi => Self::Multi,
             Verb::Exec => Self::Exec,
             Verb::Discard => Self::Discard,
+            Verb::ReplConf => Self::ReplConf,
+            Verb::PSync => Self::PSync,
             Verb::Config if word(1).eq_ignore_ascii_case(b"GET") => Self::ConfigGet(words.from(2)),
             Verb::Config => {
                 return Err(CommandError::Syntax(

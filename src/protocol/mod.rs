@@ -9,6 +9,7 @@ pub mod glob;
 pub mod line;
 pub mod reply;
 pub mod resp;
+pub mod usage;
 
 use std::fmt;
 use std::ops::Range;

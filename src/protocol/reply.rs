@@ -54,6 +54,14 @@ impl<'a> Answer<'a> {
         }
     }
 
+    /// That there is nothing, and what this is called in a plain line.
+    pub fn absent(&mut self, plain: &str) {
+        match self.form {
+            Form::Plain => self.line(plain.as_bytes()),
+            Form::Resp | Form::Resp3 => self.value(None),
+        }
+    }
+
     /// A count.
     pub fn integer(&mut self, number: usize) {
         self.signed(number as i64);

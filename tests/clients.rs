@@ -104,6 +104,28 @@ fn redis_cli_is_refused_a_dump_and_leaves_no_file() {
 }
 
 #[test]
+fn redis_cli_watches_the_node() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    assert_eq!(client.line("MSET a 1 b 2 c 3"), "OK");
+    let mut command = Command::new("redis-cli");
+    command.args(["-p", &cluster.address(1).port().to_string(), "--stat", "-i", "0.01"]);
+    let Ok(mut watching) = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn() else {
+        println!("skipped: redis-cli is not installed");
+        return;
+    };
+    let lines = std::io::BufRead::lines(BufReader::new(watching.stdout.take().expect("is piped")));
+    // Two lines of titles, and then each second or so: keys, memory, clients, blocked, requests, connections.
+    let shown: Vec<String> = lines.map_while(Result::ok).skip(2).take(2).collect();
+    let _ = (watching.kill(), watching.wait());
+    let clients = client.count("connected_clients").to_string();
+    for line in shown {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        assert!(matches!(columns[..], ["3", _, _, "0", ..]) && !line.contains("-9223"), "{line}; {clients} clients");
+    }
+}
+
+#[test]
 fn redis_cli_works_interactively() {
     if !can("sh", &["-c", "command -v script && command -v redis-cli && command -v timeout"]) {
         return;

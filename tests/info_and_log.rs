@@ -26,6 +26,9 @@ fn info_has_every_field_in_the_format_of_redis() {
     let info = client.info();
     for (field, pattern) in [
         ("kvstore_version", env!("CARGO_PKG_VERSION")),
+        ("redis_version", "7.2.4"),
+        ("redis_mode", "standalone"),
+        ("arch_bits", &usize::BITS.to_string()),
         ("node", "1"),
         ("name", "node1"),
         ("incarnation", "????????????????"),
@@ -33,8 +36,11 @@ fn info_has_every_field_in_the_format_of_redis() {
         ("process_id", &std::process::id().to_string()),
         ("tcp_port", &cluster.address(1).port().to_string()),
         ("connected_clients", "*"),
+        ("blocked_clients", "0"),
         ("rejected_connections", "0"),
         ("total_commands_processed", "*"),
+        ("used_cpu_sys", "*.??????"),
+        ("used_cpu_user", "*.??????"),
         ("keys", "0"),
         ("tombstones", "0"),
         ("root_digest", "0000000000000000"),
@@ -88,6 +94,8 @@ fn what_info_counts_moves_with_what_it_counts() {
     eventually("they are counted", DEADLINE, || {
         one.count("connected_clients") == number(&after, "connected_clients") + 2
     });
+    let received = number(&one.info(), "total_connections_received");
+    assert!(received >= number(&after, "total_connections_received") + 2);
     drop(more);
     eventually("they are gone", DEADLINE, || one.count("connected_clients") == number(&after, "connected_clients"));
 
@@ -101,6 +109,9 @@ fn what_info_counts_moves_with_what_it_counts() {
     eventually("the round grows older", DEADLINE, || {
         one.peer(1, "last_round_age_ms").parse::<u64>().is_ok_and(|now| now > age)
     });
+    let cpu = |one: &mut Client| one.info()["used_cpu_user"].parse::<f64>().expect("a number of seconds");
+    let before = cpu(&mut one);
+    eventually("the time that it has computed grows", DEADLINE, || cpu(&mut one) > before);
     eventually("the node too", DEADLINE, || one.count("uptime_in_seconds") >= 1);
 }
 

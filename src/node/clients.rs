@@ -58,6 +58,11 @@ impl Clients {
         }
     }
 
+    /// How many ever came.
+    pub(super) fn received(&self) -> u64 {
+        self.accepted.load(Relaxed)
+    }
+
     /// How many are connected.
     pub(super) fn connected(&self) -> usize {
         self.connected.load(Relaxed)

@@ -15,7 +15,7 @@ use super::{Shared, info};
 use crate::limits::{MAX_ANSWER_BYTES, MAX_WRONG_SECRETS, WRONG_SECRET_DELAY};
 use crate::protocol::Args;
 use crate::protocol::Form;
-use crate::protocol::command::{COMMANDS, Command, CommandError, Spec};
+use crate::protocol::command::{COMMANDS, Command, CommandError, REDIS_VERSION, Spec};
 use crate::protocol::glob;
 use crate::protocol::reply::Answer;
 use crate::protocol::usage::{self, Argument};
@@ -181,8 +181,21 @@ fn carry_out(context: &mut Context<'_>, command: Command<'_>, answer: &mut Answe
             Ok(lines) => answer.text(&lines.join("\n")),
             Err(why) => answer.failure("ERR", why),
         },
-        Command::Forget(name) => forget(node, &String::from_utf8_lossy(name), answer),
-        Command::Info(section) => answer.text(&info::render(node, section)),
+        Command::Forget(name) => match String::from_utf8_lossy(name) {
+            name if node.replica.dismiss(&name) => {
+                warn!(
+                    "{}: {name} was dismissed by FORGET; it is refused until it starts again without its data",
+                    node.name()
+                );
+                answer.ok();
+            }
+            _ => {
+                let known: Vec<String> = node.replica.members().iter().map(|member| member.name.clone()).collect();
+                answer
+                    .failure("ERR", &format!("no node of this name has been met: the names are {}", known.join(", ")));
+            }
+        },
+        Command::Info(sections) => answer.text(&info::render(node, sections)),
         Command::Ping(None) => answer.status("PONG"),
         Command::Ping(Some(text)) | Command::Echo(text) if !context.may_answer(answer.written() + text.len()) => {
             answer.failure("OOM", TOO_MANY_ANSWERS);
@@ -395,7 +408,7 @@ fn write_hello(context: &Context<'_>, answer: &mut Answer<'_>) {
     let id = context.client.id.to_string();
     let pairs = [
         ("server", "kvstore"),
-        ("version", env!("CARGO_PKG_VERSION")),
+        ("version", REDIS_VERSION),
         ("proto", if context.dialogue.resp3 { "3" } else { "2" }),
         ("id", &id),
         ("mode", "standalone"),

@@ -2,17 +2,24 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+
 use super::Shared;
+use crate::protocol::Args;
+use crate::protocol::command::REDIS_VERSION;
 
 /// A section's name and its lines.
 type Section = (&'static str, Vec<String>);
 
-/// All sections, or the one with this name; nothing for a name that no section has.
-pub(super) fn render(node: &Shared, only: Option<&[u8]>) -> String {
-    let sections: [Section; 5] = [server(node), clients(node), store(node), peers(node), keyspace(node)];
+/// The sections with these names, or all; nothing for a name that no section has.
+pub(super) fn render(node: &Shared, names: Args<'_>) -> String {
+    let sections: [Section; 6] = [server(node), clients(node), cpu(), store(node), peers(node), keyspace(node)];
     let everything =
         |name: &[u8]| [&b"all"[..], b"default", b"everything"].iter().any(|all| name.eq_ignore_ascii_case(all));
-    let wanted = |name: &str| only.is_none_or(|only| everything(only) || only.eq_ignore_ascii_case(name.as_bytes()));
+    let wanted = |section: &str| {
+        names.is_empty() || names.iter().any(|name| everything(name) || name.eq_ignore_ascii_case(section.as_bytes()))
+    };
     let render = |(name, lines): &Section| format!("# {name}\r\n{}\r\n", lines.join("\r\n"));
     let rendered: Vec<String> = sections.iter().filter(|(name, _)| wanted(name)).map(render).collect();
     rendered.join("\r\n")
@@ -23,6 +30,9 @@ fn server(node: &Shared) -> Section {
     let off: Vec<&str> = node.config.rules.off().map(|rule| rule.name()).collect();
     let lines = vec![
         format!("kvstore_version:{}", env!("CARGO_PKG_VERSION")),
+        format!("redis_version:{REDIS_VERSION}"),
+        "redis_mode:standalone".into(),
+        format!("arch_bits:{}", usize::BITS),
         format!("node:{}", identity.node),
         format!("name:{}", identity.name),
         format!("incarnation:{:016x}", identity.incarnation),
@@ -39,13 +49,28 @@ fn clients(node: &Shared) -> Section {
     let clients = &node.clients;
     let lines = vec![
         format!("connected_clients:{}", clients.connected()),
+        // No command waits for what another client does.
+        "blocked_clients:0".into(),
         format!("maxclients:{}", node.config.max_connections),
+        format!("total_connections_received:{}", clients.received()),
         format!("rejected_connections:{}", clients.rejected.load(Relaxed)),
         format!("total_commands_processed:{}", clients.commands.load(Relaxed)),
         format!("auth_failed:{}", node.auth_failed.load(Relaxed)),
         format!("peers_refused:{}", node.peers_refused.load(Relaxed)),
     ];
     ("Clients", lines)
+}
+
+/// The seconds that the process has computed.
+fn cpu() -> Section {
+    let seconds = |time: TimeVal| format!("{}.{:06}", time.tv_sec(), time.tv_usec());
+    let lines = getrusage(UsageWho::RUSAGE_SELF).map(|usage| {
+        vec![
+            format!("used_cpu_sys:{}", seconds(usage.system_time())),
+            format!("used_cpu_user:{}", seconds(usage.user_time())),
+        ]
+    });
+    ("CPU", lines.unwrap_or_default())
 }
 
 fn store(node: &Shared) -> Section {

@@ -7,6 +7,9 @@ use super::Args;
 use crate::limits::{MAX_CLIENT_NAME_BYTES, MAX_KEY_BYTES, MAX_SCAN_COUNT, MAX_VALUE_BYTES};
 use crate::store::digest::Prefix;
 
+/// The version of Redis to whose clients this looks alike. They look at it to see what a server can do.
+pub const REDIS_VERSION: &str = "7.2.4";
+
 /// One entry of the table of commands: what HELP and COMMAND say about it.
 #[derive(Debug)]
 pub struct Spec {
@@ -118,7 +121,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc("agreement", "0.1.0", "O(N) where N is how many keys differ"),
     spec(Verb::Forget, "FORGET name", "no longer waits for a node that will never return", "FORGET", 2, (0, 0, 0))
         .doc("agreement", "0.1.0", "O(1)"),
-    spec(Verb::Info, "INFO [section]", "the state of this node", "INFO", -1, (0, 0, 0))
+    spec(Verb::Info, "INFO [section [section ...]]", "the state of this node", "INFO", -1, (0, 0, 0))
         .doc("server", "1.0.0", "O(1)"),
     spec(Verb::Ping, "PING [text]", "PONG, or the text", "PING", -1, (0, 0, 0))
         .doc("connection", "1.0.0", "O(1)"),
@@ -183,7 +186,8 @@ pub enum Command<'a> {
     Sync,
     /// The name of a node.
     Forget(&'a [u8]),
-    Info(Option<&'a [u8]>),
+    /// The names of sections; none: all of them.
+    Info(Args<'a>),
     Ping(Option<&'a [u8]>),
     Echo(&'a [u8]),
     Help,
@@ -304,7 +308,7 @@ impl<'a> Command<'a> {
             },
             Verb::Sync => Self::Sync,
             Verb::Forget => Self::Forget(word(1)),
-            Verb::Info => Self::Info(words.get(1)),
+            Verb::Info => Self::Info(rest),
             Verb::Ping if count > 2 => return Err(wrong_arity()),
             Verb::Ping => Self::Ping(words.get(1)),
             Verb::Echo => Self::Echo(word(1)),

@@ -159,6 +159,12 @@ pub const ADMISSION_PATIENCE: Duration = Duration::from_secs(10);
 /// How many wrong secrets one connection may say.
 pub const MAX_WRONG_SECRETS: u32 = 3;
 
+/// For how long a refusal of a peer is not told again in the log. Peers try again every few seconds.
+pub const REFUSAL_REPORT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How many different refusals of peers the log tells in that time. What is beyond is only counted: a stranger can make up names.
+pub const MAX_REPORTED_REFUSALS: usize = 64;
+
 /// After how much silence the kernel asks whether a client's machine is still there.
 pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 

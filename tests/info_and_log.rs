@@ -265,3 +265,24 @@ fn a_peer_whose_clock_is_far_ahead_is_reported_once() {
     assert_eq!(node.told("fast sent something from"), 1);
     assert_eq!(node.client().count("clock_drift_rejected"), 3);
 }
+
+#[test]
+fn a_peer_that_is_refused_again_and_again_is_named_once_in_a_while() {
+    let links = Links::new(2);
+    let node = Process::start(&links, 1, "200ms");
+    node.client().wait_until_it_serves();
+    let refused = |protocol: &str, name: &str| {
+        let answer = node.client().resp(&[&b"PEER"[..], protocol.as_bytes(), name.as_bytes(), b"9", b"aa", &[0; 8]]);
+        assert!(answer.to_string().starts_with("-REFUSED "), "{answer}");
+    };
+    (0..5).for_each(|_| refused("99", "old"));
+    eventually("it is named", DEADLINE, || node.told("refused the peer old (127.0.0.1): this node speaks") > 0);
+    refused("2", "node1");
+    eventually("so is another", DEADLINE, || node.told("refused the peer node1 (127.0.0.1): ") == 1);
+    assert_eq!(node.told("refused the peer old "), 1, "{:?}", node.log());
+    assert_eq!(node.client().count("peers_refused"), 6);
+    // A stranger with ever new names.
+    (0..200).for_each(|n| refused("99", &format!("name{n}")));
+    eventually("all are counted", DEADLINE, || node.client().count("peers_refused") == 206);
+    assert!(node.told("refused the peer ") < 100, "the log does not fill up");
+}

@@ -375,7 +375,7 @@ fn a_node_with_another_secret_or_none_is_named_counted_and_gets_nothing() {
                     two.told("this cluster has a secret: start with --secret-file") > 0
                         && one.told("this node was given no secret, and you have one") > 0
                 });
-                assert!(one.told("refused the peer 127.0.0.1:") > 0, "{:?}", one.log());
+                assert!(one.told("refused the peer node2 (127.0.0.1): ") > 0, "{:?}", one.log());
             }
         }
         assert_eq!(
@@ -494,7 +494,8 @@ fn a_peer_that_misbehaves_is_cut_off_named_and_counted() {
         assert_eq!(peer.read_to_end(), b"", "{what}: the connection ends");
         let refused = (1 + index - accepted.len()) as u64;
         assert_eq!(client.count("peers_refused"), refused, "{what}: is counted");
-        eventually("it is named in the log", DEADLINE, || node.told("refused the peer node9: ") as u64 == refused);
+        let told = format!("refused the peer node9 (127.0.0.1): {}", answer.trim_start_matches("-REFUSED "));
+        eventually("it is named in the log, with the reason", DEADLINE, || node.told(&told) == 1);
     }
     assert_eq!(accepted, [""; 0], "what was not refused");
     assert_eq!(client.line("GET k"), "v");
@@ -513,7 +514,7 @@ fn a_refusal_is_short_whatever_was_said() {
         let answer = peer.read_to_end();
         assert!(answer.len() < 1000, "{} bytes", answer.len());
     }
-    eventually("the last is in the log", DEADLINE, || node.told("refused the peer node9: ") == 3);
+    eventually("the last is in the log", DEADLINE, || node.told("refused the peer node9 (127.0.0.1): ") == 3);
     let longest = node.log().iter().map(String::len).max();
     assert!(longest < Some(1000), "a line of {longest:?} bytes in the log");
 }
@@ -523,7 +524,7 @@ fn a_peer_whose_frames_are_none_is_cut_off_and_the_node_goes_on() {
     let node = start(1, nobody(), None);
     node.client().wait_until_it_serves();
     let too_many = format!("*{}\r\n", MAX_ARGS + 1);
-    for bytes in ["*-1\r\n", "*1\r\n$-5\r\n", "*1\r\n:1\r\n", "*1\r\n$3\r\nabcd\r\n", "*2\r\n$999999999\r\n", &too_many]
+    for bytes in ["*-x\r\n", "*1\r\n$-5\r\n", "*1\r\n:1\r\n", "*1\r\n$3\r\nabcd\r\n", "*2\r\n$999999999\r\n", &too_many]
     {
         let mut peer = Client::connect(node.address);
         assert!(matches!(greet(&mut peer, "node9", "9", 0xaa), common::Value::Array(_)));

@@ -158,6 +158,15 @@ impl Guard {
         Ok(())
     }
 
+    /// What the initiator has said its name is.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Closed => None,
+            Self::Challenged { initiator, .. } => Some(&initiator.name),
+            Self::Open { name, .. } => Some(name),
+        }
+    }
+
     /// Whether the initiator has proved itself.
     pub(super) fn is_open(&self) -> bool {
         matches!(self, Self::Open { .. })

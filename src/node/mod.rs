@@ -31,6 +31,7 @@ mod info;
 mod link;
 mod listener;
 mod memory;
+mod refusals;
 mod replicator;
 mod session;
 
@@ -53,6 +54,7 @@ use anti_entropy::{Ask, Holdups, RoundLog};
 use clients::Clients;
 use link::PeerLink;
 use memory::Memory;
+use refusals::Refusals;
 use replicator::{Key, Outbox};
 
 /// What the threads of a node share.
@@ -77,6 +79,7 @@ struct Shared {
     auth_failed: AtomicU64,
     /// How often a peer's connection was refused.
     peers_refused: AtomicU64,
+    refusals: Refusals,
     stop: Stop,
 }
 
@@ -232,6 +235,7 @@ impl Node {
             memory: Arc::new(Memory::new(config.max_memory)),
             auth_failed: AtomicU64::new(0),
             peers_refused: AtomicU64::new(0),
+            refusals: Refusals::default(),
             stop: Stop(stop),
             config,
         });

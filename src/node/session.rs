@@ -227,9 +227,7 @@ impl Session<'_> {
         };
         reply.encode(&mut self.out);
         if let Reply::Refused(why) = reply {
-            self.node.peers_refused.fetch_add(1, Relaxed);
-            let peer = session.peer().map_or_else(|| self.client.address.to_string(), str::to_string);
-            warn!("{}: refused the peer {peer}: {why}", self.node.name());
+            self.report_refusal(words, &why);
             return Flow::End;
         }
         self.welcome = Welcome::Everybody;
@@ -237,6 +235,18 @@ impl Session<'_> {
             self.node.clients.end_older(self.client, peer);
         }
         Flow::Continue
+    }
+
+    /// Counts a peer that was refused for these words, and tells it in the log, under the name that the peer has given itself.
+    fn report_refusal(&self, words: Args<'_>, why: &str) {
+        self.node.peers_refused.fetch_add(1, Relaxed);
+        let greeting = || Request::name_in_greeting(words);
+        let name = self.peer.as_ref().and_then(PeerSession::peer).or(self.guard.name()).or_else(greeting);
+        let address = self.client.address.ip();
+        let refusal = format!("the peer {} ({address}): {why}", name.unwrap_or("without a name"));
+        if self.node.refusals.is_news(&refusal, Instant::now()) {
+            warn!("{}: refused {refusal}", self.node.name());
+        }
     }
 
     /// Whether the other side may do what it came for: a client has said the secret, a peer has proved it, or there is none.

@@ -57,6 +57,7 @@ const CONVERSATION: &[(&str, &str, &str)] = &[
         "server\nkvstore\nversion\n7.2.4\n*\nrole\nmaster\nEND",
         "($server, $kvstore, $version, $7.2.4, $proto, :2, *)",
     ),
+    ("CLIENT GETNAME", "", "nil"),
     ("HELLO 2 SETNAME me", "server\n*\nEND", "($server, *)"),
     ("CLIENT GETNAME", "me", "$me"),
     ("CLIENT SETNAME you", "OK", "+OK"),
@@ -64,6 +65,9 @@ const CONVERSATION: &[(&str, &str, &str)] = &[
     ("CLIENT SETINFO LIB-NAME test", "OK", "+OK"),
     ("CLIENT ID", "*", ":*"),
     ("CLIENT LIST", "id=* addr=127.0.0.1:* name=you age=* db=0\nEND", "$id=* name=you *"),
+    ("CLIENT LIST TYPE Normal", "id=* name=you *\nEND", "$id=* name=you *"),
+    ("CLIENT LIST TYPE replica", "END", "$"),
+    ("CLIENT LIST ID 0 99999", "END", "$"),
     ("SELECT 0", "OK", "+OK"),
     ("COMMAND COUNT", "??", ":??"),
     ("COMMAND INFO nosuch get", "no such command\nGET key\nEND", "(nil, ($get, :2, (), :1, :1, :1))"),
@@ -111,11 +115,17 @@ const CONVERSATION: &[(&str, &str, &str)] = &[
     ("ECHO", "ERROR: wrong number *", "-ERR wrong number *"),
     ("HELLO 4", "ERROR: unsupported protocol version*", "-NOPROTO unsupported protocol version*"),
     ("HELLO 2 AUTH a b", "ERROR: AUTH called without any secret *", "-ERR AUTH called without any secret *"),
+    ("HELLO 2 AUTH default b", "server\n*\nEND", "($server, *)"),
     ("HELLO 2 FROB", "ERROR: syntax error in HELLO*", "-ERR syntax error in HELLO*"),
     ("AUTH a", "ERROR: AUTH called without any secret *", "-ERR AUTH called without any secret *"),
+    ("AUTH a b", "ERROR: AUTH called without any secret *", "-ERR AUTH called without any secret *"),
+    ("AUTH default b", "OK", "+OK"),
     ("SELECT 1", "ERROR: DB index is out of range*", "-ERR DB index is out of range*"),
     ("CLIENT", "ERROR: wrong number *", "-ERR wrong number *"),
     ("CLIENT KILL", "ERROR: unknown CLIENT subcommand: type *", "-ERR unknown CLIENT subcommand*"),
+    ("CLIENT LIST TYPE frob", "ERROR: unknown client type *", "-ERR unknown client type *"),
+    ("CLIENT LIST ID x", "ERROR: a client's ID is a number: *", "-ERR a client's ID is a number: *"),
+    ("CLIENT LIST ID", "ERROR: unknown CLIENT subcommand: type *", "-ERR unknown CLIENT subcommand*"),
     ("COMMAND FROB", "ERROR: unknown COMMAND subcommand: type *", "-ERR unknown COMMAND subcommand*"),
     ("CONFIG SET save x", "ERROR: * CONFIG GET name", "-ERR *"),
     ("CONFIG GET", "ERROR: wrong number *", "-ERR wrong number *"),
@@ -202,7 +212,8 @@ fn nul_and_invalid_utf8_are_kept_in_keys_and_values_on_both_nodes() {
 fn pipelined_requests_of_both_forms_are_answered_in_their_order() {
     let cluster = Cluster::start(1);
     let mut client = cluster.client(1);
-    let mixed = [&b"SET a 1\r\nGET a\n"[..], &encode(&["GET", "a"]), b"\n\r\n*0\r\nGET none\n", &encode(&["PING"])];
+    let mixed =
+        [&b"SET a 1\r\nGET a\n"[..], &encode(&["GET", "a"]), b"\n\r\n*0\r\n*-1\r\nGET none\n", &encode(&["PING"])];
     client.send(mixed.concat());
     client.finish();
     assert_eq!(client.read_to_end().escape_ascii().to_string(), r"OK\n1\n$1\r\n1\r\nKey not found\n+PONG\r\n");
@@ -417,6 +428,24 @@ fn reset_takes_back_what_the_connection_was_told() {
     assert_eq!(client.resp(&["RESET"]).to_string(), "+RESET");
     assert_eq!(client.resp(&["CONFIG", "GET", "save"]).to_string(), "($save, $)", "RESP2 again");
     assert_eq!(client.line("CLIENT GETNAME"), "");
+}
+
+#[test]
+fn the_clients_can_be_listed_by_number_and_by_kind() {
+    let cluster = Cluster::start(2);
+    let (mut one, mut two) = (cluster.client(1), cluster.client(1));
+    let ids = [one.line("CLIENT ID"), two.line("CLIENT ID")];
+    let listed = |client: &mut Client, filter: &str| -> BTreeSet<String> {
+        let lines = client.lines(format!("CLIENT LIST {filter}"));
+        lines.iter().filter_map(|line| line.strip_prefix("id=")?.split(' ').next().map(str::to_string)).collect()
+    };
+    assert_eq!(listed(&mut one, &format!("ID {} {} {0}", ids[1], ids[0])), BTreeSet::from(ids.clone()));
+    assert_eq!(listed(&mut one, &format!("id {}", ids[1])), BTreeSet::from([ids[1].clone()]));
+    eventually("the peer's connection is told from clients'", DEADLINE, || {
+        let (peers, clients) = (listed(&mut one, "TYPE replica"), listed(&mut one, "type normal"));
+        assert!(clients.is_superset(&BTreeSet::from(ids.clone())));
+        peers.len() == 1 && peers.is_disjoint(&clients)
+    });
 }
 
 // ---- what a Redis replica says -----------------------------------------------------------------------------------------

@@ -175,7 +175,8 @@ fn what_cannot_be_framed_is_answered_in_its_own_form_and_ends_the_session() {
     let cluster = Cluster::start(1);
     let mut good = cluster.client(1);
     for (sent, answer) in [
-        ("*-1\r\n", "-ERR Protocol error: invalid array length*"),
+        ("*-x\r\n", "-ERR Protocol error: invalid array length*"),
+        ("*-\r\n", "-ERR Protocol error: invalid array length*"),
         ("*1000000000\r\n", "-ERR Protocol error: invalid array length*"),
         ("*99999999999999999999999999\r\n", "-ERR Protocol error: invalid array length*"),
         ("*x\r\n", "-ERR Protocol error: invalid array length*"),

@@ -8,6 +8,8 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use crate::protocol::command::Listed;
+
 /// Everybody who is connected.
 #[derive(Default)]
 pub(super) struct Clients {
@@ -89,13 +91,20 @@ impl Clients {
         }
     }
 
-    /// A line for each connection, as Redis writes them.
-    pub(super) fn list(&self) -> String {
+    /// A line for each of these connections, as Redis writes them.
+    pub(super) fn list(&self, which: &Listed) -> String {
+        let is_listed = |client: &&Arc<Client>| match which {
+            Listed::All => true,
+            Listed::Ids(ids) => ids.contains(&client.id),
+            Listed::Clients => client.peer.get().is_none(),
+            Listed::Peers => client.peer.get().is_some(),
+            Listed::Nothing => false,
+        };
         let line = |client: &Arc<Client>| {
             let Client { id, address, since, name, .. } = &**client;
             let name = name.lock().escape_ascii().to_string();
             format!("id={id} addr={address} name={name} age={} db=0\n", since.elapsed().as_secs())
         };
-        self.open.lock().values().map(line).collect()
+        self.open.lock().values().filter(is_listed).map(line).collect()
     }
 }

@@ -224,12 +224,12 @@ fn carry_out(context: &mut Context<'_>, command: Command<'_>, answer: &mut Answe
             true => answer.ok(),
             false => answer.failure("ERR", "DISCARD without MULTI"),
         },
-        Command::Auth(secret) => match context.admit(secret, answer) {
+        Command::Auth(user, secret) => match context.admit(user, secret, answer) {
             Ok(()) => answer.ok(),
             Err(flow) => return flow,
         },
-        Command::Hello { resp3, secret, name } => {
-            if let Some(Err(flow)) = secret.map(|secret| context.admit(secret, answer)) {
+        Command::Hello { resp3, login, name } => {
+            if let Some(Err(flow)) = login.map(|(user, secret)| context.admit(Some(user), secret, answer)) {
                 return flow;
             }
             if !context.dialogue.admitted {
@@ -243,8 +243,11 @@ fn carry_out(context: &mut Context<'_>, command: Command<'_>, answer: &mut Answe
         }
         Command::Select | Command::ClientSetInfo => answer.ok(),
         Command::ClientId => answer.integer(context.client.id as usize),
-        Command::ClientList => answer.text(&node.clients.list()),
-        Command::ClientGetName => answer.value(Some(&context.client.name.lock())),
+        Command::ClientList(which) => answer.text(&node.clients.list(&which)),
+        Command::ClientGetName => match context.client.name.lock().as_slice() {
+            b"" => answer.absent(""),
+            name => answer.value(Some(name)),
+        },
         Command::ClientSetName(name) => {
             *context.client.name.lock() = name.to_vec();
             answer.ok();
@@ -272,9 +275,13 @@ impl Context<'_> {
         bytes <= MAX_ANSWER_BYTES && self.share.may_answer(bytes)
     }
 
-    /// Lets the client in if it knows the secret. A wrong one is answered late, and only so often.
-    fn admit(&mut self, secret: &[u8], answer: &mut Answer<'_>) -> Result<(), Flow> {
+    /// Admits the client if it knows the secret. There is one user, whatever its name; where there is no secret, Redis' `default` may
+    /// say any. A wrong secret is answered late, and only so often.
+    fn admit(&mut self, user: Option<&[u8]>, secret: &[u8], answer: &mut Answer<'_>) -> Result<(), Flow> {
         let Some(expected) = &self.node.config.secret else {
+            if user == Some(b"default") {
+                return Ok(());
+            }
             answer.failure("ERR", "AUTH called without any secret configured: this node lets everybody in");
             return Err(Flow::Continue);
         };
@@ -303,7 +310,7 @@ impl Context<'_> {
 
 /// Whether a command is answered before the client has said the secret.
 fn is_for_everybody(command: &Command<'_>) -> bool {
-    matches!(command, Command::Auth(_) | Command::Hello { .. } | Command::Ping(_) | Command::Quit | Command::Reset)
+    matches!(command, Command::Auth(..) | Command::Hello { .. } | Command::Ping(_) | Command::Quit | Command::Reset)
 }
 
 /// Whether a command is carried out although a MULTI was refused before it.
@@ -317,7 +324,7 @@ fn needs_data(command: &Command<'_>) -> bool {
     !matches!(
         command,
         Info(_)
-            | Auth(_)
+            | Auth(..)
             | Help
             | Quit
             | Reset
@@ -327,7 +334,7 @@ fn needs_data(command: &Command<'_>) -> bool {
             | Hello { .. }
             | Select
             | ClientId
-            | ClientList
+            | ClientList(_)
             | ClientGetName
             | ClientSetName(_)
             | ClientSetInfo

@@ -1,5 +1,6 @@
 //! What a client may ask for: the table of commands, and how words become a [`Command`].
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
@@ -133,13 +134,13 @@ pub const COMMANDS: &[Spec] = &[
         .doc("connection", "1.0.0", "O(1)"),
     spec(Verb::Reset, "RESET", "takes back what the connection was told: its name, RESP3, the secret", "RESET", 1, (0, 0, 0))
         .doc("connection", "6.2.0", "O(1)"),
-    spec(Verb::Auth, "AUTH secret", "says the secret of the cluster; first, where there is one", "AUTH", -2, (0, 0, 0))
+    spec(Verb::Auth, "AUTH [user] secret", "says the secret of the cluster; first, where there is one", "AUTH", -2, (0, 0, 0))
         .doc("connection", "1.0.0", "O(1)"),
     spec(Verb::Hello, "HELLO [2|3] [AUTH user secret] [SETNAME name]", "what Redis clients say first", "HELLO", -1, (0, 0, 0))
         .doc("connection", "6.0.0", "O(1)"),
     spec(Verb::Select, "SELECT 0", "there is one database", "SELECT", 2, (0, 0, 0))
         .doc("connection", "1.0.0", "O(1)"),
-    spec(Verb::Client, "CLIENT ID|LIST|GETNAME|SETNAME name|SETINFO name value", "about the connections", "CLIENT", -2, (0, 0, 0))
+    spec(Verb::Client, "CLIENT ID|LIST [ID id [id ...]|TYPE type]|GETNAME|SETNAME name|SETINFO name value", "about the connections", "CLIENT", -2, (0, 0, 0))
         .doc("connection", "2.4.0", "O(N) where N is the number of clients"),
     spec(Verb::Command, "COMMAND [COUNT|DOCS [name [name ...]]|INFO [name [name ...]]]", "this list, for Redis clients", "COMMAND", -1, (0, 0, 0))
         .doc("server", "2.8.13", "O(1)"),
@@ -193,17 +194,18 @@ pub enum Command<'a> {
     Help,
     Quit,
     Reset,
-    /// The secret.
-    Auth(&'a [u8]),
+    /// A user's name, where one was said, and the secret.
+    Auth(Option<&'a [u8]>, &'a [u8]),
     Hello {
         /// Whether the answers are to be in RESP3 from now on; `None`: as before.
         resp3: Option<bool>,
-        secret: Option<&'a [u8]>,
+        /// A user's name and the secret.
+        login: Option<(&'a [u8], &'a [u8])>,
         name: Option<&'a [u8]>,
     },
     Select,
     ClientId,
-    ClientList,
+    ClientList(Listed),
     ClientGetName,
     ClientSetName(&'a [u8]),
     ClientSetInfo,
@@ -218,6 +220,21 @@ pub enum Command<'a> {
     Discard,
     ReplConf,
     PSync,
+}
+
+/// Which connections CLIENT LIST shows.
+#[derive(Debug)]
+pub enum Listed {
+    /// All of them.
+    All,
+    /// Those with these numbers.
+    Ids(BTreeSet<u64>),
+    /// Those of clients.
+    Clients,
+    /// Those of other nodes, which Redis would call replicas.
+    Peers,
+    /// None: those of a kind that there is not.
+    Nothing,
 }
 
 /// Why words are no command. The client's fault; the session goes on.
@@ -316,14 +333,15 @@ impl<'a> Command<'a> {
             Verb::Quit => Self::Quit,
             Verb::Reset => Self::Reset,
             Verb::Auth if count > 3 => return Err(wrong_arity()),
-            // Redis' longer form has a user name first; there is one user here.
-            Verb::Auth => Self::Auth(word(words.len() - 1)),
+            Verb::Auth => Self::Auth((count == 3).then(|| word(1)), word(words.len() - 1)),
             Verb::Hello => parse_hello(rest)?,
             Verb::Select if word(1) == b"0" => Self::Select,
             Verb::Select => return Err(CommandError::Syntax("DB index is out of range: type SELECT 0".into())),
             Verb::Client => match (upper(word(1)).as_str(), count) {
                 ("ID", 2) => Self::ClientId,
-                ("LIST", _) => Self::ClientList,
+                ("LIST", 2) => Self::ClientList(Listed::All),
+                ("LIST", 4..) if word(2).eq_ignore_ascii_case(b"ID") => Self::ClientList(parse_ids(words.from(3))?),
+                ("LIST", 4) if word(2).eq_ignore_ascii_case(b"TYPE") => Self::ClientList(parse_client_type(word(3))?),
                 ("GETNAME", 2) => Self::ClientGetName,
                 ("SETNAME", 3) => Self::ClientSetName(check_client_name(word(2))?),
                 ("SETINFO", 4) => Self::ClientSetInfo,
@@ -377,16 +395,33 @@ fn parse_hello(rest: Args<'_>) -> Result<Command<'_>, CommandError> {
     };
     let usage =
         || CommandError::Syntax("syntax error in HELLO: type HELLO 2|3 [AUTH user secret] [SETNAME name]".into());
-    let (mut secret, mut name) = (None, None);
+    let (mut login, mut name) = (None, None);
     let mut options = rest.from(1).iter();
     while let Some(option) = options.next() {
         match upper(option).as_str() {
-            "AUTH" => secret = Some(options.nth(1).ok_or_else(usage)?),
+            "AUTH" => login = Some((options.next().ok_or_else(usage)?, options.next().ok_or_else(usage)?)),
             "SETNAME" => name = Some(check_client_name(options.next().ok_or_else(usage)?)?),
             _ => return Err(usage()),
         }
     }
-    Ok(Command::Hello { resp3, secret, name })
+    Ok(Command::Hello { resp3, login, name })
+}
+
+fn parse_ids(ids: Args<'_>) -> Result<Listed, CommandError> {
+    let ids: Option<_> = ids.iter().map(|id| parse_number(Some(id))).collect();
+    ids.map(Listed::Ids).ok_or_else(|| CommandError::Syntax("a client's ID is a number: type CLIENT LIST ID id".into()))
+}
+
+fn parse_client_type(name: &[u8]) -> Result<Listed, CommandError> {
+    match upper(name).as_str() {
+        "NORMAL" => Ok(Listed::Clients),
+        "REPLICA" | "SLAVE" => Ok(Listed::Peers),
+        "MASTER" | "PUBSUB" => Ok(Listed::Nothing),
+        _ => Err(CommandError::Syntax(format!(
+            "unknown client type '{}': type normal, master, replica or pubsub",
+            printable(name)
+        ))),
+    }
 }
 
 fn check_key(key: &[u8]) -> Result<&[u8], CommandError> {

@@ -79,7 +79,7 @@ impl fmt::Debug for Args<'_> {
 /// session ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FrameError {
-    /// A length that is no number, is negative, or is beyond a limit.
+    /// A length that is no number, or is beyond a limit, or is that of a bulk string and negative.
     BadLength {
         /// What the length was for.
         of: &'static str,

@@ -146,7 +146,12 @@ fn length(
         Ok(None) => return Ok(None),
         Err(_) => return Err(bad),
     };
-    match number(&bytes[at + 1..end]) {
+    let text = &bytes[at + 1..end];
+    if kind == b'*' && text.strip_prefix(b"-").and_then(number).is_some() {
+        // Redis takes an array of less than nothing for an empty one.
+        return Ok(Some((0, end + 2)));
+    }
+    match number(text) {
         Some(length) if length <= limit => Ok(Some((length, end + 2))),
         _ => Err(bad),
     }
@@ -270,7 +275,7 @@ mod tests {
     #[test]
     fn impossible_lengths_are_refused_before_anything_is_allocated_for_them() {
         let bad =
-            ["*-1\r\n", "*1000000000\r\n", "*x\r\n", "*\r\n", "*1\r\n$-1\r\n", "*1\r\n$99999999999\r\n", "*+1\r\n"];
+            ["*-\r\n", "*1000000000\r\n", "*x\r\n", "*\r\n", "*1\r\n$-1\r\n", "*1\r\n$99999999999\r\n", "*+1\r\n"];
         for bytes in bad {
             let mut parser = Parser::default();
             let error = parser.parse(bytes.as_bytes()).expect_err(bytes);

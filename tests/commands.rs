@@ -198,6 +198,58 @@ fn a_plain_value_is_the_rest_of_its_line_and_a_resp_value_any_bytes() {
 }
 
 #[test]
+fn a_word_of_a_plain_line_may_be_quoted_as_in_redis() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    assert_eq!(client.line(r#"SET "a b" 1"#), "OK");
+    assert_eq!(client.resp(&["GET", "a b"]).to_string(), "$1");
+    assert_eq!(client.line("GET 'a b'"), "1");
+    assert_eq!(client.line(r#"MSET "tab\tand \x41\xff" 'it\'s' "" empty"#), "OK");
+    assert_eq!(client.resp(&[&b"GET"[..], b"tab\tand A\xff"]).to_string(), "$it\\'s");
+    assert_eq!(client.line("GET\t\"\""), "empty", "tabs separate words, and a word may be empty");
+    assert_eq!(client.lines(r#"MGET "a b" none ''"#), ["1", "Key not found", "empty"]);
+    assert_eq!(client.line(r#"ECHO "two  words""#), "two  words");
+}
+
+#[test]
+fn a_plain_value_that_is_one_quoted_string_loses_its_quotes_and_any_other_keeps_them() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    for (typed, stored) in [
+        (r#""hello world""#, "hello world"),
+        (r#" 'hello  world' "#, "hello  world"),
+        (r#""say \"hi\"""#, r#"say "hi""#),
+        (r#""""#, ""),
+        ("v EX 60", "v EX 60"),
+        (r#"say "hi""#, r#"say "hi""#),
+        (r#""a" and "b""#, r#""a" and "b""#),
+        (r#"{"a": 1}"#, r#"{"a": 1}"#),
+        (r#""not closed"#, r#""not closed"#),
+        ("it's", "it's"),
+    ] {
+        assert_eq!(client.line(format!("SET k {typed}")), "OK");
+        assert_eq!(client.line("GET k"), stored, "{typed}");
+    }
+}
+
+#[test]
+fn unbalanced_quotes_are_an_error_and_the_next_line_is_read() {
+    let cluster = Cluster::start(1);
+    let mut client = cluster.client(1);
+    for line in [r#"GET "a b"#, "GET it's", r#"SET "a"b c"#, r#"SET 'a b" c"#, r#"MGET a "b"#] {
+        let answer = client.line(line);
+        assert!(answer.starts_with("ERROR: unbalanced quotes: "), "{line}: {answer}");
+    }
+    assert_eq!(client.line("DBSIZE"), "0");
+    client.send("GET \"a");
+    client.finish();
+    assert!(
+        client.read_line().starts_with("ERROR: unbalanced quotes: "),
+        "also in a line that the input's end has ended"
+    );
+}
+
+#[test]
 fn nul_and_invalid_utf8_are_kept_in_keys_and_values_on_both_nodes() {
     let cluster = Cluster::start(2);
     let mut client = cluster.client(1);

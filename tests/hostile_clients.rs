@@ -209,11 +209,21 @@ fn what_cannot_be_framed_is_answered_in_its_own_form_and_ends_the_session() {
 fn lines_of_rubbish_are_answered_one_by_one_and_the_session_goes_on() {
     let cluster = Cluster::start(1);
     let mut client = cluster.client(1);
-    for rubbish in
-        [&b"\x00\xff\xfe"[..], b"\x1b[31m", b"$5", b"+OK", b"-ERR", b":1", b"\xc3\x28 \x80", b"{\"a\":1}", b"'", b"\\"]
-    {
+    for (rubbish, is_quoted) in [
+        (&b"\x00\xff\xfe"[..], false),
+        (b"\x1b[31m", false),
+        (b"$5", false),
+        (b"+OK", false),
+        (b"-ERR", false),
+        (b":1", false),
+        (b"\xc3\x28 \x80", false),
+        (b"{\"a\":1}", true),
+        (b"'", true),
+        (b"\\", false),
+    ] {
         let answer = client.line(rubbish);
-        assert_matches(answer.as_bytes(), "ERROR: unknown command '*': type HELP for the list");
+        let expected = if is_quoted { "unbalanced quotes: *" } else { "unknown command '*': type HELP for the list" };
+        assert_matches(answer.as_bytes(), &format!("ERROR: {expected}"));
         assert!(answer.is_ascii() && !answer.contains(char::is_control), "{answer:?}");
     }
     client.send("\n   \n\r\n");

@@ -403,7 +403,8 @@ fn write_digest(node: &Shared, prefix: Prefix, answer: &mut Answer<'_>) {
 }
 
 fn help() -> String {
-    let mut text = String::from("Type a command and a newline. The commands, in any case:\n");
+    let mut text =
+        String::from("Type a command and a newline; quote a \"key with spaces\". The commands, in any case:\n");
     for spec in COMMANDS {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {:<38} {}", spec.usage, spec.summary);

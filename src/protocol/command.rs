@@ -98,7 +98,7 @@ impl Spec {
 pub const COMMANDS: &[Spec] = &[
     spec(Verb::Get, "GET key", "the value, or `Key not found`", "GET", 2, (1, 1, 1))
         .doc("string", "1.0.0", "O(1)"),
-    spec(Verb::Set, "SET key value", "stores the value; in a plain line, all that follows the key", "SET", -3, (1, 1, 1))
+    spec(Verb::Set, "SET key value", r#"stores the value; in a plain line, all that follows the key (also EX 60), or one "string""#, "SET", -3, (1, 1, 1))
         .doc("string", "1.0.0", "O(1)"),
     spec(Verb::Del, "DEL key [key ...]", "deletes; OK if there was a value (for several keys: how many had one)", "DEL", -2, (1, -1, 1))
         .doc("generic", "1.0.0", "O(N) where N is the number of keys"),
@@ -248,6 +248,8 @@ pub enum CommandError {
     Syntax(String),
     /// HELLO with another protocol version than 2 or 3.
     NoSuchProtocol,
+    /// A plain line whose quotes mean nothing: what is wrong with them.
+    UnbalancedQuotes(&'static str),
 }
 
 impl CommandError {
@@ -268,6 +270,7 @@ impl fmt::Display for CommandError {
                 write!(f, "wrong number of arguments for '{}' command: type {usage}", name.to_ascii_lowercase())
             }
             Self::Syntax(message) => f.write_str(message),
+            Self::UnbalancedQuotes(why) => write!(f, "unbalanced quotes: {why}"),
             Self::NoSuchProtocol => f.write_str("unsupported protocol version: type HELLO 2 or HELLO 3"),
         }
     }
@@ -278,6 +281,9 @@ impl std::error::Error for CommandError {}
 impl<'a> Command<'a> {
     /// The command in the words of a request, of which there is at least one.
     pub fn parse(words: Args<'a>) -> Result<Self, CommandError> {
+        if let Some(unbalanced) = words.unbalanced {
+            return Err(CommandError::UnbalancedQuotes(unbalanced.why()));
+        }
         let verb = words.get(0).unwrap_or_default();
         let spec = Spec::named(verb)
             .or_else(|| REFUSED.iter().find(|spec| spec.is(verb)))

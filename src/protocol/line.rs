@@ -1,20 +1,26 @@
 //! The plain form: one request is one line, as somebody types it into `nc`.
 //!
-//! Words are separated by spaces. The value of a SET and the text of an ECHO are the rest of the line as it stands,
-//! so `SET greeting hello world` keeps both words. A line ends with `\n`, `\r\n`, or the end of the input.
+//! Words are separated by spaces or tabs, and may be quoted. The value of a SET and the text of an ECHO are the rest of the line as it
+//! stands, so `SET greeting hello world` keeps both words; only if all of it is one quoted string, the quotes go. A line ends with
+//! `\n`, `\r\n`, or the end of the input.
 
 use std::ops::Range;
 
-use super::FrameError;
-use crate::limits::{KEPT_ITEMS, MAX_LINE_BYTES};
+use super::quotes::{Unbalanced, decode_word, is_blank, is_quote};
+use super::{Args, FrameError};
+use crate::limits::{FIRST_BUFFER_BYTES, KEPT_ITEMS, MAX_LINE_BYTES};
 
 /// Finds the words of one line that arrives in pieces.
 #[derive(Debug, Default)]
 pub struct Parser {
     /// How many bytes are known to hold no newline.
     searched: usize,
-    /// Where the words lie.
+    /// Where the words lie: in the line itself, or in `decoded`.
     items: Vec<Range<usize>>,
+    /// The words of a line with quotes, one behind the other. Empty if nothing had to be decoded.
+    decoded: Vec<u8>,
+    /// What is wrong with the quotes of the line.
+    unbalanced: Option<Unbalanced>,
 }
 
 impl Parser {
@@ -40,45 +46,85 @@ impl Parser {
         Ok(bytes.len())
     }
 
-    /// Where the words of the line lie that was found last.
-    pub(super) fn items(&self) -> &[Range<usize>] {
-        &self.items
+    /// The words of the line that was found last at the start of `bytes`.
+    pub(super) fn args<'a>(&'a self, bytes: &'a [u8]) -> Args<'a> {
+        let frame = if self.decoded.is_empty() { bytes } else { &self.decoded };
+        Args { frame, items: &self.items, unbalanced: self.unbalanced }
     }
 
-    /// Forgets the items, and gives their room back where it is large.
+    /// Forgets the words, and gives their room back where it is large.
     pub(super) fn shrink(&mut self) {
         self.items.clear();
         self.items.shrink_to(KEPT_ITEMS);
+        self.decoded.clear();
+        self.decoded.shrink_to(FIRST_BUFFER_BYTES);
     }
 
-    /// For how many items there is room.
-    pub(super) fn items_capacity(&self) -> usize {
-        self.items.capacity()
+    /// How many bytes the words of a line take here.
+    pub(super) fn capacity(&self) -> usize {
+        self.items.capacity() * size_of::<Range<usize>>() + self.decoded.capacity()
     }
 
     fn cut(&mut self, line: &[u8]) -> Result<(), FrameError> {
+        self.find_words(line);
+        if self.is_http(line) {
+            return Err(FrameError::Http);
+        }
+        self.decoded.clear();
+        self.unbalanced = None;
+        if self.has_quotes(line)
+            && let Err(unbalanced) = self.decode_words(line)
+        {
+            self.decoded.clear();
+            self.unbalanced = Some(unbalanced);
+        }
+        Ok(())
+    }
+
+    /// Finds the words as they lie in the line, as if quotes were letters.
+    fn find_words(&mut self, line: &[u8]) {
         self.items.clear();
         let mut at = 0;
-        while let Some(start) = line[at..].iter().position(|&byte| byte != b' ').map(|skipped| at + skipped) {
-            at = line[start..].iter().position(|&byte| byte == b' ').map_or(line.len(), |len| start + len);
+        while let Some(start) = word_start(line, at) {
+            at = line[start..].iter().position(|&byte| is_blank(byte)).map_or(line.len(), |len| start + len);
             self.items.push(start..at);
-            if self.items.len() == self.words_before_text(line) {
+            if self.items.len() == words_before_text(&line[self.items[0].clone()]) {
                 if at < line.len() {
                     self.items.push(at + 1..line.len());
                 }
                 break;
             }
         }
-        if self.is_http(line) { Err(FrameError::Http) } else { Ok(()) }
     }
 
-    /// How many words of this line stand before a text that reaches to its end.
-    fn words_before_text(&self, line: &[u8]) -> usize {
-        match self.items.first().map(|verb| &line[verb.clone()]) {
-            Some(verb) if verb.eq_ignore_ascii_case(b"SET") => 2,
-            Some(verb) if verb.eq_ignore_ascii_case(b"ECHO") => 1,
-            _ => usize::MAX,
+    /// Whether a word has a quote, or the text begins with one.
+    fn has_quotes(&self, line: &[u8]) -> bool {
+        let Some(verb) = self.items.first() else { return false };
+        let (words, text) = self.items.split_at(self.items.len().min(words_before_text(&line[verb.clone()])));
+        words.iter().any(|word| line[word.clone()].iter().any(|&byte| is_quote(byte)))
+            || text.iter().any(|text| word_start(line, text.start).is_some_and(|start| is_quote(line[start])))
+    }
+
+    /// Finds the words of a line with quotes, and decodes them.
+    fn decode_words(&mut self, line: &[u8]) -> Result<(), Unbalanced> {
+        let Self { items, decoded, .. } = self;
+        let mut words: Vec<Range<usize>> = Vec::new();
+        let mut at = 0;
+        while let Some(start) = word_start(line, at) {
+            let begin = decoded.len();
+            at = decode_word(line, start, decoded)?;
+            words.push(begin..decoded.len());
+            if words.len() == words_before_text(&decoded[words[0].clone()]) {
+                if at < line.len() {
+                    let begin = decoded.len();
+                    decode_text(&line[at + 1..], decoded);
+                    words.push(begin..decoded.len());
+                }
+                break;
+            }
         }
+        *items = words;
+        Ok(())
     }
 
     /// Whether this is the first line of an HTTP request, or one of its headers. No browser can be made to send `SET` as its
@@ -92,6 +138,31 @@ impl Parser {
     }
 }
 
+/// Where the next word begins, from `at` on.
+fn word_start(line: &[u8], at: usize) -> Option<usize> {
+    line[at..].iter().position(|&byte| !is_blank(byte)).map(|skipped| at + skipped)
+}
+
+/// How many words of a line with this verb stand before a text that reaches to its end.
+fn words_before_text(verb: &[u8]) -> usize {
+    match verb {
+        verb if verb.eq_ignore_ascii_case(b"SET") => 2,
+        verb if verb.eq_ignore_ascii_case(b"ECHO") => 1,
+        _ => usize::MAX,
+    }
+}
+
+/// Writes a text to the end of `out`: without its quotes if it is one quoted string and nothing else, otherwise as it stands.
+fn decode_text(text: &[u8], out: &mut Vec<u8>) {
+    let begin = out.len();
+    let start = word_start(text, 0).filter(|&start| is_quote(text[start]));
+    let end = start.and_then(|start| decode_word(text, start, out).ok());
+    if end.is_none_or(|end| word_start(text, end).is_some()) {
+        out.truncate(begin);
+        out.extend_from_slice(text);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,16 +172,18 @@ mod tests {
         let mut parser = Parser::default();
         let bytes = format!("{line}\n");
         assert_eq!(parser.parse(bytes.as_bytes()), Ok(Some(bytes.len())));
-        parser.items().iter().map(|item| bytes[item.clone()].to_string()).collect()
+        let words = parser.args(bytes.as_bytes());
+        words.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect()
     }
 
     #[test]
-    fn words_are_separated_by_spaces() {
+    fn words_are_separated_by_spaces_and_tabs() {
         assert_eq!(words("GET a"), ["GET", "a"]);
         assert_eq!(words("  MGET   a  b "), ["MGET", "a", "b"]);
         assert_eq!(words(""), [""; 0]);
         assert_eq!(words("   "), [""; 0]);
         assert_eq!(words("GET a\r"), ["GET", "a"]);
+        assert_eq!(words("\tMGET\ta \t b\t"), ["MGET", "a", "b"]);
     }
 
     #[test]
@@ -125,9 +198,41 @@ mod tests {
         assert_eq!(words("PING"), ["PING"]);
     }
 
+    /// A word in double quotes, with escapes where a line needs them.
+    fn quoted(word: &[u8]) -> String {
+        let escaped = |&byte: &u8| match byte {
+            b' '..=b'~' if byte != b'"' && byte != b'\\' => char::from(byte).to_string(),
+            _ => format!("\\x{byte:02X}"),
+        };
+        format!("\"{}\"", word.iter().map(escaped).collect::<String>())
+    }
+
+    #[test]
+    fn a_text_loses_its_quotes_only_if_it_is_one_quoted_string() {
+        assert_eq!(words(r#"SET "a b" c d"#), ["SET", "a b", "c d"]);
+        assert_eq!(words(r#"SET k "c d""#), ["SET", "k", "c d"]);
+        assert_eq!(words(r#"SET "a b"  "c d" "#), ["SET", "a b", "c d"]);
+        assert_eq!(words(r#"SET k "c" d"#), ["SET", "k", r#""c" d"#]);
+        assert_eq!(words(r#"SET k "c"d"#), ["SET", "k", r#""c"d"#]);
+        assert_eq!(words(r#"SET "k" say "hi""#), ["SET", "k", r#"say "hi""#]);
+        assert_eq!(words("SET k it's"), ["SET", "k", "it's"]);
+        assert_eq!(words(r#"SET "k" "#), ["SET", "k", ""]);
+        assert_eq!(words(r#"SET "k""#), ["SET", "k"]);
+        assert_eq!(words(r#""SET" k v w"#), ["SET", "k", "v w"]);
+        assert_eq!(words(r#"ECHO 'a  b'"#), ["ECHO", "a  b"]);
+        assert_eq!(words(r#""""#), [""]);
+    }
+
     #[test]
     fn http_ends_the_session() {
-        for line in ["GET / HTTP/1.1", "POST / HTTP/1.1", "OPTIONS /x HTTP/1.0", "Host: localhost:5008", "post"] {
+        for line in [
+            "GET / HTTP/1.1",
+            "POST / HTTP/1.1",
+            "OPTIONS /x HTTP/1.0",
+            "Host: localhost:5008",
+            "post",
+            "POST /'\" HTTP/1.1",
+        ] {
             let bytes = format!("{line}\r\n");
             assert_eq!(Parser::default().parse(bytes.as_bytes()), Err(FrameError::Http), "{line}");
         }
@@ -152,19 +257,46 @@ mod tests {
             }
             let followed = format!("{bytes}GET x\n");
             prop_assert_eq!(parser.parse(followed.as_bytes()).unwrap(), Some(bytes.len()));
-            prop_assert_eq!(parser.items().len(), 1 + text.split_whitespace().count());
+            if !text.contains(['"', '\'']) {
+                prop_assert_eq!(parser.items.len(), 1 + text.split_whitespace().count());
+            }
             let mut last = Parser::default();
             prop_assert_eq!(last.parse_last(bytes.trim_end_matches('\n').as_bytes()).is_ok(), true);
-            prop_assert_eq!(last.items(), parser.items());
+            prop_assert_eq!((last.items, last.decoded, last.unbalanced), (parser.items, parser.decoded, parser.unbalanced));
+        }
+
+        #[test]
+        fn any_words_can_be_quoted(expected in prop::collection::vec(any::<Vec<u8>>(), 0..5), blank in "[ \t]{1,3}") {
+            let quoted: Vec<String> = expected.iter().map(|word| quoted(word)).collect();
+            let line = format!("MGET{blank}{}\n", quoted.join(&blank));
+            let mut parser = Parser::default();
+            prop_assert_eq!(parser.parse(line.as_bytes()), Ok(Some(line.len())));
+            prop_assert_eq!(parser.args(line.as_bytes()).from(1).iter().map(<[u8]>::to_vec).collect::<Vec<_>>(), expected);
+        }
+
+        #[test]
+        fn any_key_and_value_can_be_quoted(key: Vec<u8>, value: Vec<u8>) {
+            let line = format!("SET {} {}\n", quoted(&key), quoted(&value));
+            let mut parser = Parser::default();
+            prop_assert_eq!(parser.parse(line.as_bytes()), Ok(Some(line.len())));
+            prop_assert_eq!(parser.args(line.as_bytes()).iter().collect::<Vec<_>>(), [&b"SET"[..], &key, &value]);
+        }
+
+        #[test]
+        fn a_line_without_quotes_is_not_copied(line in "[^\"'\n]{0,40}") {
+            let mut parser = Parser::default();
+            let _ = parser.parse_last(line.as_bytes());
+            prop_assert_eq!(parser.decoded.capacity(), 0);
         }
 
         #[test]
         fn any_bytes_can_be_set(value in prop::collection::vec(any::<u8>().prop_filter("newline", |byte| *byte != b'\n'), 0..50)) {
             prop_assume!(value.last() != Some(&b'\r'));
+            prop_assume!(!value.trim_ascii_start().first().is_some_and(|&byte| is_quote(byte)));
             let bytes = [b"SET k ", &value[..], b"\n"].concat();
             let mut parser = Parser::default();
             prop_assert_eq!(parser.parse(&bytes), Ok(Some(bytes.len())));
-            prop_assert_eq!(&bytes[parser.items()[2].clone()], &value[..]);
+            prop_assert_eq!(parser.args(&bytes).get(2), Some(&value[..]));
         }
     }
 }

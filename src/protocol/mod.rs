@@ -7,6 +7,7 @@
 pub mod command;
 pub mod glob;
 pub mod line;
+mod quotes;
 pub mod reply;
 pub mod resp;
 pub mod usage;
@@ -15,6 +16,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::limits::{MAX_ARGS, MAX_FRAME_BYTES, MAX_LINE_BYTES};
+use quotes::Unbalanced;
 
 /// How a request was written, and so how it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +36,21 @@ impl Form {
     }
 }
 
-/// The words of a request (or the items of a peer's reply), where they lie in the buffer.
+/// The words of a request (or the items of a peer's reply), where they lie in the buffer; those of a line with quotes, where they were
+/// decoded.
 #[derive(Clone, Copy)]
 pub struct Args<'a> {
     frame: &'a [u8],
     items: &'a [Range<usize>],
+    /// What is wrong with the quotes of a plain line; its words are then what stands between blanks.
+    unbalanced: Option<Unbalanced>,
 }
 
 impl<'a> Args<'a> {
+    fn new(frame: &'a [u8], items: &'a [Range<usize>]) -> Self {
+        Self { frame, items, unbalanced: None }
+    }
+
     /// How many words there are.
     pub fn len(self) -> usize {
         self.items.len()
@@ -65,7 +74,7 @@ impl<'a> Args<'a> {
     /// The words from `index` on.
     #[must_use]
     pub fn from(self, index: usize) -> Self {
-        Self { frame: self.frame, items: self.items.get(index..).unwrap_or_default() }
+        Self { items: self.items.get(index..).unwrap_or_default(), ..self }
     }
 }
 
@@ -154,7 +163,7 @@ impl RequestParser {
 
     /// How many bytes the parser takes for what it remembers of a request.
     pub fn capacity(&self) -> usize {
-        (self.resp.items_capacity() + self.line.items_capacity()) * size_of::<Range<usize>>()
+        self.resp.capacity() + self.line.capacity()
     }
 
     /// Gives back what a long request has taken. Between requests only.
@@ -165,10 +174,9 @@ impl RequestParser {
 
     /// The words of the request that was found in `bytes`.
     pub fn args<'a>(&'a self, form: Form, bytes: &'a [u8]) -> Args<'a> {
-        let items = match form {
-            Form::Plain => self.line.items(),
-            Form::Resp | Form::Resp3 => self.resp.items(),
-        };
-        Args { frame: bytes, items }
+        match form {
+            Form::Plain => self.line.args(bytes),
+            Form::Resp | Form::Resp3 => Args::new(bytes, self.resp.items()),
+        }
     }
 }

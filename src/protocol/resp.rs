@@ -74,9 +74,9 @@ impl Parser {
         self.items.shrink_to(KEPT_ITEMS);
     }
 
-    /// For how many items there is room.
-    pub(super) fn items_capacity(&self) -> usize {
-        self.items.capacity()
+    /// How many bytes the items of an array take here.
+    pub(super) fn capacity(&self) -> usize {
+        self.items.capacity() * size_of::<Range<usize>>()
     }
 
     /// Finds one reply at the start of `bytes`: itself and its length, once it is whole.
@@ -85,7 +85,7 @@ impl Parser {
         match kind {
             b'*' => {
                 let length = self.parse(bytes)?;
-                Ok(length.map(|length| (Frame::Array(Args { frame: bytes, items: &self.items }), length)))
+                Ok(length.map(|length| (Frame::Array(Args::new(bytes, &self.items)), length)))
             }
             b'$' => {
                 let Some((len, start)) = length(bytes, 0, b'$', "a bulk string ('$')", "bulk", MAX_BULK_BYTES)? else {

@@ -660,6 +660,31 @@ fn a_delete_that_a_peer_has_settled_does_not_undo_the_writes_of_a_node_that_star
 }
 
 #[test]
+fn a_delete_that_was_settled_before_a_node_was_first_met_does_not_undo_its_writes() {
+    let start = |number, peers, behind_ms: i64| {
+        let mut config = Config::new(number, "127.0.0.1:0", peers);
+        config.interval = Duration::from_secs(3600);
+        config.wall_clock = clock_off_by(-behind_ms);
+        Node::start(config).expect("a node starts")
+    };
+    let first = start(1, Vec::new(), 0);
+    let mut one = Client::connect(first.address());
+    one.wait_until_it_serves();
+    assert_eq!((one.line("SET k early"), one.line("DEL k")), ("OK".into(), "OK".into()));
+    one.lines("SYNC");
+    assert_eq!((one.count("tombstones_settled"), one.count("tombstones_forgotten")), (1, 0));
+
+    let second = start(2, vec![first.address().to_string()], 90_000);
+    let mut two = Client::connect(second.address());
+    two.wait_until_it_serves();
+    assert_eq!(two.line("SET k late"), "OK");
+    two.lines("SYNC");
+    assert_eq!((one.line("GET k"), two.line("GET k")), ("late".into(), "late".into()));
+    second.stop();
+    first.stop();
+}
+
+#[test]
 fn a_node_whose_load_breaks_on_the_way_does_not_serve_part_of_the_data() {
     const KEYS: usize = 200_000;
     let mut cluster = Cluster::start_with(2, |config| config.interval = Duration::from_secs(3600));

@@ -53,6 +53,12 @@
 //! | settling though one round has failed | [`SettledEverywhere`](Invariant::SettledEverywhere) | 10 | 4 | 5 |
 //! | settling though a peer has changed its incarnation (5) | nothing | – | – | – |
 //! | settling what lies ahead of the clock | [`WriteIsNewer`](Invariant::WriteIsNewer) | 510 | 207 | – |
+//! | settling is not taken back for a new incarnation (7) | [`LoadIsWhole`](Invariant::LoadIsWhole) | 9 | 46 | 43 |
+//! | settling is taken back for a new incarnation, but not at first contact (8) | nothing | – | – | – |
+//! | the check and the settling are two steps, without the lock | [`LoadIsWhole`](Invariant::LoadIsWhole) | 234 | – | – |
+//! | settling though a configured peer was never met | [`SettledEverywhere`](Invariant::SettledEverywhere) | 11 | 0 | 11 |
+//! | a node serves after a load that broke on the way | [`LoadIsWhole`](Invariant::LoadIsWhole) | 4 | 0 | 0 |
+//! | a wall clock may show any time | [`NoPanic`](Invariant::NoPanic) | 4 | 3 | 4 |
 //! | settling by a clock that stands while nobody writes | [`AllForgotten`](Invariant::AllForgotten) | 255 | 99 | – |
 //! | a settled tombstone is named in LEAF | [`AllForgotten`](Invariant::AllForgotten) | – | – | 331 |
 //! | a settled tombstone is told in the reply to LEAF (6) | nothing | – | – | – |
@@ -78,6 +84,12 @@
 //!    `10-a-restart-with-empty-memory` notices the fault at once.
 //! 6. Nor in 5,000 seeds. Whoever has not settled it yet names it, and so is not told; whoever has settled it keeps it a while longer.
 //!    The story `09-a-delete-is-forgotten` notices the fault.
+//! 7. For long nothing here noticed. The judge took the greater version for the right one, and by that measure an old delete that
+//!    overrules a later write with a smaller version is right. [`NewerThanLoaded`](Invariant::NewerThanLoaded) and
+//!    [`LoadIsWhole`](Invariant::LoadIsWhole) judge from the history instead: what a peer held when a node had loaded from it may
+//!    overrule no later write of that node.
+//! 8. A member that is met for the first time, while this node has settled without it: here every node is a configured peer of all
+//!    others, and no tick settles before all were met. A test in `tests/faults.rs` notices the fault at once.
 //!
 //! A reply to LEAF that comes in parts is beyond a run with six small keys: tests in `reconcile.rs` take its place.
 //!

@@ -181,20 +181,7 @@ fn carry_out(context: &mut Context<'_>, command: Command<'_>, answer: &mut Answe
             Ok(lines) => answer.text(&lines.join("\n")),
             Err(why) => answer.failure("ERR", why),
         },
-        Command::Forget(name) => match String::from_utf8_lossy(name) {
-            name if node.replica.dismiss(&name) => {
-                warn!(
-                    "{}: {name} was dismissed by FORGET; it is refused until it starts again without its data",
-                    node.name()
-                );
-                answer.ok();
-            }
-            _ => {
-                let known: Vec<String> = node.replica.members().iter().map(|member| member.name.clone()).collect();
-                answer
-                    .failure("ERR", &format!("no node of this name has been met: the names are {}", known.join(", ")));
-            }
-        },
+        Command::Forget(name) => forget(node, &String::from_utf8_lossy(name), answer),
         Command::Info(sections) => answer.text(&info::render(node, sections)),
         Command::Ping(None) => answer.status("PONG"),
         Command::Ping(Some(text)) | Command::Echo(text) if !context.may_answer(answer.written() + text.len()) => {

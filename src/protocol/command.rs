@@ -120,7 +120,7 @@ pub const COMMANDS: &[Spec] = &[
         .doc("agreement", "0.1.0", "O(1)"),
     spec(Verb::Sync, "SYNC", "compares this node with its peers now, and says what it did", "SYNC", 1, (0, 0, 0))
         .doc("agreement", "0.1.0", "O(N) where N is how many keys differ"),
-    spec(Verb::Forget, "FORGET name", "no longer waits for a node that will never return", "FORGET", 2, (0, 0, 0))
+    spec(Verb::Forget, "FORGET name|host:port", "no longer waits for a node that will never return", "FORGET", 2, (0, 0, 0))
         .doc("agreement", "0.1.0", "O(1)"),
     spec(Verb::Info, "INFO [section [section ...]]", "the state of this node", "INFO", -1, (0, 0, 0))
         .doc("server", "1.0.0", "O(1)"),

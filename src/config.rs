@@ -36,7 +36,8 @@ pub struct Config {
     /// forgotten sooner. Longer: less idle traffic. A round in which nothing differs costs some 300 bytes.
     pub interval: Duration,
     /// How many clients may be connected. More: each takes a thread and some 20 KB when idle. Fewer: clients are turned
-    /// away sooner. Peers are let in beyond it.
+    /// away sooner. Peers are let in beyond it. The limit on open files may allow fewer: see
+    /// [`BoundNode::keep_within`](crate::node::BoundNode::keep_within).
     pub max_connections: usize,
     /// What clients must say and peers must prove to be let in; `None`: everybody is.
     pub secret: Option<Secret>,

@@ -120,6 +120,17 @@ pub const PEER_RESERVE: usize = 64;
 /// How long a connection beyond `--max-connections` has to show that it is a peer.
 pub const RESERVE_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How many connections beyond [`PEER_RESERVE`] are told at once that there are too many. Each takes a descriptor for [`LINGER_TIME`];
+/// more than these are closed without a word.
+pub const TURNED_AWAY_AT_ONCE: usize = 64;
+
+/// How many file descriptors a node keeps for itself, beside those of accepted connections and of links: the standard streams, the
+/// listener, the connection that is being accepted, files, and look-ups of names. A dozen are in use at most.
+pub const OWN_DESCRIPTORS: usize = 32;
+
+/// How many file descriptors a link takes: its connection's, and that of the lost one while a new one is opened.
+pub const LINK_DESCRIPTORS: usize = 2;
+
 /// How many connections may wait to be accepted.
 pub const ACCEPT_BACKLOG: i32 = 1024;
 

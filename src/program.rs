@@ -1,4 +1,4 @@
-//! What the three programs share: the log, the signals, and the orderly end.
+//! What the three programs share: the log, the signals, the open files, and the orderly end.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -33,7 +33,9 @@ fn serve(configs: Vec<Config>, hint: impl FnOnce(&[Node]) -> String) -> io::Resu
 
     // All ports are taken before any node looks for its peers, so that they find each other at once.
     let bound: Vec<BoundNode> = configs.into_iter().map(BoundNode::bind).collect::<io::Result<_>>()?;
-    let nodes: Vec<Node> = bound.into_iter().map(BoundNode::start).collect::<io::Result<_>>()?;
+    let share = open_files()? / bound.len().max(1);
+    let start = |node: BoundNode| node.keep_within(share)?.start();
+    let nodes: Vec<Node> = bound.into_iter().map(start).collect::<io::Result<_>>()?;
     // Whether anybody reads it is none of the nodes' business.
     let _ = writeln!(io::stdout(), "{}", hint(&nodes)).and_then(|()| io::stdout().flush());
 
@@ -45,6 +47,12 @@ fn serve(configs: Vec<Config>, hint: impl FnOnce(&[Node]) -> String) -> io::Resu
         }
     });
     Ok(())
+}
+
+/// How many files and sockets this process may open: as many as the system lets it have.
+fn open_files() -> io::Result<usize> {
+    let raised = rlimit::increase_nofile_limit(u64::MAX).or_else(|_| rlimit::Resource::NOFILE.get_soft())?;
+    Ok(usize::try_from(raised).unwrap_or(usize::MAX))
 }
 
 /// Log lines go to stderr: time, level, and what happened to which node.

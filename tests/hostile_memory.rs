@@ -11,7 +11,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Client, DEADLINE, Links, Process, encode, eventually};
+use common::{Client, DEADLINE, Links, Mode, Process, encode, eventually, two_free_ports};
 use kvstore::limits::{
     ACCEPT_PAUSE, CLIENT_WRITE_TIMEOUT, FREE_BUFFER_BYTES, KEPT_BUFFER_BYTES, MAX_ARGS, MAX_KEY_BYTES, MAX_VALUE_BYTES,
 };
@@ -303,9 +303,93 @@ fn the_idle_timeout_ends_the_silent_also_in_the_middle_of_a_request_but_not_the_
 
 // ---- descriptors -------------------------------------------------------------------------------------------------------
 
-/// How many descriptors a node has in the test.
-const DESCRIPTORS: usize = 64;
+/// One of the nodes of `links`, started by a shell that has limited its descriptors, and with these options too.
+fn start_limited(ulimit: &str, links: &Links, number: u16, arguments: &[&str]) -> Process {
+    let program = if number == 1 { env!("CARGO_BIN_EXE_node1") } else { env!("CARGO_BIN_EXE_node2") };
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{ulimit} && exec \"$0\" \"$@\""), program]);
+    command.args(["--listen", "127.0.0.1:0", "--interval", "200ms", "--peer", &links.peers_of(number)[0]]);
+    let node = Process::run(command.args(arguments));
+    links.node_is_at(number, node.address);
+    node.client().wait_until_it_serves();
+    node
+}
 
+/// Clients that connect and say nothing.
+fn idle_crowd(address: SocketAddr, count: usize) -> Vec<TcpStream> {
+    rlimit::increase_nofile_limit(u64::MAX).expect("the tests have as many descriptors as they may");
+    (0..count).map(|_| TcpStream::connect(address).expect("the machine takes it")).collect()
+}
+
+#[test]
+fn idle_clients_that_take_every_place_keep_no_peer_out() {
+    const DESCRIPTORS: usize = 256;
+    let start = |links: &Links, number| start_limited(&format!("ulimit -n {DESCRIPTORS}"), links, number, &[]);
+    let links = Links::new(2);
+    let (one, two) = (start(&links, 1), start(&links, 2));
+    let (mut client, mut other) = (one.client(), two.client());
+    let crowds = [idle_crowd(one.address, 2 * DESCRIPTORS), idle_crowd(two.address, 2 * DESCRIPTORS)];
+    links.set(Mode::Cut);
+    eventually("the links are down", DEADLINE, || client.peer(1, "link") == "down" && other.peer(1, "link") == "down");
+    assert_eq!((client.line("SET from1 x"), other.line("SET from2 y")), ("OK".into(), "OK".into()));
+    links.heal();
+    eventually("the peers are back, in both directions", DEADLINE, || {
+        client.peer(1, "link") == "up" && other.peer(1, "link") == "up"
+    });
+    eventually("each has what the other wrote", DEADLINE, || {
+        (client.line("GET from2"), other.line("GET from1")) == ("y".into(), "x".into())
+    });
+    two.kill();
+    let two = start(&links, 2);
+    assert_eq!(two.client().lines("MGET from1 from2"), ["x", "y"], "a peer that starts again gets the data");
+
+    let places = client.count("maxclients");
+    assert!(places < DESCRIPTORS as u64, "{places} clients");
+    assert!(client.count("connected_clients") >= places, "the crowd is still there");
+    assert_eq!(client.lines("CONFIG GET maxclients"), ["maxclients", &places.to_string()]);
+    assert_eq!(one.told(&format!("at most {places} clients are served, not 10000 (--max-connections)")), 1);
+    assert_eq!(one.told("cannot accept"), 0, "{:?}", one.log());
+    drop(crowds);
+}
+
+#[test]
+fn a_node_takes_as_many_descriptors_as_it_may() {
+    const CLIENTS: usize = 300;
+    let options = ["--max-connections", &CLIENTS.to_string()];
+    let node = start_limited("ulimit -Sn 256", &Links::new(2), 1, &options);
+    let mut clients: Vec<Client> = (0..CLIENTS - 1).map(|_| node.client()).collect();
+    assert!(clients.iter_mut().all(|client| client.line("PING") == "PONG"));
+    assert_eq!(clients[0].count("maxclients"), CLIENTS as u64);
+    assert_eq!(node.told("WARN"), 0, "{:?}", node.log());
+}
+
+#[test]
+fn the_nodes_of_one_process_share_its_descriptors() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 512 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_kvstore"), "--port"]);
+    let cluster = Process::run(command.arg(two_free_ports().to_string()));
+    let other = SocketAddr::from(([127, 0, 0, 1], cluster.address.port() + 1));
+    let crowd = idle_crowd(cluster.address, 600);
+    let (mut late, mut one) = (Client::connect(other), Client::connect(other));
+    late.wait_until_it_serves();
+    assert!(one.count("maxclients") < 256);
+    assert_eq!(late.line("SET k v"), "OK", "the crowd of one node takes nothing from the other");
+    drop(crowd);
+}
+
+#[test]
+fn so_few_descriptors_that_no_client_gets_one_are_refused_in_one_line() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 64 && exec timeout 10 \"$0\" --listen 127.0.0.1:0", env!("CARGO_BIN_EXE_node1")]);
+    let output = command.output().expect("a shell");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(said.starts_with("error: ") && said.lines().count() == 1, "{said}");
+    assert!(said.contains("64 open files") && said.contains("ulimit -n"), "{said}");
+}
+
+/// How many descriptors are left to a node that runs.
+const FEW: u64 = 64;
 /// The time that a process has computed, in ticks of 10 ms.
 fn computed(node: &Process) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", node.id())).expect("Linux has /proc");
@@ -315,17 +399,14 @@ fn computed(node: &Process) -> u64 {
 
 #[test]
 fn without_descriptors_accepting_waits_and_serving_goes_on() {
-    let mut command = Command::new("sh");
-    command.args(["-c", &format!("ulimit -n {DESCRIPTORS} && exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_node1")]);
-    let node =
-        Process::run(command.args(["--listen", "127.0.0.1:0", "--interval", "200ms", "--peer", &nobody().to_string()]));
+    let node = start(&[]);
     let mut client = node.client();
-    client.wait_until_it_serves();
     assert_eq!(client.line("SET k v"), "OK");
+    // As if the rest of the machine had taken them.
+    rlimit::prlimit(node.id() as i32, rlimit::Resource::NOFILE, Some((FEW, FEW)), None).expect("it is our child");
 
     for episode in 1..=2 {
-        let crowd: Vec<TcpStream> =
-            (0..3 * DESCRIPTORS).map(|_| TcpStream::connect(node.address).expect("the machine takes it")).collect();
+        let crowd = idle_crowd(node.address, 3 * FEW as usize);
         eventually("the descriptors are gone", DEADLINE, || node.told("cannot accept a connection") >= episode);
         let (before, started) = (computed(&node), Instant::now());
         eventually("time to try again a few times", DEADLINE, || {

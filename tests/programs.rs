@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Client, Cluster, DEADLINE, Links, Mode, Process, encode, eventually};
+use common::{Client, Cluster, DEADLINE, Links, Mode, Process, encode, eventually, two_free_ports};
 
 /// How soon a node that was told to stop must have ended.
 const STOPPED: Duration = Duration::from_secs(2);
@@ -194,17 +194,6 @@ fn a_node_stops_in_time_while_clients_come_and_go() {
 
 fn run(program: &str, arguments: &[&str]) -> Output {
     Command::new(program).args(arguments).output().expect("the program was built")
-}
-
-/// Two free ports, one after the other, as far as anybody can tell before they are taken.
-fn two_free_ports() -> u16 {
-    let mut first = 0;
-    eventually("two free ports", DEADLINE, || {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        first = listener.local_addr().expect("it is bound").port();
-        first < u16::MAX && TcpListener::bind(("127.0.0.1", first + 1)).is_ok()
-    });
-    first
 }
 
 #[test]

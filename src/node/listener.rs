@@ -12,17 +12,22 @@ use socket2::{SockRef, TcpKeepalive};
 use super::Shared;
 use super::replicator::Outbox;
 use super::session::{self, Welcome};
-use crate::limits::{ACCEPT_PAUSE, KEEPALIVE_AFTER, PEER_RESERVE, SESSION_STACK_BYTES};
+use crate::limits::{ACCEPT_PAUSE, KEEPALIVE_AFTER, PEER_RESERVE, SESSION_STACK_BYTES, TURNED_AWAY_AT_ONCE};
 
 /// Accepts connections until the node stops; returns the threads of those that may still be open.
 pub(super) fn run(node: &Arc<Shared>, listener: &TcpListener, outbox: &Outbox) -> Vec<JoinHandle<()>> {
     let mut sessions: Vec<JoinHandle<()>> = Vec::new();
     let mut prune_at = 64;
     let mut failing = false;
+    let most = node.config.max_connections + PEER_RESERVE + TURNED_AWAY_AT_ONCE;
     loop {
         let accepted = listener.accept();
         if node.stop.is_stopping() {
             return sessions;
+        }
+        if accepted.is_ok() && node.clients.connected() >= most {
+            node.clients.rejected.fetch_add(1, Relaxed);
+            continue;
         }
         let served = accepted.and_then(|(stream, address)| serve(node, stream, address, outbox));
         match served {

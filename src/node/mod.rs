@@ -48,7 +48,10 @@ use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::Config;
-use crate::limits::{ACCEPT_BACKLOG, ACCEPT_PAUSE, DRAIN_TIME, SYNC_PATIENCE, SYNC_QUEUE};
+use crate::limits::{
+    ACCEPT_BACKLOG, ACCEPT_PAUSE, DRAIN_TIME, LINK_DESCRIPTORS, OWN_DESCRIPTORS, PEER_RESERVE, SYNC_PATIENCE,
+    SYNC_QUEUE, TURNED_AWAY_AT_ONCE,
+};
 use crate::replication::replica::{Identity, Replica};
 use anti_entropy::{Ask, Holdups, RoundLog};
 use clients::Clients;
@@ -179,6 +182,30 @@ impl BoundNode {
     /// Where it listens: the configured address, with the port that was taken for port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Keeps the node within so many file descriptors. If need be, it serves fewer clients than it was told to, so that they never
+    /// take the descriptors of its peers, its links and its files.
+    ///
+    /// # Errors
+    /// When there would be none for a single client.
+    pub fn keep_within(mut self, descriptors: usize) -> io::Result<Self> {
+        let (name, most) = (&self.config.name, self.config.max_connections);
+        let links = LINK_DESCRIPTORS * self.config.peers.len();
+        let kept = PEER_RESERVE + TURNED_AWAY_AT_ONCE + OWN_DESCRIPTORS + links;
+        let left = descriptors.saturating_sub(kept);
+        if left == 0 {
+            let why = format!("{name} may have {descriptors} open files (ulimit -n), but needs more than {kept}");
+            return Err(io::Error::other(why));
+        }
+        if left < most {
+            warn!(
+                "{name}: at most {left} clients are served, not {most} (--max-connections): it may have {descriptors} open files \
+                 (ulimit -n)"
+            );
+            self.config.max_connections = left;
+        }
+        Ok(self)
     }
 
     /// Starts the node's threads. It takes a round with every peer that answers before it serves clients.

@@ -282,6 +282,17 @@ fn reset(stream: &TcpStream) {
 
 // ---- nodes as processes ------------------------------------------------------------------------------------------------
 
+/// Two ports, one after the other, that are free for now; returns the first.
+pub(crate) fn two_free_ports() -> u16 {
+    let mut first = 0;
+    eventually("two free ports", DEADLINE, || {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        first = listener.local_addr().expect("it is bound").port();
+        first < u16::MAX && TcpListener::bind(("127.0.0.1", first + 1)).is_ok()
+    });
+    first
+}
+
 /// A node in a process of its own. Killed with its end.
 pub(crate) struct Process {
     child: Child,

@@ -11,7 +11,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 use crate::limits::{
     CLIENT_WRITE_TIMEOUT, DEFAULT_LOAD_PATIENCE, DEFAULT_MAX_CONNECTIONS, MAX_INTERVAL, MAX_PEERS, MIN_INTERVAL,
-    PROPAGATION_QUEUE,
+    MIN_MAX_MEMORY, PROPAGATION_QUEUE,
 };
 use crate::replication::message::check_name;
 use crate::rules::{Rule, Rules};
@@ -225,7 +225,7 @@ impl CommonOptions {
 #[command(version)]
 struct NodeOptions {
     /// The node's number, unique in the cluster; decides between writes of the same instant
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = parse_node)]
     node: u16,
 
     /// The node's name, unique in the cluster [default: node and the number]
@@ -239,6 +239,10 @@ struct NodeOptions {
     /// Another node; repeated for each
     #[arg(long = "peer", value_name = "HOST:PORT")]
     peers: Vec<String>,
+
+    /// Has no peer, not even the default one
+    #[arg(long, conflicts_with = "peers")]
+    alone: bool,
 
     #[command(flatten)]
     common: CommonOptions,
@@ -269,7 +273,8 @@ pub fn node_from_command_line(number: &'static str, listen: &'static str, peer: 
         command.mut_arg(option, |arg| arg.default_value(default).required(false))
     });
     let options = NodeOptions::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
-    let mut config = Config::new(options.node, options.listen, options.peers);
+    let peers = if options.alone { Vec::new() } else { options.peers };
+    let mut config = Config::new(options.node, options.listen, peers);
     config.name = options.name.unwrap_or(config.name);
     options.common.apply(config)
 }
@@ -288,6 +293,10 @@ pub fn cluster_from_command_line() -> Vec<Config> {
         options.common.apply(Config::new(node, address(port), peers))
     };
     ports.clone().zip(1..).map(config).collect()
+}
+
+fn parse_node(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|&node| node > 0).ok_or_else(|| "a node's number is from 1 to 65535".into())
 }
 
 fn parse_interval(text: &str) -> Result<Duration, String> {
@@ -325,12 +334,21 @@ fn default_max_memory() -> usize {
 
 /// A number of bytes, with a decimal or binary unit behind it.
 fn parse_size(text: &str) -> Result<usize, String> {
-    let units =
-        [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("KB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
+    let units: [(&str, u64); 8] = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("TiB", 1 << 40),
+        ("KB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+    ];
     let (digits, unit) =
         units.iter().find_map(|&(name, unit)| Some((text.strip_suffix(name)?, unit))).unwrap_or((text, 1));
-    let size = digits.trim().parse::<usize>().ok().and_then(|number| number.checked_mul(unit));
-    size.filter(|&size| size > 0).ok_or_else(|| "give a number of bytes with a unit, such as 500MB or 2GiB".into())
+    let size = digits.trim().parse::<u64>().ok().and_then(|number| usize::try_from(number.checked_mul(unit)?).ok());
+    let size = size.ok_or("give a number of bytes with a unit, such as 500MB or 2GiB")?;
+    if size < MIN_MAX_MEMORY { Err(format!("give at least {}MiB", MIN_MAX_MEMORY >> 20)) } else { Ok(size) }
 }
 
 fn parse_connections(text: &str) -> Result<usize, String> {
@@ -383,8 +401,10 @@ mod tests {
         assert!(default_max_memory() > 1 << 20);
         assert_eq!(parse_size("500MB"), Ok(500_000_000));
         assert_eq!(parse_size("2GiB"), Ok(2 << 30));
-        assert_eq!(parse_size("4096"), Ok(4096));
-        for bad in ["", "0", "many", "-1MB", "99999999999GiB"] {
+        assert_eq!(parse_size("3TB"), Ok(3_000_000_000_000));
+        assert_eq!(parse_size("3TiB"), Ok(3 << 40));
+        assert_eq!(parse_size("33554432"), Ok(MIN_MAX_MEMORY));
+        for bad in ["", "0", "many", "-1MB", "99999999999GiB", "33554431", "1PB"] {
             assert!(parse_size(bad).is_err(), "{bad}");
         }
     }

@@ -179,5 +179,9 @@ pub const MAX_REPORTED_REFUSALS: usize = 64;
 /// After how much silence the kernel asks whether a client's machine is still there.
 pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 
+/// The smallest `--max-memory`, in bytes. When the largest key and value are stored, their request stands beside them in a buffer of
+/// 16 MiB; with less memory, writes that are allowed could never succeed.
+pub const MIN_MAX_MEMORY: usize = 32 * 1024 * 1024;
+
 /// What a connection's buffers may hold, in bytes, even when the memory is full: enough for a small command.
 pub const FREE_BUFFER_BYTES: usize = 16 * 1024;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use kvstore::{config, program};
 
 fn main() -> ExitCode {
-    program::run(config::cluster_from_command_line(), |nodes| {
+    program::run(config::cluster_from_command_line(), "--port", |nodes| {
         let mut text = String::new();
         for node in nodes {
             text += &format!("{} listens on {}\n", node.name(), node.address());

@@ -1,6 +1,6 @@
 //! What the three programs share: the log, the signals, the open files, and the orderly end.
 
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 
 use crossbeam_channel::bounded;
@@ -9,12 +9,13 @@ use env_logger::Env;
 use crate::config::Config;
 use crate::node::{BoundNode, Node};
 
-/// Runs nodes in this process until Ctrl-C or SIGTERM. Prints where they listen, and `hint`, when all of them do.
+/// Runs nodes in this process until Ctrl-C or SIGTERM. Prints where they listen, and `hint`, when all of them do. `port_option` is
+/// the option that picks another port if one is taken.
 ///
 /// Returns failure, after one line that says why, when one of them cannot start.
-pub fn run(configs: Vec<Config>, hint: impl FnOnce(&[Node]) -> String) -> ExitCode {
+pub fn run(configs: Vec<Config>, port_option: &str, hint: impl FnOnce(&[Node]) -> String) -> ExitCode {
     init_log();
-    match serve(configs, hint) {
+    match serve(configs, port_option, hint) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -23,7 +24,7 @@ pub fn run(configs: Vec<Config>, hint: impl FnOnce(&[Node]) -> String) -> ExitCo
     }
 }
 
-fn serve(configs: Vec<Config>, hint: impl FnOnce(&[Node]) -> String) -> io::Result<()> {
+fn serve(configs: Vec<Config>, port_option: &str, hint: impl FnOnce(&[Node]) -> String) -> io::Result<()> {
     let (interrupt, interrupted) = bounded(1);
     ctrlc::set_handler(move || {
         // A second signal finds the first still there, which is enough.
@@ -32,7 +33,8 @@ fn serve(configs: Vec<Config>, hint: impl FnOnce(&[Node]) -> String) -> io::Resu
     .map_err(io::Error::other)?;
 
     // All ports are taken before any node looks for its peers, so that they find each other at once.
-    let bound: Vec<BoundNode> = configs.into_iter().map(BoundNode::bind).collect::<io::Result<_>>()?;
+    let bind = |config| BoundNode::bind(config).map_err(|error| explain(error, port_option));
+    let bound: Vec<BoundNode> = configs.into_iter().map(bind).collect::<io::Result<_>>()?;
     let share = open_files()? / bound.len().max(1);
     let start = |node: BoundNode| node.keep_within(share)?.start();
     let nodes: Vec<Node> = bound.into_iter().map(start).collect::<io::Result<_>>()?;
@@ -47,6 +49,14 @@ fn serve(configs: Vec<Config>, hint: impl FnOnce(&[Node]) -> String) -> io::Resu
         }
     });
     Ok(())
+}
+
+/// Why a node cannot listen, with what to do about it.
+fn explain(error: io::Error, port_option: &str) -> io::Error {
+    match error.kind() {
+        ErrorKind::AddrInUse => io::Error::other(format!("{error}; choose another port with {port_option}")),
+        _ => error,
+    }
 }
 
 /// How many files and sockets this process may open: as many as the system lets it have.

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Client, Cluster, DEADLINE, Links, Mode, Process, encode, eventually, two_free_ports};
+use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eventually, two_free_ports};
+use kvstore::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 
 /// How soon a node that was told to stop must have ended.
 const STOPPED: Duration = Duration::from_secs(2);
@@ -192,8 +193,9 @@ fn a_node_stops_in_time_while_clients_come_and_go() {
 
 // ---- starting ----------------------------------------------------------------------------------------------------------
 
+/// Runs a program that should end by itself; ends it after a while if it does not.
 fn run(program: &str, arguments: &[&str]) -> Output {
-    Command::new(program).args(arguments).output().expect("the program was built")
+    Command::new("timeout").arg("10").arg(program).args(arguments).output().expect("the program was built")
 }
 
 #[test]
@@ -258,14 +260,18 @@ fn a_start_that_cannot_work_is_explained_in_one_line_and_fails() {
     let taken = taken.local_addr().expect("it is bound").to_string();
     for (arguments, why) in [
         (&["--listen", &taken][..], "cannot listen on 127.0.0.1:"),
+        (&["--listen", &taken], "; choose another port with --listen"),
         (&["--listen", "127.0.0.1:1999", "--peer", "127.0.0.1:1999"], "is this node itself"),
         (&["--listen", "nowhere"], "host:port"),
         (&["--listen", "127.0.0.1:0", "--peer", "5009"], "host:port"),
         (&["--listen", "127.0.0.1:0", "--peer", "a:1", "--peer", "a:1"], "given twice"),
-        (&["--listen", "127.0.0.1:0", "--node", "0"], "1 to 65535"),
         (&["--listen", "127.0.0.1:0", "--name", "two words"], "letters, digits"),
         (&["--node", "x"], "invalid value 'x' for '--node"),
-        (&["--node", "70000"], "70000"),
+        (&["--node", "0"], "invalid value '0' for '--node <NUMBER>': a node's number is from 1 to 65535"),
+        (&["--node", "70000"], "invalid value '70000' for '--node <NUMBER>': a node's number is from 1 to 65535"),
+        (&["--alone", "--peer", "127.0.0.1:5009"], "'--alone' cannot be used with '--peer <HOST:PORT>'"),
+        (&["--max-memory", "10"], "give at least 32MiB"),
+        (&["--max-memory", "10TB?"], "such as 500MB or 2GiB"),
         (&["--interval", "5"], "such as 5s or 200ms"),
         (&["--interval", "0s"], "from 10ms to"),
         (&["--max-connections", "0"], "from 1 to"),
@@ -281,6 +287,45 @@ fn a_start_that_cannot_work_is_explained_in_one_line_and_fails() {
         assert!(line.starts_with("error: ") && line.contains(why), "{arguments:?}: {said}");
         assert!(!said.contains("panicked"), "{said}");
     }
+}
+
+#[test]
+fn a_cluster_whose_port_is_taken_says_which_option_picks_another() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("it is bound").port().to_string();
+    let output = run(PROGRAMS[0], &["--port", &port, "--nodes", "1"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(said.starts_with(&format!("error: cannot listen on 127.0.0.1:{port}: ")), "{said}");
+    assert!(said.ends_with("; choose another port with --port\n") && said.lines().count() == 1, "{said}");
+}
+
+#[test]
+fn a_node_that_is_alone_looks_for_no_peer_and_holds_no_delete_up() {
+    for program in &PROGRAMS[1..] {
+        let mut command = Command::new(program);
+        let node = Process::run(command.args(["--alone", "--listen", "127.0.0.1:0", "--interval", "10ms"]));
+        let mut client = node.client();
+        client.wait_until_it_serves();
+        assert_eq!(client.line("SET k v"), "OK");
+        assert_eq!(client.line("DEL k"), "OK");
+        eventually("the delete is forgotten", DEADLINE, || client.count("tombstones_forgotten") == 1);
+        assert!(!client.info().contains_key("peer1"));
+        assert_eq!(node.told("no answer"), 0, "{:?}", node.log());
+    }
+}
+
+#[test]
+fn the_smallest_memory_has_room_for_the_largest_value() {
+    let mut command = Command::new(PROGRAMS[1]);
+    let node = Process::run(command.args(["--alone", "--listen", "127.0.0.1:0", "--max-memory", "32MiB"]));
+    let mut client = node.client();
+    client.wait_until_it_serves();
+    let (key, value) = (vec![b'k'; MAX_KEY_BYTES], vec![b'v'; MAX_VALUE_BYTES]);
+    for _ in 0..3 {
+        assert_eq!(client.resp(&[&b"SET"[..], &key, &value]).to_string(), "+OK");
+    }
+    assert!(client.resp(&[&b"GET"[..], &key]) == Value::Bulk(value));
 }
 
 #[test]

@@ -6,5 +6,5 @@ use kvstore::{config, program};
 
 fn main() -> ExitCode {
     let config = config::node_from_command_line("1", "127.0.0.1:5008", "127.0.0.1:5009");
-    program::run(vec![config], |nodes| format!("{} listens on {}", nodes[0].name(), nodes[0].address()))
+    program::run(vec![config], "--listen", |nodes| format!("{} listens on {}", nodes[0].name(), nodes[0].address()))
 }

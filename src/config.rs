@@ -5,13 +5,13 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 use crate::limits::{
-    CLIENT_WRITE_TIMEOUT, DEFAULT_LOAD_PATIENCE, DEFAULT_MAX_CONNECTIONS, MAX_INTERVAL, MAX_PEERS, MIN_INTERVAL,
-    MIN_MAX_MEMORY, PROPAGATION_QUEUE,
+    CLIENT_WRITE_TIMEOUT, DEFAULT_LOAD_PATIENCE, DEFAULT_MAX_CONNECTIONS, MAX_INTERVAL, MAX_PEERS, MAX_WALL_CLOCK_MS,
+    MIN_INTERVAL, MIN_MAX_MEMORY, MIN_WALL_CLOCK_MS, PROPAGATION_QUEUE,
 };
 use crate::replication::message::check_name;
 use crate::rules::{Rule, Rules};
@@ -117,6 +117,13 @@ impl Config {
             if theirs.iter().any(|&theirs| own.iter().any(|&own| is_same(own, theirs))) {
                 return wrong(format!("--peer {peer} is this node itself (it listens on {})", self.listen));
             }
+        }
+        let now = (self.wall_clock)().millis();
+        if !(MIN_WALL_CLOCK_MS..MAX_WALL_CLOCK_MS).contains(&now) {
+            let now = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(now));
+            return wrong(format!(
+                "this machine's clock says {now}: set it to the present time, by NTP or by hand, and start the node again"
+            ));
         }
         Ok(())
     }
@@ -386,6 +393,25 @@ mod tests {
         assert!(error(&Config { node: 0, ..good.clone() }).contains("from 1 to 65535"));
         assert!(error(&Config { name: "two words".into(), ..good.clone() }).contains("--name two words"));
         assert!(error(&Config { listen: "nowhere".into(), ..good }).contains("host:port"));
+    }
+
+    #[test]
+    fn a_clock_that_cannot_be_right_is_named() {
+        let at = |time: &str| {
+            let time = Timestamp::from(humantime::parse_rfc3339(time).expect("a time"));
+            Config { wall_clock: Arc::new(move || time), ..Config::new(1, "127.0.0.1:0", Vec::new()) }
+        };
+        for good in ["2020-01-01T00:00:00Z", "2189-12-31T23:59:59Z"] {
+            assert_eq!(at(good).check(), Ok(()));
+        }
+        for bad in ["1970-01-01T00:00:00Z", "2019-12-31T23:59:59Z", "2190-01-01T00:00:00Z", "3000-01-01T00:00:00Z"] {
+            let said = error(&at(bad));
+            assert!(said.starts_with(&format!("this machine's clock says {bad}: ")), "{said}");
+            assert!(
+                said.ends_with("set it to the present time, by NTP or by hand, and start the node again"),
+                "{said}"
+            );
+        }
     }
 
     #[test]

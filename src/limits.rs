@@ -37,6 +37,14 @@ pub const MAX_DISMISSED: usize = 1024;
 /// second; a minute leaves room for a sick one without letting it drag the cluster into next year.
 pub const MAX_CLOCK_DRIFT_MS: u64 = 60_000;
 
+/// The earliest wall clock with which a node starts, in milliseconds since 1970: the beginning of 2020. A machine that has lost its
+/// clock stands before it, and what it wrote would lose against everything older.
+pub const MIN_WALL_CLOCK_MS: u64 = 1_577_836_800_000;
+
+/// The wall clock from which on a node no longer starts, in milliseconds since 1970: the beginning of 2190. What it wrote would win
+/// against every later write, and peers refuse what is later than 2199.
+pub const MAX_WALL_CLOCK_MS: u64 = 6_942_585_600_000;
+
 /// How many changed keys may wait for one peer. What does not fit is repaired by the next round: more room costs memory
 /// while a peer is away, less room makes bursts wait for the round.
 pub const PROPAGATION_QUEUE: usize = 65_536;

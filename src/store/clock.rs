@@ -27,7 +27,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::limits::MAX_CLOCK_DRIFT_MS;
+use crate::limits::{MAX_CLOCK_DRIFT_MS, MAX_WALL_CLOCK_MS};
 
 /// A point in hybrid logical time: 48 bits of milliseconds since the Unix epoch, then a 16-bit counter.
 ///
@@ -42,7 +42,7 @@ impl Timestamp {
 
     /// The latest time that a node believes its wall clock, the first instant of the year 2190. One that shows a later time is wrong, and
     /// counts as showing this.
-    pub const LATEST_WALL: Self = Self::from_millis(6_942_585_600_000);
+    pub const LATEST_WALL: Self = Self::from_millis(MAX_WALL_CLOCK_MS);
 
     /// The first instant of the year 2199. A version from there on is not accepted from a peer: no clock can have made it, and what
     /// is accepted must leave room for the versions of the writes that replace it.

@@ -482,6 +482,8 @@ mod tests {
             ours.delete(&key);
             theirs.store().merge(ours.store().record(&key).expect("was written"));
         }
+        // At first contact nothing is settled.
+        round(&ours, &theirs);
         assert_eq!(ours.store().settle(u64::MAX, Timestamp::YEAR_2200, 1), 60);
         let mut peer = near(&theirs);
         let report = reconcile(&ours, &mut peer).expect("an honest peer");

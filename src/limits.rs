@@ -49,6 +49,10 @@ pub const MAX_WALL_CLOCK_MS: u64 = 6_942_585_600_000;
 /// while a peer is away, less room makes bursts wait for the round.
 pub const PROPAGATION_QUEUE: usize = 65_536;
 
+/// How many bytes the changed keys that wait for one peer may take: [`PROPAGATION_QUEUE`] keys of 200 bytes. With a small
+/// `--max-memory` they have less.
+pub const PROPAGATION_QUEUE_BYTES: usize = 16 * 1024 * 1024;
+
 /// How many changed keys are sent to a peer before their replies are awaited.
 pub const PROPAGATION_BATCH: usize = 1024;
 

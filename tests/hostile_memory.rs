@@ -31,9 +31,11 @@ fn connections() -> usize {
 /// A node with little memory, and these options too.
 fn start(arguments: &[&str]) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_node1"));
-    command.args(["--listen", "127.0.0.1:0", "--interval", "200ms", "--max-memory", &MAX_MEMORY.to_string()]);
-    if !arguments.contains(&"--peer") {
-        command.args(["--peer", &nobody().to_string()]);
+    command.args(["--listen", "127.0.0.1:0", "--max-memory", &MAX_MEMORY.to_string()]);
+    for (option, default) in [("--interval", "200ms"), ("--peer", &nobody().to_string())] {
+        if !arguments.contains(&option) {
+            command.args([option, default]);
+        }
     }
     let node = Process::run(command.args(arguments));
     node.client().wait_until_it_serves();
@@ -215,6 +217,113 @@ fn peers_go_on_while_the_memory_is_full() {
     eventually("a delete reaches the peer", DEADLINE, || other.line("GET from2") == "Key not found");
     drop(attackers);
     eventually("they agree", DEADLINE, || client.line("DIGEST") == other.line("DIGEST"));
+}
+
+// ---- deletes, and what waits for a peer --------------------------------------------------------------------------------
+
+/// How long the keys are that attackers delete: with its buffers, such a request is taken also when the memory is full.
+const KEY_BYTES: usize = FREE_BUFFER_BYTES / 4;
+
+/// A key of so many bytes that has this number.
+fn long_key(number: usize, bytes: usize) -> Vec<u8> {
+    format!("{number:k<bytes$}").into_bytes()
+}
+
+/// Deletes of keys that are not there cost the attacked node and its peer a tombstone each.
+#[test]
+fn deletes_of_keys_that_are_not_here_take_no_more_memory_than_there_is() {
+    let links = Links::new(2);
+    // Nothing is forgotten meanwhile, which would make room for more.
+    let one = start(&["--peer", &links.peers_of(1)[0], "--interval", "1h"]);
+    links.node_is_at(1, one.address);
+    let two = Process::start(&links, 2, "1h");
+    two.client().wait_until_it_serves();
+    let mut client = one.client();
+    assert_eq!(client.line("MSET held value also value"), "OK");
+    let before_kb = one.memory_kb("VmRSS:").max(two.memory_kb("VmRSS:"));
+
+    let (mut refused, mut most) = (0, 0);
+    for number in 0..2 * MAX_MEMORY as usize / KEY_BYTES {
+        let answer = client.resp(&[b"DEL", &long_key(number, KEY_BYTES)[..]]).to_string();
+        assert!(answer == ":0" || answer.starts_with("-OOM memory is full (--max-memory)"), "{answer}");
+        refused += usize::from(answer != ":0");
+        if number % 256 == 0 {
+            most = most.max(client.count("used_memory"));
+        }
+    }
+    println!("{refused} deletes were refused, {most} bytes counted at most");
+    assert!(refused > 0 && most <= MAX_MEMORY * 5 / 4, "{refused} refused, {most} bytes");
+    assert_within_bound(&one, before_kb, 0, 1.5);
+    assert_within_bound(&two, before_kb, 0, 1.5);
+}
+
+#[test]
+fn in_a_full_memory_a_delete_that_frees_some_goes_on_and_one_that_needs_some_does_nothing() {
+    let node = start(&[]);
+    let mut client = node.client();
+    assert_eq!(client.line("MSET held value also value more value"), "OK");
+    assert_eq!(client.line("DEL deleted"), "Key not found");
+    // Its peer is away: nothing is forgotten.
+    let most = 2 * MAX_MEMORY as usize / KEY_BYTES;
+    let full = (0..most).find(|&number| {
+        let answer = client.resp(&[b"DEL", &long_key(number, KEY_BYTES)[..]]).to_string();
+        assert!(answer == ":0" || answer.starts_with("-OOM "), "{answer}");
+        answer != ":0"
+    });
+    assert!(full.is_some(), "{most} deletes of keys that are not here were not too many");
+    assert!(client.count("used_memory") >= MAX_MEMORY * 11 / 10 - 2 * KEY_BYTES as u64);
+    let refused =
+        "ERROR: memory is full (--max-memory): only keys that this node holds can be deleted, and others be read";
+    for request in ["DEL missing", "DEL held missing", "DEL missing held"] {
+        assert_eq!(client.line(request), refused, "{request}");
+    }
+    assert_eq!(client.line("GET held"), "value", "all or nothing");
+    assert_eq!(client.line("SET k v"), "ERROR: memory is full (--max-memory): only reads and deletes are possible");
+    assert_eq!(client.line("DEL held"), "OK");
+    assert_eq!(client.line("DEL also more"), "2");
+    assert_eq!(client.line("DEL held deleted"), "0", "what is deleted already needs no memory");
+}
+
+#[test]
+fn what_waits_for_a_peer_counts_as_memory_has_a_bound_and_stands_there_once() {
+    const PEERS: usize = 3;
+    let peers: Vec<String> = (0..PEERS).map(|_| nobody().to_string()).collect();
+    let node = start(&["--peer", &peers[0], "--peer", &peers[1], "--peer", &peers[2]]);
+    let mut client = node.client();
+    let key = long_key(0, MAX_KEY_BYTES);
+    let mut set = || assert_eq!(client.resp(&[&b"SET"[..], &key, b"v"]).to_string(), "+OK");
+    set();
+    let mut other = node.client();
+    let (before, before_kb) = (other.count("used_memory"), node.memory_kb("VmRSS:"));
+    // The replicators have taken these from their queues, and cannot deliver them.
+    const FEW: usize = 20;
+    (0..FEW).for_each(|_| set());
+    let counted = other.count("used_memory") - before;
+    assert!(counted >= (FEW * MAX_KEY_BYTES) as u64, "{counted} bytes for {FEW} keys");
+    (0..2000).for_each(|_| set());
+    let counted = other.count("used_memory") - before;
+    assert!(counted <= MAX_MEMORY / 8 + MIB, "{counted} bytes are counted");
+    for peer in 1..=PEERS as u16 {
+        assert!(other.peer(peer, "dropped").parse::<u64>().is_ok_and(|dropped| dropped > 1000));
+    }
+    let (grown_kb, allowed_kb) = (node.memory_kb("VmHWM:") - before_kb, MAX_MEMORY / 8 / 1024);
+    assert!(grown_kb <= allowed_kb, "{grown_kb} KB");
+}
+
+#[test]
+fn what_was_delivered_to_a_peer_no_longer_counts() {
+    let links = Links::new(2);
+    let one = start(&["--peer", &links.peers_of(1)[0]]);
+    links.node_is_at(1, one.address);
+    let mut client = one.client();
+    let before = client.count("used_memory");
+    let key = long_key(0, MAX_KEY_BYTES);
+    (0..50).for_each(|_| assert_eq!(client.resp(&[&b"SET"[..], &key, b"v"]).to_string(), "+OK"));
+    assert!(client.count("used_memory") - before >= 50 * MAX_KEY_BYTES as u64);
+    let two = Process::start(&links, 2, "200ms");
+    two.client().wait_until_it_serves();
+    eventually("it is delivered", DEADLINE, || client.count("used_memory") - before < MIB);
+    assert_eq!(client.peer(1, "dropped"), "0");
 }
 
 // ---- answers that nobody reads -----------------------------------------------------------------------------------------

@@ -44,6 +44,10 @@ const TOO_MANY_ANSWERS: &str = "too many large answers wait to be read: try agai
 /// What a client is told that would need more memory than there is.
 pub(super) const MEMORY_IS_FULL: &str = "memory is full (--max-memory): only reads and deletes are possible";
 
+/// What a client is told that would delete a key of which this node knows nothing, when there is no memory to remember that.
+const NO_MEMORY_TO_DELETE: &str =
+    "memory is full (--max-memory): only keys that this node holds can be deleted, and others be read";
+
 /// Sent for MULTI. A client library shows this text to its user.
 const NO_TRANSACTIONS: &str = "transactions are not supported: send the commands without MULTI and EXEC \
                                (in redis-py: pipeline(transaction=False))";
@@ -109,6 +113,7 @@ fn carry_out(context: &mut Context<'_>, command: Command<'_>, answer: &mut Answe
             context.set(key, value);
             answer.ok();
         }
+        Command::Del(keys) if !node.may_delete(keys) => answer.failure("OOM", NO_MEMORY_TO_DELETE),
         Command::Del(keys) => {
             let held = keys.iter().filter(|key| context.delete(key)).count();
             match (answer.form(), keys.len(), held) {

@@ -81,7 +81,7 @@ fn store(node: &Shared) -> Section {
         format!("tombstones:{}", counts.tombstones + counts.settled),
         format!("tombstones_settled:{}", counts.settled),
         format!("tombstones_forgotten:{}", replica.tombstones_forgotten()),
-        format!("used_memory:{}", replica.store().bytes() + node.memory.buffers()),
+        format!("used_memory:{}", node.data_bytes() + node.memory.buffers()),
         format!("maxmemory:{}", node.memory.limit),
         format!("root_digest:{}", replica.store().root()),
         format!("clock:{}", replica.clock()),

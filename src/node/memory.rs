@@ -1,15 +1,16 @@
 //! How much memory the data and the connections take, against a limit.
 //!
-//! Counted are the bytes of records with what the table takes for each, and the buffers of the connections. Not counted are
-//! threads' stacks and what the allocator keeps. Beyond the limit clients can read and delete, but not write, and a connection whose
-//! request would need a larger buffer is ended. Peers go on: refusing what another node has acknowledged would take the nodes apart.
+//! Counted are the bytes of records with what the table takes for each, the keys that wait for peers, and the buffers of the
+//! connections. Not counted are threads' stacks and what the allocator keeps. Beyond the limit clients can read and delete, but not
+//! write, and a connection whose request would need a larger buffer is ended. A delete of a key that is not here costs as much as a
+//! write, and has a limit as well: see [`Memory::delete_limit`]. Peers go on: refusing what another node has acknowledged would take the nodes apart.
 //! Answers have a budget of their own, so that reading goes on when the memory is full: see [`Memory::answer_limit`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::Shared;
-use crate::limits::{FREE_BUFFER_BYTES, MAX_VALUE_BYTES};
+use crate::limits::{FREE_BUFFER_BYTES, MAX_VALUE_BYTES, PROPAGATION_QUEUE_BYTES};
 
 /// The memory of one node's connections, and the limits. All in bytes.
 #[derive(Debug)]
@@ -35,6 +36,18 @@ impl Memory {
     /// How many bytes all buffers together have.
     pub(super) fn buffers(&self) -> usize {
         self.requests.load(Relaxed) + self.answers.load(Relaxed)
+    }
+
+    /// Up to how much keys that are not here can be deleted, each of which leaves a tombstone: a tenth more than the limit, so that
+    /// writes are refused first.
+    pub(super) fn delete_limit(&self) -> usize {
+        self.limit + self.limit / 10
+    }
+
+    /// How much the keys that wait for one of so many peers may take. All together have an eighth of the limit at most, so
+    /// that peers that are away cost the clients no more of it.
+    pub(super) fn queue_limit(&self, peers: usize) -> usize {
+        (self.limit / 8 / peers.max(1)).min(PROPAGATION_QUEUE_BYTES)
     }
 
     /// How much all answers together may take beside the limit: an eighth of it, and two of the largest values at least.

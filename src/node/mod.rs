@@ -52,13 +52,14 @@ use crate::limits::{
     ACCEPT_BACKLOG, ACCEPT_PAUSE, DRAIN_TIME, LINK_DESCRIPTORS, OWN_DESCRIPTORS, PEER_RESERVE, SYNC_PATIENCE,
     SYNC_QUEUE, TURNED_AWAY_AT_ONCE,
 };
+use crate::protocol::Args;
 use crate::replication::replica::{Identity, Replica};
 use anti_entropy::{Ask, Holdups, RoundLog};
 use clients::Clients;
 use link::PeerLink;
 use memory::Memory;
 use refusals::Refusals;
-use replicator::{Key, Outbox};
+use replicator::{Outbox, Queue};
 
 /// What the threads of a node share.
 struct Shared {
@@ -71,8 +72,8 @@ struct Shared {
     links: Vec<PeerLink>,
     rounds: Vec<RoundLog>,
     holdups: Holdups,
-    /// The other ends of the outboxes' queues, to see how full they are.
-    queues: Vec<Receiver<Key>>,
+    /// What waits for each peer: the other ends of the outboxes' queues.
+    queues: Vec<Queue>,
     asks: Sender<Ask>,
     /// When a tick was last asked for only to settle tombstones.
     settle_asked: Mutex<Option<Instant>>,
@@ -102,9 +103,20 @@ impl Shared {
         }
     }
 
-    /// How many bytes are left of what keys, values and requests may take; 0 if the memory is full.
+    /// How many bytes the data takes, with what waits for peers.
+    fn data_bytes(&self) -> usize {
+        self.replica.store().bytes() + self.queues.iter().map(Queue::bytes).sum::<usize>()
+    }
+
+    /// How many bytes are left of what the data and requests may take; 0 if the memory is full.
     fn memory_left(&self) -> usize {
-        self.memory.limit.saturating_sub(self.replica.store().bytes() + self.memory.requests())
+        self.memory.limit.saturating_sub(self.data_bytes() + self.memory.requests())
+    }
+
+    /// Whether there is memory to delete these keys. A tombstone needs as much as a write, but not if it takes the place of something.
+    fn may_delete(&self, keys: Args<'_>) -> bool {
+        let has_room = self.data_bytes() + self.memory.requests() < self.memory.delete_limit();
+        has_room || keys.iter().all(|key| self.replica.store().version(key).is_some())
     }
 
     /// Asks for a tick, soon. If many have asked already, theirs will do.
@@ -242,8 +254,10 @@ impl Node {
         let BoundNode { config, listener, address } = bound;
         let (stopping, stop) = bounded(0);
         let (asks, asked) = bounded(SYNC_QUEUE);
+        let memory = Memory::new(config.max_memory);
+        let queue_limit = memory.queue_limit(config.peers.len());
         let (to_peers, queues): (Vec<_>, Vec<_>) =
-            config.peers.iter().map(|_| bounded(config.propagation_queue)).unzip();
+            config.peers.iter().map(|_| Queue::new(config.propagation_queue, queue_limit)).unzip();
         let incarnation = fastrand::u64(1..);
         let identity = Identity { name: config.name.clone(), node: config.node, incarnation };
         let wall_clock = Arc::clone(&config.wall_clock);
@@ -259,7 +273,7 @@ impl Node {
             asks,
             settle_asked: Mutex::default(),
             loading: AtomicBool::new(true),
-            memory: Arc::new(Memory::new(config.max_memory)),
+            memory: Arc::new(memory),
             auth_failed: AtomicU64::new(0),
             peers_refused: AtomicU64::new(0),
             refusals: Refusals::default(),
@@ -279,8 +293,8 @@ impl Node {
             })
         };
         let mut peer_threads = Vec::new();
-        for (index, queue) in shared.queues.iter().cloned().enumerate() {
-            let work = move |shared: &Shared| replicator::run(shared, &shared.links[index], &queue);
+        for index in 0..shared.links.len() {
+            let work = move |shared: &Shared| replicator::run(shared, &shared.links[index], &shared.queues[index]);
             peer_threads.push(spawn(format!("replicator {}", index + 1), Box::new(work))?);
         }
         peer_threads.push(spawn("anti-entropy".into(), Box::new(move |shared| anti_entropy::run(shared, &asked)))?);

@@ -5,11 +5,16 @@
 //! it waited goes out once. On failure it keeps the batch and tries again, with exponential backoff and jitter (so that
 //! nodes do not come back in step). When the queue is full, keys are dropped and counted: the next round finds them. If the peer
 //! was away, that round comes as soon as the queue is delivered.
+//!
+//! A queue has a bound for the number of its keys and one for their bytes. All queues share one copy of a key. It counts as
+//! memory in each queue in which it waits, so the count is never too low.
 
-use std::sync::atomic::Ordering::Relaxed;
+use std::iter;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{debug, warn};
 
 use super::link::PeerLink;
@@ -18,7 +23,51 @@ use crate::limits::{MAX_RETRY_DELAY, MIN_RETRY_DELAY, PROPAGATION_BATCH};
 use crate::replication::reconcile::push;
 
 /// A key that has changed.
-pub(super) type Key = Box<[u8]>;
+pub(super) type Key = Arc<[u8]>;
+
+/// About what a waiting key takes beside its bytes: a place in the queue, the counts of its `Arc`, and an allocation's header.
+const KEY_OVERHEAD_BYTES: usize = 48;
+
+fn bytes(key: &Key) -> usize {
+    key.len() + KEY_OVERHEAD_BYTES
+}
+
+/// What waits for one peer, as everybody sees it but those who write.
+pub(super) struct Queue {
+    keys: Receiver<Key>,
+    /// How many bytes the keys take that are in the queue, or were taken from it and are not delivered yet.
+    bytes: AtomicUsize,
+    /// How many bytes these may be.
+    most_bytes: usize,
+}
+
+impl Queue {
+    /// A queue for so many keys, which may take so many bytes; and its end for the [`Outbox`].
+    pub(super) fn new(most_keys: usize, most_bytes: usize) -> (Sender<Key>, Self) {
+        let (sender, keys) = bounded(most_keys);
+        (sender, Self { keys, bytes: AtomicUsize::new(0), most_bytes })
+    }
+
+    /// How many keys wait. Those that are under way do not count.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// How many bytes all keys take that are not delivered.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.load(Relaxed)
+    }
+
+    /// Puts a key in if there is room for it; returns whether there was. Never waits.
+    fn try_send(&self, sender: &Sender<Key>, key: Key) -> bool {
+        let bytes = bytes(&key);
+        let fits = self.bytes.fetch_add(bytes, Relaxed) + bytes <= self.most_bytes && sender.try_send(key).is_ok();
+        if !fits {
+            self.bytes.fetch_sub(bytes, Relaxed);
+        }
+        fits
+    }
+}
 
 /// Where those who write leave the keys that have changed: a queue for each peer. Whoever may write has one; when the last is
 /// dropped, the replicators finish.
@@ -35,8 +84,9 @@ impl Outbox {
         if !node.config.rules.propagation {
             return;
         }
-        for (queue, link) in self.0.iter().zip(&node.links) {
-            if queue.try_send(key.into()).is_err() {
+        let copies = iter::repeat_n(Key::from(key), self.0.len());
+        for (((key, sender), queue), link) in copies.zip(&self.0).zip(&node.queues).zip(&node.links) {
+            if !queue.try_send(sender, key) {
                 link.counters.dropped.fetch_add(1, Relaxed);
             }
         }
@@ -44,14 +94,14 @@ impl Outbox {
 }
 
 /// Drains the queue of one peer until it is closed and empty, or the node's time to stop is over.
-pub(super) fn run(node: &Shared, link: &PeerLink, queue: &Receiver<Key>) {
+pub(super) fn run(node: &Shared, link: &PeerLink, queue: &Queue) {
     // After the peer was away: how many of the keys that waited are still to be sent.
     let mut backlog: Option<usize> = None;
-    while let Ok(first) = queue.recv() {
+    while let Ok(first) = queue.keys.recv() {
         let mut keys: Vec<Key> = Vec::with_capacity(1 + queue.len().min(PROPAGATION_BATCH));
         keys.push(first);
-        keys.extend(queue.try_iter().take(PROPAGATION_BATCH - 1));
-        let taken = keys.len();
+        keys.extend(queue.keys.try_iter().take(PROPAGATION_BATCH - 1));
+        let (taken, taken_bytes) = (keys.len(), keys.iter().map(bytes).sum());
         keys.sort_unstable();
         keys.dedup();
         let Some(was_away) = deliver(node, link, &keys) else {
@@ -59,6 +109,7 @@ pub(super) fn run(node: &Shared, link: &PeerLink, queue: &Receiver<Key>) {
             warn!("{}: stops with {lost} changed keys undelivered to {}", node.name(), link.describe());
             return;
         };
+        queue.bytes.fetch_sub(taken_bytes, Relaxed);
         // What the queue had no room for is found by a round. That comes after the queue, or both would send the same.
         backlog = if was_away { Some(queue.len()) } else { backlog.map(|left| left.saturating_sub(taken)) };
         if backlog == Some(0) {

@@ -110,7 +110,7 @@ pub fn greet(replica: &Replica, peer: &mut dyn Peer) -> Result<(Arc<Member>, u64
 
 /// Sends the entries of some keys as they are now; returns how many were newer than what the peer held. The replicator and
 /// the rounds both send entries in this way only.
-pub fn push(replica: &Replica, peer: &mut dyn Peer, keys: &[Box<[u8]>]) -> Result<u64, PeerError> {
+pub fn push(replica: &Replica, peer: &mut dyn Peer, keys: &[impl AsRef<[u8]>]) -> Result<u64, PeerError> {
     let mut won = 0;
     let mut rest = keys.iter();
     while rest.len() > 0 {
@@ -119,7 +119,7 @@ pub fn push(replica: &Replica, peer: &mut dyn Peer, keys: &[Box<[u8]>]) -> Resul
             let (mut batch, mut bytes) = (Vec::new(), 0);
             while batch.len() < PROPAGATION_BATCH && bytes < PUSH_BATCH_BYTES {
                 let Some(key) = rest.next() else { break };
-                let record = replica.store().record(key);
+                let record = replica.store().record(key.as_ref());
                 bytes += record.as_ref().map_or(0, Record::bytes);
                 batch.extend(record.map(Request::Propagate));
             }

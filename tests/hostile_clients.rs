@@ -168,6 +168,114 @@ fn a_client_that_reads_slowly_gets_all_of_its_answer() {
     assert!(got == value);
 }
 
+/// A pipeline that is sent whole before the first of its answers is read.
+const LARGE_PIPELINE: usize = 400_000;
+
+/// Sends a GET of a value of 100 bytes so often, and then reads all answers.
+#[track_caller]
+fn assert_large_pipeline_is_answered(client: &mut Client, before_reading: impl FnOnce()) {
+    assert_eq!(client.line(format!("SET key:000000000001 {}", "v".repeat(100))), "OK");
+    client.send(encode(&["GET", "key:000000000001"]).repeat(LARGE_PIPELINE));
+    before_reading();
+    let answer = [&b"$100\r\n"[..], &[b'v'; 100], b"\r\n"].concat();
+    let mut answers = vec![0; answer.len() * LARGE_PIPELINE];
+    client.read_exact(&mut answers);
+    assert!(answers.chunks(answer.len()).all(|found| found == answer));
+    assert_eq!(client.line("PING"), "PONG");
+}
+
+#[test]
+fn a_large_pipeline_is_answered_whole_although_nothing_is_read_before_its_end() {
+    let cluster = Cluster::start_with(1, |config| config.client_write_timeout = Duration::from_secs(2));
+    let mut other = cluster.client(1);
+    assert_large_pipeline_is_answered(&mut cluster.client(1), || assert_undisturbed(&mut other));
+    eventually("the memory is given back", DEADLINE, || other.count("used_memory") < MAX_VALUE_BYTES as u64);
+}
+
+#[test]
+fn beyond_the_bound_for_waiting_answers_the_node_reads_no_more_and_goes_on_when_they_are_read() {
+    let cluster = Cluster::start_with(1, |config| config.max_memory = 64 * 1024 * 1024);
+    let mut watcher = cluster.client(1);
+    let mut client = cluster.client(1);
+    let mut sender = client.stream().try_clone().expect("another handle");
+    let requests = encode(&["ECHO", &"v".repeat(1000)]).repeat(100_000);
+    std::thread::scope(|scope| {
+        scope.spawn(move || sender.write_all(&requests).expect("the node reads on at last"));
+        // Answers may take two of the largest values, and half of that those that wait.
+        let (bound, slack) = (MAX_VALUE_BYTES as u64, 512 * 1024);
+        eventually("answers wait", DEADLINE, || watcher.count("used_memory") > bound - slack);
+        for _ in 0..100 {
+            assert_undisturbed(&mut watcher);
+            assert!(watcher.count("used_memory") < bound + slack);
+        }
+        for _ in 0..100_000 {
+            assert_eq!(client.read_value(), Value::Bulk(vec![b'v'; 1000]));
+        }
+    });
+}
+
+#[test]
+fn no_answer_is_refused_for_want_of_the_room_that_earlier_answers_to_the_same_client_take() {
+    let cluster = Cluster::start_with(1, |config| config.max_memory = 32 * 1024 * 1024);
+    let mut client = cluster.client(1);
+    let value = vec![b'v'; MAX_VALUE_BYTES / 2];
+    assert_eq!(client.resp(&[b"SET", &b"large"[..], &value]).to_string(), "+OK");
+    client.send(encode(&["GET", "large"]).repeat(3));
+    client.send(encode(&["MGET", "large", "large"]).repeat(3));
+    client.send(encode(&["SCAN", "0"]));
+    let mut watcher = cluster.client(1);
+    eventually("answers wait", DEADLINE, || watcher.count("used_memory") > 2 * value.len() as u64);
+    let large = Value::Bulk(value);
+    (0..3).for_each(|_| assert!(client.read_value() == large));
+    (0..3).for_each(|_| assert!(client.read_value() == Value::Array(vec![large.clone(), large.clone()])));
+    assert_eq!(client.read_value().to_string(), "($0, ($large))");
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_cut_off_after_the_write_timeout_whatever_else_it_sends() {
+    let timeout = Duration::from_secs(2);
+    let cluster = Cluster::start_with(1, |config| config.client_write_timeout = timeout);
+    let mut good = cluster.client(1);
+    let value = vec![b'v'; MAX_VALUE_BYTES];
+    assert_eq!(good.resp(&[b"SET", &b"large"[..], &value]).to_string(), "+OK");
+    for goes_on_sending in [false, true] {
+        let deaf = cluster.client(1);
+        let started = Instant::now();
+        deaf.stream().write_all(&encode(&["GET", "large"]).repeat(2)).expect("the node reads");
+        eventually("it is connected", DEADLINE, || good.count("connected_clients") == 2);
+        eventually("it is cut off", DEADLINE, || {
+            if goes_on_sending {
+                let _ = deaf.stream().write_all(b"PING\n");
+            }
+            good.count("connected_clients") == 1
+        });
+        let took = started.elapsed();
+        assert!(
+            (timeout..timeout + UNDISTURBED).contains(&took),
+            "{took:?}, and it goes on sending: {goes_on_sending}"
+        );
+    }
+}
+
+#[test]
+fn a_client_that_is_not_admitted_has_no_answers_collected() {
+    let cluster = Cluster::start_with(1, |config| {
+        config.secret = Some(kvstore::secret::Secret::new(b"open-sesame").expect("a good secret"));
+        config.client_write_timeout = Duration::from_millis(500);
+    });
+    let mut good = cluster.client(1);
+    assert_eq!(good.line("AUTH open-sesame"), "OK");
+    let stranger = cluster.client(1);
+    stranger.stream().set_nonblocking(true).expect("is connected");
+    let requests = b"GET k\n".repeat(10_000);
+    let mut most = 0;
+    eventually("it is cut off", DEADLINE, || {
+        most = most.max(good.count("used_memory"));
+        matches!(stranger.stream().write(&requests), Err(error) if error.kind() != std::io::ErrorKind::WouldBlock)
+    });
+    assert!(most < 1024 * 1024, "{most} bytes are counted");
+}
+
 // ---- rubbish -----------------------------------------------------------------------------------------------------------
 
 #[test]

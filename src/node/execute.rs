@@ -27,6 +27,9 @@ use crate::store::entry::Content;
 pub(super) enum Flow {
     Continue,
     End,
+    /// The answer finds no room beside earlier ones that this client has not taken yet. Once it has, the command is to be carried out
+    /// again; nothing was done, and nothing written.
+    NoRoomYet,
 }
 
 /// Where a command is carried out.
@@ -36,6 +39,8 @@ pub(super) struct Context<'a> {
     pub(super) outbox: &'a Outbox,
     pub(super) dialogue: &'a mut Dialogue,
     pub(super) share: &'a mut Share,
+    /// How many bytes of earlier answers this client has not taken yet.
+    pub(super) before: usize,
 }
 
 /// What a client is told whose answer finds no room beside those that others have not read yet.
@@ -96,16 +101,15 @@ fn carry_out(context: &mut Context<'_>, command: Command<'_>, answer: &mut Answe
     let store = node.replica.store();
     match command {
         Command::Get(key) => {
-            let start = answer.written();
             let fits = store.get(key, |value| {
-                let fits = context.may_answer(start + value.map_or(0, <[u8]>::len));
+                let fits = context.may_answer(value.map_or(0, <[u8]>::len));
                 if fits {
                     answer.value(value);
                 }
                 fits
             });
             if !fits {
-                answer.failure("OOM", TOO_MANY_ANSWERS);
+                return context.no_room(answer, "OOM", TOO_MANY_ANSWERS);
             }
         }
         Command::Set { .. } | Command::MSet(_) if node.memory_left() == 0 => answer.failure("OOM", MEMORY_IS_FULL),
@@ -126,20 +130,17 @@ fn carry_out(context: &mut Context<'_>, command: Command<'_>, answer: &mut Answe
             answer.integer(keys.iter().filter(|key| store.get(key, |value| value.is_some())).count())
         }
         Command::MGet(keys) => {
-            let start = answer.written();
             answer.list(keys.len());
             for key in keys.iter() {
                 let fits = store.get(key, |value| {
-                    let fits = context.may_answer(answer.written() + value.map_or(0, <[u8]>::len));
+                    let fits = context.may_answer(answer.written() - context.before + value.map_or(0, <[u8]>::len));
                     if fits {
                         answer.value(value);
                     }
                     fits
                 });
                 if !fits {
-                    answer.take_back(start);
-                    answer.failure("ERR", &too_long("MGET with fewer keys"));
-                    return Flow::Continue;
+                    return context.no_room(answer, "ERR", &too_long("MGET with fewer keys"));
                 }
             }
             answer.end();
@@ -160,18 +161,16 @@ fn carry_out(context: &mut Context<'_>, command: Command<'_>, answer: &mut Answe
                 }
             });
             if !context.may_answer(bytes) {
-                answer.failure("ERR", &too_long("SCAN 0 MATCH pattern"));
-            } else {
-                write_keys(&keys, answer);
+                return context.no_room(answer, "ERR", &too_long("SCAN 0 MATCH pattern"));
             }
+            write_keys(&keys, answer);
         }
         Command::Scan { cursor, pattern, count } => {
             let (next, mut keys) = store.scan(cursor, count);
             keys.retain(|key| pattern.is_none_or(|pattern| glob::matches(pattern, key)));
             let bytes: usize = keys.iter().map(|key| key.len() + RESP_BYTES_A_KEY).sum();
-            if !context.may_answer(answer.written() + bytes) {
-                answer.failure("ERR", &too_long("SCAN with a smaller COUNT"));
-                return Flow::Continue;
+            if !context.may_answer(bytes) {
+                return context.no_room(answer, "ERR", &too_long("SCAN with a smaller COUNT"));
             }
             answer.list(2);
             answer.value(Some(next.to_string().as_bytes()));
@@ -189,8 +188,8 @@ fn carry_out(context: &mut Context<'_>, command: Command<'_>, answer: &mut Answe
         Command::Forget(name) => forget(node, &String::from_utf8_lossy(name), answer),
         Command::Info(sections) => answer.text(&info::render(node, sections)),
         Command::Ping(None) => answer.status("PONG"),
-        Command::Ping(Some(text)) | Command::Echo(text) if !context.may_answer(answer.written() + text.len()) => {
-            answer.failure("OOM", TOO_MANY_ANSWERS);
+        Command::Ping(Some(text)) | Command::Echo(text) if !context.may_answer(text.len()) => {
+            return context.no_room(answer, "OOM", TOO_MANY_ANSWERS);
         }
         Command::Ping(Some(text)) | Command::Echo(text) => answer.value(Some(text)),
         Command::Help => answer.text(&help()),
@@ -264,7 +263,17 @@ fn carry_out(context: &mut Context<'_>, command: Command<'_>, answer: &mut Answe
 impl Context<'_> {
     /// Whether there is room for an answer of this length.
     fn may_answer(&mut self, bytes: usize) -> bool {
-        bytes <= MAX_ANSWER_BYTES && self.share.may_answer(bytes)
+        bytes <= MAX_ANSWER_BYTES && self.share.may_answer(self.before + bytes)
+    }
+
+    /// Takes back an answer that has no room. It is refused only if no earlier answers to this client take that room.
+    fn no_room(&self, answer: &mut Answer<'_>, code: &'static str, why: &str) -> Flow {
+        answer.take_back(self.before);
+        if self.before > 0 {
+            return Flow::NoRoomYet;
+        }
+        answer.failure(code, why);
+        Flow::Continue
     }
 
     /// Admits the client if it knows the secret. There is one user, whatever its name; where there is no secret, Redis' `default` may

@@ -12,7 +12,9 @@ use socket2::{SockRef, TcpKeepalive};
 use super::Shared;
 use super::replicator::Outbox;
 use super::session::{self, Welcome};
-use crate::limits::{ACCEPT_PAUSE, KEEPALIVE_AFTER, PEER_RESERVE, SESSION_STACK_BYTES, TURNED_AWAY_AT_ONCE};
+use crate::limits::{
+    ACCEPT_PAUSE, KEEPALIVE_AFTER, PEER_RESERVE, READ_ON_AFTER, SESSION_STACK_BYTES, TURNED_AWAY_AT_ONCE,
+};
 
 /// Accepts connections until the node stops; returns the threads of those that may still be open.
 pub(super) fn run(node: &Arc<Shared>, listener: &TcpListener, outbox: &Outbox) -> Vec<JoinHandle<()>> {
@@ -59,7 +61,7 @@ fn serve(
     outbox: &Outbox,
 ) -> io::Result<JoinHandle<()>> {
     stream.set_nodelay(true)?;
-    stream.set_write_timeout(Some(node.config.client_write_timeout))?;
+    stream.set_write_timeout(Some(READ_ON_AFTER))?;
     SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER))?;
     let (client, connected) = node.clients.add(stream, address);
     let welcome = match connected.saturating_sub(node.config.max_connections) {

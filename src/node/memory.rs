@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::Shared;
-use crate::limits::{FREE_BUFFER_BYTES, MAX_VALUE_BYTES, PROPAGATION_QUEUE_BYTES};
+use crate::limits::{FREE_BUFFER_BYTES, MAX_VALUE_BYTES, MAX_WAITING_ANSWER_BYTES, PROPAGATION_QUEUE_BYTES};
 
 /// The memory of one node's connections, and the limits. All in bytes.
 #[derive(Debug)]
@@ -87,6 +87,14 @@ impl Share {
             self.set_answer(if bytes <= FREE_BUFFER_BYTES { 0 } else { bytes });
         }
         may
+    }
+
+    /// Notes that answers of this many bytes wait; returns whether the session may read on meanwhile. Half of the room is left to
+    /// answers that are being made: those of other clients must not be refused because one does not read.
+    pub(super) fn may_wait(&mut self, bytes: usize) -> bool {
+        self.set_answer(if bytes <= FREE_BUFFER_BYTES { 0 } else { bytes });
+        let all = self.memory.answers.load(Relaxed);
+        bytes <= FREE_BUFFER_BYTES || (bytes <= MAX_WAITING_ANSWER_BYTES && all <= self.memory.answer_limit() / 2)
     }
 
     /// Notes how many bytes the buffers for a request have now.

@@ -21,6 +21,7 @@
 //! channel. When the last thread that could write is gone, the queues close by themselves; the replicators have
 //! [`DRAIN_TIME`] to deliver what is in them, and then the links are shut down under whoever still waits.
 
+mod answers;
 mod anti_entropy;
 mod auth;
 mod buffer;

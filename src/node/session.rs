@@ -3,7 +3,7 @@
 //! It reads into one buffer, cuts requests out of it in place, answers all that it has read with one write, and reads again. A
 //! client speaks commands; a connection that says PEER belongs to another node, and speaks the peer protocol from then on.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use log::warn;
 
 use super::Shared;
+use super::answers::Answers;
 use super::auth::{Guard, Verdict};
 use super::buffer::ReadBuffer;
 use super::clients::Client;
@@ -19,10 +20,7 @@ use super::dialogue::Dialogue;
 use super::execute::{Context, Flow, MEMORY_IS_FULL, execute};
 use super::memory::Share;
 use super::replicator::Outbox;
-use crate::limits::{
-    ADMISSION_PATIENCE, ANSWER_FLUSH_BYTES, FREE_BUFFER_BYTES, KEPT_BUFFER_BYTES, LINGER_TIME, MIN_BYTES_READ_A_SECOND,
-    RESERVE_PATIENCE, WRONG_SECRET_DELAY,
-};
+use crate::limits::{ADMISSION_PATIENCE, FREE_BUFFER_BYTES, LINGER_TIME, RESERVE_PATIENCE, WRONG_SECRET_DELAY};
 use crate::protocol::command::Command;
 use crate::protocol::reply::Answer;
 use crate::protocol::{Args, Form, RequestParser};
@@ -56,7 +54,7 @@ pub(super) fn run(node: &Arc<Shared>, client: &Arc<Client>, outbox: Outbox, welc
         started: Instant::now(),
         patience: None,
         share: Share::new(&node.memory),
-        out: Vec::new(),
+        answers: Answers::new(node.config.client_write_timeout),
         commands: 0,
     };
     let _ended = Ended { node, client };
@@ -107,8 +105,8 @@ struct Session<'a> {
     patience: Option<Duration>,
     /// The memory that this connection takes.
     share: Share,
-    /// Answers that are not written yet.
-    out: Vec<u8>,
+    /// Answers that the client has not taken yet.
+    answers: Answers,
     /// How many commands were answered since the last write.
     commands: u64,
 }
@@ -121,24 +119,24 @@ impl Session<'_> {
         let mut input = ReadBuffer::new();
         let mut parser = RequestParser::default();
         loop {
-            let flow = self.answer_all(&mut parser, &mut input)?;
-            self.flush()?;
-            if flow == Flow::End {
-                return Ok(());
+            if self.answer_all(&mut parser, &mut input)? == Flow::End {
+                return self.drain();
             }
+            self.flush()?;
             if input.unused().is_empty() {
                 parser.shrink();
             }
-            let buffers = self.out.capacity() + parser.capacity() + input.next_capacity();
+            let buffers = self.answers.spare_capacity() + parser.capacity() + input.next_capacity();
             if let Err((code, why)) = self.check_growth(buffers, input.unused()) {
-                Answer::new(Form::of(input.unused()), &mut self.out).failure(code, why);
-                return self.flush();
+                Answer::new(Form::of(input.unused()), self.answers.buffer()).failure(code, why);
+                return self.drain();
             }
             self.adjust_patience()?;
+            self.wait_for_input()?;
             match input.fill(&mut &self.client.stream) {
                 Ok(0) => {
-                    self.answer_last(&mut parser, input.unused());
-                    return self.flush();
+                    self.answer_last(&mut parser, input.unused())?;
+                    return self.drain();
                 }
                 Ok(_) => {}
                 Err(_) if self.welcome == Welcome::PeersOnly => return self.turn_away(Form::Resp),
@@ -154,35 +152,46 @@ impl Session<'_> {
             match parser.parse(bytes) {
                 Ok(None) => return Ok(Flow::Continue),
                 Ok(Some((form, length))) => {
-                    let flow = self.answer(form, parser.args(form, bytes));
+                    let flow = self.answer(form, parser.args(form, bytes))?;
                     input.consume(length);
                     if flow == Flow::End {
                         return Ok(flow);
                     }
                 }
                 Err(error) => {
-                    Answer::new(Form::of(bytes), &mut self.out).failure("ERR", &error.to_string());
+                    Answer::new(Form::of(bytes), self.answers.buffer()).failure("ERR", &error.to_string());
                     return Ok(Flow::End);
                 }
             }
-            if self.out.len() >= ANSWER_FLUSH_BYTES {
-                self.flush()?;
+            if self.answers.are_due() {
+                self.make_room()?;
             }
         }
     }
 
     /// Answers a line that the end of the input has ended.
-    fn answer_last(&mut self, parser: &mut RequestParser, bytes: &[u8]) {
+    fn answer_last(&mut self, parser: &mut RequestParser, bytes: &[u8]) -> io::Result<()> {
         match parser.parse_last(bytes) {
             Ok(None) => {}
             Ok(Some((form, _))) => {
-                self.answer(form, parser.args(form, bytes));
+                self.answer(form, parser.args(form, bytes))?;
             }
-            Err(error) => Answer::new(Form::Plain, &mut self.out).failure("ERR", &error.to_string()),
+            Err(error) => Answer::new(Form::Plain, self.answers.buffer()).failure("ERR", &error.to_string()),
         }
+        Ok(())
     }
 
-    fn answer(&mut self, form: Form, words: Args<'_>) -> Flow {
+    /// Answers a request. If there is no room for the answer beside earlier ones to this client, they go first.
+    fn answer(&mut self, form: Form, words: Args<'_>) -> io::Result<Flow> {
+        let mut flow = self.try_answer(form, words);
+        if flow == Flow::NoRoomYet {
+            self.drain()?;
+            flow = self.try_answer(form, words);
+        }
+        Ok(flow)
+    }
+
+    fn try_answer(&mut self, form: Form, words: Args<'_>) -> Flow {
         if words.is_empty() {
             return Flow::Continue;
         }
@@ -191,22 +200,24 @@ impl Session<'_> {
         }
         if self.welcome != Welcome::Everybody {
             self.node.clients.rejected.fetch_add(1, Relaxed);
-            Answer::new(form, &mut self.out).failure("ERR", TOO_MANY);
+            Answer::new(form, self.answers.buffer()).failure("ERR", TOO_MANY);
             return Flow::End;
         }
-        self.commands += 1;
         let form = if self.dialogue.is_redis_replica { Form::Resp } else { form };
-        let mut answer = Answer::new(form, &mut self.out);
-        answer.switch(self.dialogue.resp3);
-        let Self { node, client, outbox, dialogue, share, .. } = self;
-        execute(&mut Context { node, client, outbox, dialogue, share }, Command::parse(words), &mut answer)
+        let Self { node, client, outbox, dialogue, share, answers, .. } = self;
+        let mut answer = Answer::new(form, answers.buffer());
+        answer.switch(dialogue.resp3);
+        let mut context = Context { node, client, outbox, dialogue, share, before: answer.written() };
+        let flow = execute(&mut context, Command::parse(words), &mut answer);
+        self.commands += u64::from(flow != Flow::NoRoomYet);
+        flow
     }
 
     fn answer_peer(&mut self, words: Args<'_>) -> Flow {
         let is_greeting = Request::is_greeting(words);
         let session = self.peer.get_or_insert_default();
         let (secret, identity) = (self.node.config.secret.as_ref(), self.node.replica.identity());
-        let reply = match self.guard.check(secret, identity, words, &mut self.out) {
+        let reply = match self.guard.check(secret, identity, words, self.answers.buffer()) {
             Verdict::Answered => return Flow::Continue,
             Verdict::Refuse(why) => {
                 self.node.stop.wait(WRONG_SECRET_DELAY);
@@ -225,7 +236,7 @@ impl Session<'_> {
                 Err(bad) => Reply::Refused(bad.to_string()),
             },
         };
-        reply.encode(&mut self.out);
+        reply.encode(self.answers.buffer());
         if let Reply::Refused(why) = reply {
             self.report_refusal(words, &why);
             return Flow::End;
@@ -292,44 +303,71 @@ impl Session<'_> {
 
     fn turn_away(&mut self, form: Form) -> io::Result<()> {
         self.node.clients.rejected.fetch_add(1, Relaxed);
-        Answer::new(form, &mut self.out).failure("ERR", TOO_MANY);
-        self.flush()
+        Answer::new(form, self.answers.buffer()).failure("ERR", TOO_MANY);
+        self.drain()
     }
 
+    /// Hands the answers to the client, as many as it takes at once.
     fn flush(&mut self) -> io::Result<()> {
         if self.commands > 0 {
             self.node.clients.commands.fetch_add(self.commands, Relaxed);
             self.commands = 0;
         }
-        if !self.out.is_empty() {
-            self.write_out()?;
-            self.out.clear();
-            self.out.shrink_to(KEPT_BUFFER_BYTES);
-            self.share.set_answer(0);
-            if self.out.capacity() > FREE_BUFFER_BYTES && self.node.memory_left() == 0 {
-                self.out = Vec::new();
+        if !self.answers.is_empty() {
+            self.answers.offer(&self.client.stream)?;
+            self.count_answers();
+        }
+        Ok(())
+    }
+
+    /// Hands the answers to the client, and waits until there is room for more.
+    fn make_room(&mut self) -> io::Result<()> {
+        self.flush()?;
+        while !self.may_read_on() {
+            self.wait(false)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until there is something to read, if answers wait; otherwise the read itself may wait.
+    fn wait_for_input(&mut self) -> io::Result<()> {
+        while !self.answers.is_empty() {
+            let may_read = self.may_read_on();
+            if self.wait(may_read)? {
+                break;
             }
         }
         Ok(())
     }
 
-    /// Writes the answers. Whoever takes none of them for the length of the write timeout is cut off, and so is whoever takes them at
-    /// less than [`MIN_BYTES_READ_A_SECOND`].
-    fn write_out(&self) -> io::Result<()> {
-        let patience = Duration::from_secs((self.out.len() / MIN_BYTES_READ_A_SECOND) as u64);
-        let until = Instant::now() + self.node.config.client_write_timeout + patience;
-        let mut rest = self.out.as_slice();
-        while !rest.is_empty() {
-            match (&self.client.stream).write(rest) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => rest = &rest[count..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-            if !rest.is_empty() && Instant::now() > until {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
+    /// Hands all answers to the client.
+    fn drain(&mut self) -> io::Result<()> {
+        self.flush()?;
+        while !self.answers.is_empty() {
+            self.wait(false)?;
         }
         Ok(())
+    }
+
+    /// Whether the session may read on although answers wait.
+    fn may_read_on(&mut self) -> bool {
+        self.answers.is_empty() || (self.is_let_in() && self.share.may_wait(self.answers.len()))
+    }
+
+    /// Waits until the client takes answers or, if the session may read, sends something; returns whether it does that.
+    fn wait(&mut self, may_read: bool) -> io::Result<bool> {
+        let can_read = self.answers.wait(&self.client.stream, may_read)?;
+        self.count_answers();
+        Ok(can_read)
+    }
+
+    /// Gives the memory of answers back that the client has taken.
+    fn count_answers(&mut self) {
+        if self.answers.is_empty() {
+            self.share.set_answer(0);
+            if self.answers.spare_capacity() > FREE_BUFFER_BYTES && self.node.memory_left() == 0 {
+                self.answers.give_back();
+            }
+        }
     }
 }

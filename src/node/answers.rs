@@ -1,0 +1,163 @@
+//! The answers of a session on their way to its client.
+//!
+//! A client that reads takes them at once, or within a moment, for which the write waits. One that sends a large pipeline whole before it
+//! reads the first answer takes none: if neither side read, both would wait for ever. So what it does not take waits here, and the
+//! session reads on meanwhile. How much may wait is up to the session. Beyond that it only waits, for as long as the client takes
+//! something.
+
+use std::io;
+use std::net::TcpStream;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::libc::MSG_DONTWAIT;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::SockRef;
+
+use crate::limits::{ANSWER_FLUSH_BYTES, KEPT_BUFFER_BYTES, MIN_BYTES_READ_A_SECOND};
+
+/// How often a client that seems to take nothing is offered its answers before it is given up. A socket counts as writable only when a
+/// third of its buffer is free: a slow client may have taken less, and that is seen by trying.
+const OFFERS_IN_A_TIMEOUT: u32 = 50;
+
+/// Answers that are not all taken yet.
+pub(super) struct Answers {
+    /// For how long a client may take nothing before it is cut off.
+    timeout: Duration,
+    bytes: Vec<u8>,
+    /// How many of `bytes`, from the first on, the client has taken. Less than half of them.
+    taken: usize,
+    /// How many bytes there were when they were last offered.
+    offered: usize,
+    /// `None` while the client takes all that it is offered. The session reads on only with a backlog.
+    backlog: Option<Backlog>,
+}
+
+/// Answers that the client has not taken within a moment.
+struct Backlog {
+    since: Instant,
+    /// How many bytes it has taken since then.
+    taken: usize,
+    last_taken: Instant,
+}
+
+impl Answers {
+    pub(super) fn new(timeout: Duration) -> Self {
+        Self { timeout, bytes: Vec::new(), taken: 0, offered: 0, backlog: None }
+    }
+
+    /// Where answers are written.
+    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// How many bytes the answers take here.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// How many bytes the buffer has for answers to come; 0 while some wait, which are counted as what they are.
+    pub(super) fn spare_capacity(&self) -> usize {
+        if self.is_empty() { self.bytes.capacity() } else { 0 }
+    }
+
+    /// Gives the memory of an empty buffer back.
+    pub(super) fn give_back(&mut self) {
+        debug_assert!(self.is_empty(), "answers would be lost");
+        self.bytes = Vec::new();
+    }
+
+    /// Whether enough answers were collected to be worth a call.
+    pub(super) fn are_due(&self) -> bool {
+        self.bytes.len() >= self.offered + ANSWER_FLUSH_BYTES
+    }
+
+    /// Writes as much as the client takes: within a moment, or, if it has a backlog already, at once.
+    pub(super) fn offer(&mut self, stream: &TcpStream) -> io::Result<()> {
+        let flags = if self.backlog.is_some() { MSG_DONTWAIT } else { 0 };
+        while !self.is_empty() {
+            match SockRef::from(stream).send_with_flags(&self.bytes[self.taken..], flags) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(count) => self.take(count),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.take(0);
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+            self.check_pace()?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, count: usize) {
+        self.taken += count;
+        if self.taken == self.bytes.len() {
+            self.bytes.clear();
+            self.bytes.shrink_to(KEPT_BUFFER_BYTES);
+            (self.taken, self.offered, self.backlog) = (0, 0, None);
+            return;
+        }
+        let now = Instant::now();
+        let backlog = self.backlog.get_or_insert(Backlog { since: now, taken: 0, last_taken: now });
+        if count > 0 {
+            backlog.taken += count;
+            backlog.last_taken = now;
+        }
+        if self.taken > self.bytes.len() / 2 {
+            // To move less than was taken keeps the cost for each byte constant.
+            self.bytes.drain(..self.taken);
+            self.taken = 0;
+        }
+        self.offered = self.bytes.len();
+    }
+
+    /// Whether the client has taken [`MIN_BYTES_READ_A_SECOND`] since it has a backlog.
+    fn check_pace(&self) -> io::Result<()> {
+        let is_slow = |backlog: &Backlog| {
+            let expected = Duration::from_secs((backlog.taken / MIN_BYTES_READ_A_SECOND) as u64);
+            backlog.since.elapsed() > self.timeout + expected
+        };
+        if self.backlog.as_ref().is_some_and(is_slow) { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+    }
+
+    /// Waits until the client has taken more or, if the session may read, has sent something; returns whether it has.
+    ///
+    /// # Errors
+    /// Also when the client is to be cut off, since it takes nothing or too little.
+    pub(super) fn wait(&mut self, stream: &TcpStream, may_read: bool) -> io::Result<bool> {
+        let Some(&Backlog { taken, last_taken, .. }) = self.backlog.as_ref() else { return Ok(may_read) };
+        self.check_pace()?;
+        let left = self.timeout.saturating_sub(last_taken.elapsed());
+        let ready = ready(stream, may_read, left.min(self.timeout / OFFERS_IN_A_TIMEOUT))?;
+        if left.is_zero() || ready.is_empty() || ready.contains(PollFlags::POLLOUT) {
+            self.offer(stream)?;
+        }
+        let has_taken = self.backlog.as_ref().is_none_or(|backlog| backlog.taken > taken);
+        if left.is_zero() && !has_taken {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(may_read && ready.contains(PollFlags::POLLIN))
+    }
+}
+
+/// Waits until the stream can be written, or read too; returns which, nothing after the timeout. A broken stream can be both, and the
+/// call that follows says what is wrong.
+fn ready(stream: &TcpStream, may_read: bool, timeout: Duration) -> io::Result<PollFlags> {
+    let (out, both) = (PollFlags::POLLOUT, PollFlags::POLLOUT | PollFlags::POLLIN);
+    let mut polled = [PollFd::new(stream.as_fd(), if may_read { both } else { out })];
+    match poll(&mut polled, PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX)) {
+        Err(Errno::EINTR) => Ok(out),
+        Err(error) => Err(error.into()),
+        Ok(_) => match polled[0].revents().unwrap_or(both) {
+            broken if broken.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL) => Ok(both),
+            ready => Ok(ready),
+        },
+    }
+}

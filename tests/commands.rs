@@ -49,7 +49,7 @@ const CONVERSATION: &[(&str, &str, &str)] = &[
         "# Clients\nconnected_clients:1\n*\n# Keyspace\ndb0:*\nEND",
         "$# Clients*connected_clients:1*# Keyspace*",
     ),
-    ("FORGET nobody", "ERROR: no node of this name *", "-ERR no node of this name *"),
+    ("FORGET nobody", "ERROR: no such member or peer*", "-ERR no such member or peer*"),
     ("INFO none", "END", "$"),
     ("HELP", "Type a command*\n  GET key *\nEND", "$Type a command*"),
     (

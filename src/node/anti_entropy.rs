@@ -39,6 +39,8 @@ pub(super) struct RoundTotals {
     pub(super) pushed: u64,
     /// When the last round ended, and whether it succeeded.
     pub(super) last: Option<(Instant, bool)>,
+    /// How long it took.
+    took: Duration,
 }
 
 impl RoundLog {
@@ -46,10 +48,11 @@ impl RoundLog {
         *self.0.lock()
     }
 
-    fn record(&self, result: &Result<RoundReport, FailedRound>) {
+    fn record(&self, began: Instant, result: &Result<RoundReport, FailedRound>) {
         let mut totals = self.0.lock();
         totals.rounds += 1;
         totals.last = Some((Instant::now(), result.is_ok()));
+        totals.took = began.elapsed();
         match result {
             Ok(report) => {
                 totals.pulled += report.pulled;
@@ -113,7 +116,7 @@ pub(super) fn run(node: &Shared, asks: &Receiver<Ask>) {
         }
         waiting.extend(asks.try_iter());
         let rounds = tick(node);
-        let lines: Vec<String> = rounds.iter().map(|round| in_words(node, round)).collect();
+        let lines = in_words(node, &rounds);
         for ask in waiting.drain(..).flatten() {
             // The client may have gone.
             let _ = ask.try_send(lines.clone());
@@ -197,7 +200,7 @@ fn run_round(node: &Shared, link: &PeerLink, log: &RoundLog) -> PeerRound {
     let started = Instant::now();
     let mut peer = Stoppable { node, peer: link.for_round(&node.replica) };
     let result = reconcile(&node.replica, &mut peer);
-    log.record(&result);
+    log.record(started, &result);
     match &result {
         Ok(report) => {
             let level = if report.pulled + report.pushed > 0 { log::Level::Info } else { log::Level::Debug };
@@ -227,14 +230,18 @@ fn no_round(link: &PeerLink) -> PeerRound {
     PeerRound { address, member, dismissed, result: Err(FailedRound { error, pulled: 0 }) }
 }
 
-/// What SYNC tells about a round.
-fn in_words(node: &Shared, round: &PeerRound) -> String {
-    let link = node.links.iter().find(|link| link.address == round.address);
-    let peer = link.map_or_else(|| round.address.clone(), PeerLink::describe);
-    match &round.result {
-        Ok(report) => format!("{peer}: pulled {}, pushed {}", report.pulled, report.pushed),
-        Err(failed) => format!("{peer}: failed: {}", failed.error),
+/// What SYNC tells about a tick: a line for each peer.
+fn in_words(node: &Shared, rounds: &[PeerRound]) -> Vec<String> {
+    if !node.config.rules.anti_entropy {
+        return vec!["anti-entropy is switched off".into()];
     }
+    let line = |((round, link), log): ((&PeerRound, &PeerLink), &RoundLog)| match &round.result {
+        Ok(RoundReport { pulled, pushed, .. }) => {
+            format!("{}: pulled {pulled}, pushed {pushed} in {:.1?}", link.describe(), log.totals().took)
+        }
+        Err(failed) => format!("{}: failed: {}", link.describe(), failed.error),
+    };
+    rounds.iter().zip(&node.links).zip(&node.rounds).map(line).collect()
 }
 
 /// A peer that is not asked anything more once the node stops: a round may be long.

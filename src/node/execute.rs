@@ -377,7 +377,7 @@ fn forget(node: &Shared, who: &str, answer: &mut Answer<'_>) {
     } else {
         let mut known: Vec<String> = node.replica.members().iter().map(|member| member.name.clone()).collect();
         known.extend(node.links.iter().filter(|link| link.peer().is_none()).map(|link| link.address.clone()));
-        answer.failure("ERR", &format!("no such member or peer: FORGET takes one of {}", known.join(", ")));
+        answer.failure("ERR", &format!("no such member or peer: type FORGET and one of [{}]", known.join(", ")));
     }
 }
 

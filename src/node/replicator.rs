@@ -97,10 +97,12 @@ impl Outbox {
 pub(super) fn run(node: &Shared, link: &PeerLink, queue: &Queue) {
     // After the peer was away: how many of the keys that waited are still to be sent.
     let mut backlog: Option<usize> = None;
-    while let Ok(first) = queue.keys.recv() {
+    // A handle of its own: what stands beside `queue.bytes` moves from core to core with every write.
+    let waiting = queue.keys.clone();
+    while let Ok(first) = waiting.recv() {
         let mut keys: Vec<Key> = Vec::with_capacity(1 + queue.len().min(PROPAGATION_BATCH));
         keys.push(first);
-        keys.extend(queue.keys.try_iter().take(PROPAGATION_BATCH - 1));
+        keys.extend(waiting.try_iter().take(PROPAGATION_BATCH - 1));
         let (taken, taken_bytes) = (keys.len(), keys.iter().map(bytes).sum());
         keys.sort_unstable();
         keys.dedup();

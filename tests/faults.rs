@@ -817,7 +817,7 @@ fn no_version_that_a_peer_sends_makes_a_key_unwritable() {
         stranger.send(bytes);
         stranger.read_line()
     };
-    let in_2198 = Timestamp::YEAR_2199.to_bits() - (30 * 24 * 3_600_000 << 16);
+    let in_2198 = Timestamp::YEAR_2199.to_bits() - ((30 * 24 * 3_600_000) << 16);
     for (key, bits, accepted) in [
         ("2198", in_2198, ":1"),
         ("last", Timestamp::YEAR_2199.to_bits() - 1, ":1"),

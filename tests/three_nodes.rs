@@ -114,7 +114,7 @@ fn forget_ends_the_waiting_for_a_node_that_never_returns() {
     cluster.stop(3);
     assert_eq!(cluster.client(1).line("DEL k"), "OK");
     eventually("node 2 has the delete", DEADLINE, || cluster.client(2).line("GET k") == "Key not found");
-    assert!(cluster.client(1).line("FORGET nobody").starts_with("ERROR: no node of this name"));
+    assert!(cluster.client(1).line("FORGET nobody").starts_with("ERROR: no such member or peer"));
     for number in [1, 2] {
         let mut client = cluster.client(number);
         assert_eq!(client.count("tombstones"), 1);

@@ -26,7 +26,7 @@
 //! 4. A settled tombstone leaves the digests and lists at once. It still wins over what is older, until [`TICKS_KEPT`]
 //!    complete ticks have passed in which no peer listed it any more: then it is forgotten.
 //! 5. *A new incarnation takes settling back.* When a member shows another incarnation, or its first, it has confirmed nothing. Every
-//!    settled tombstone that is still here returns to the digests and lists, and waits again ([`Replica::meet`]).
+//!    settled tombstone that is still here returns to the digests and lists, and waits again (`Replica::meet`).
 //! 6. *One lock* is held around the check and the settling of rule 3, and around the change of incarnation and the taking back of
 //!    rule 5; it is released before PEER is answered.
 //!

@@ -85,7 +85,7 @@ impl Holdups {
         let now: BTreeMap<Holdup, u32> = holdups.into_iter().map(count).collect();
         for (holdup, _) in now.iter().filter(|&(_, &ticks)| ticks == HELD_TICKS) {
             match holdup {
-                Holdup::Away(_) => {}
+                Holdup::Away(_) | Holdup::JustMet(_) => {}
                 Holdup::NeverMet(address) => warn!(
                     "{node}: deletes are not forgotten: no node was ever met at {address}; start it, correct --peer, or type FORGET {address}"
                 ),

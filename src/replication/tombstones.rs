@@ -114,8 +114,10 @@ impl PeerRound {
 /// A node for which deletes cannot be forgotten, and why.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Holdup {
-    /// The round with this member failed, or the member has started again meanwhile: it is away. The name.
+    /// The round with this member failed: it is away. The name.
     Away(String),
+    /// This member was met in this tick for the first time, or in another incarnation than before. The next tick can settle. The name.
+    JustMet(String),
     /// No node was ever met at this configured address.
     NeverMet(String),
     /// This member speaks with us, but is not among our peers, so no round tells whether it lives. The name.
@@ -128,6 +130,7 @@ impl fmt::Display for Holdup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Away(name) => write!(f, "{name}=away"),
+            Self::JustMet(name) => write!(f, "{name}=just-met"),
             Self::NeverMet(address) => write!(f, "{address}=never-met"),
             Self::NotAPeer(name) => write!(f, "{name}=not-a-peer"),
             Self::Twice(name) => write!(f, "{name}=configured-twice"),
@@ -184,12 +187,11 @@ impl Tick {
         if second.is_some() {
             return Err(Holdup::Twice(name()));
         }
+        let met = round.result.as_ref().map_err(|_| Holdup::Away(name()))?.incarnation;
         let noted = self.noted.iter().find(|(known, _)| *known == member.name).map(|(_, progress)| progress);
-        let lived_through = |noted: &&Progress| {
-            let met = round.result.as_ref().is_ok_and(|report| report.incarnation == noted.incarnation);
-            met && member.progress().incarnation == noted.incarnation
-        };
-        noted.filter(lived_through).map(|noted| noted.confirmed).ok_or_else(|| Holdup::Away(name()))
+        let lived_through =
+            |noted: &&Progress| met == noted.incarnation && member.progress().incarnation == noted.incarnation;
+        noted.filter(lived_through).map(|noted| noted.confirmed).ok_or_else(|| Holdup::JustMet(name()))
     }
 }
 

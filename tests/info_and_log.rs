@@ -67,6 +67,46 @@ fn info_has_every_field_in_the_format_of_redis() {
     assert_eq!(client.peer(1, "incarnation"), cluster.client(2).info()["incarnation"]);
 }
 
+/// The README may explain more than this build shows.
+#[test]
+fn every_field_of_info_is_explained_in_the_readme() {
+    let cluster = Cluster::start(2);
+    let mut client = cluster.client(1);
+    eventually("a first round", DEADLINE, || client.peer(1, "last_round") == "ok");
+    let explained = fields_in_the_readme();
+    for (field, value) in client.info() {
+        let field = if field.strip_prefix("peer").is_some_and(|n| n.parse::<u16>().is_ok()) { "peerN" } else { &field };
+        assert!(explained.iter().any(|known| known == field), "{field} is not explained");
+        // What stands before `=` there are the names of nodes.
+        let parts = if field == "tombstones_held_by" { "" } else { &value };
+        for (part, _) in parts.split(',').filter_map(|part| part.split_once('=')) {
+            let part = format!("{field}.{part}");
+            assert!(explained.contains(&part), "{part} is not explained");
+        }
+    }
+}
+
+/// The fields in the table of INFO; a part of a field is written `field.part`. A row begins with "`field`, `field`", or with
+/// "`field`: `part`, `part`".
+fn fields_in_the_readme() -> Vec<String> {
+    let readme = include_str!("../README.md");
+    let (_, section) = readme.split_once("### What INFO shows").expect("the README has a section on INFO");
+    let (section, _) = section.split_once("\n#").expect("another section follows");
+    let mut fields = Vec::new();
+    for row in section.lines().filter_map(|line| line.strip_prefix("| `")) {
+        let (names, _) = row.split_once(" | ").expect("a second cell");
+        let mut names = names.split('`').step_by(2).map(String::from);
+        if row.split('`').nth(1).is_some_and(|after| after.starts_with(':')) {
+            let field = names.next().expect("stands before the colon");
+            fields.extend(names.map(|part| format!("{field}.{part}")));
+            fields.push(field);
+        } else {
+            fields.extend(names);
+        }
+    }
+    fields
+}
+
 #[test]
 fn what_info_counts_moves_with_what_it_counts() {
     // A round comes only when one is asked for.

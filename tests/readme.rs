@@ -5,68 +5,136 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What a README block starts with `./node1 &`, it may use at once: waits until the port that is named after it answers.
-const WAIT_UNTIL_IT_ANSWERS: &str = r#"
-answers() { exec 3<>"/dev/tcp/127.0.0.1/$1" && printf 'PING\nQUIT\n' >&3 && grep -q PONG <&3; }
-await() { for ((i = 0; i < 1000; i++)); do (answers "$1") 2>/dev/null && return; sleep 0.01; done; echo "no answer from $1"; exit 1; }
+/// What takes the place of the reader's slow fingers: `await` waits until a node answers that was started just now, `agree` until
+/// both nodes hold the same. The script ends with what is wrong if that never comes true.
+const PAUSES: &str = r#"
+ask() { exec 3<>"/dev/tcp/127.0.0.1/$1" && printf '%s\nQUIT\n' "$2" >&3 && head -n 1 <&3; }
+answers() { [[ $(ask "$1" PING) == PONG ]]; }
+digest() { [[ $(ask "$1" DIGEST) =~ ^[0-9a-f]{16}$ ]] && echo "${BASH_REMATCH[0]}"; }
+are_equal() { local first; first=$(digest "$1") && [[ $first == "$(digest "$2")" ]]; }
+poll() { for ((i = 0; i < 1000; i++)); do ("$@") 2>/dev/null && return; sleep 0.02; done; echo "never comes true: $*"; exit 1; }
+await() { poll answers "$1"; }
+agree() { poll are_equal "$1" "$2"; }
 "#;
 
 #[test]
 fn every_transcript_in_the_readme_is_what_happens() {
-    for tool in ["bash", "nc", "redis-cli"] {
-        if Command::new("which").arg(tool).stdout(Stdio::null()).status().map_or(true, |status| !status.success()) {
-            println!("skipped: {tool} is not installed");
-            return;
-        }
+    let transcripts = transcripts();
+    assert!(transcripts.len() >= 4, "the README shows nc, redis-cli, a node that heals, and nodes without a rule");
+    if tools_are_missing() {
+        return;
     }
-    let directory = std::env::temp_dir().join(format!("kvstore-readme-{}", std::process::id()));
-    fs::create_dir_all(&directory).unwrap();
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let blocks: Vec<&str> = readme.split("```console\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(blocks.len() >= 3, "the README shows nc, redis-cli, and a node that heals");
-    for block in blocks {
-        let ports = free_ports();
-        let real_names = |text: &str| {
-            let ports_replaced = text.replace("5008", &ports[0].to_string()).replace("5009", &ports[1].to_string());
-            let node = |binary: &str, own: u16, peer: u16| {
-                format!("{binary} --listen 127.0.0.1:{own} --peer 127.0.0.1:{peer}")
-            };
-            ports_replaced
-                .replace("./node1", &node(env!("CARGO_BIN_EXE_node1"), ports[0], ports[1]))
-                .replace("./node2", &node(env!("CARGO_BIN_EXE_node2"), ports[1], ports[0]))
+    for transcript in transcripts {
+        let run = Run::of(&transcript, "");
+        run.must_have_printed(&run.expected);
+    }
+}
+
+/// A transcript that does not need the rule would show nothing about it.
+#[test]
+fn what_the_readme_shows_about_deletes_is_the_work_of_tombstones() {
+    let transcripts = transcripts();
+    let with = |text: &str| transcripts.iter().find(|transcript| transcript.contains(text)).expect("it stands there");
+    let (heals, comes_back) = (with("DEL shape"), with("--without tombstones"));
+    if tools_are_missing() {
+        return;
+    }
+    let run = Run::of(heals, "--without tombstones");
+    run.must_have_printed(&run.expected.replace("Key not found", "round"));
+
+    let run = Run::of(&comes_back.replace(" --without tombstones", ""), "");
+    run.must_have_printed(&run.expected.replace("\"book\"", "(nil)"));
+}
+
+fn transcripts() -> Vec<String> {
+    let readme =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("there is a README");
+    let blocks = readme.split("```console\n").skip(1);
+    blocks.map(|rest| rest.split("```").next().expect("split has a first part").to_string()).collect()
+}
+
+fn tools_are_missing() -> bool {
+    let is_missing = |tool: &&str| {
+        Command::new("which").arg(tool).stdout(Stdio::null()).status().map_or(true, |status| !status.success())
+    };
+    let missing = ["bash", "nc", "redis-cli"].into_iter().find(is_missing);
+    missing.inspect(|tool| println!("skipped: {tool} is not installed")).is_some()
+}
+
+/// A transcript that was run.
+struct Run {
+    /// What the README says that its commands print.
+    expected: String,
+    /// What they have printed.
+    printed: String,
+    /// What bash was given, and what it complained about.
+    script: String,
+    errors: String,
+}
+
+impl Run {
+    /// Runs the commands of a transcript, on free ports, with these options for each node.
+    fn of(transcript: &str, options: &str) -> Self {
+        let [first, second] = free_ports();
+        let node = |binary: &str, own: u16, peer: u16| {
+            format!("{binary} --listen 127.0.0.1:{own} --peer 127.0.0.1:{peer} {options}")
         };
-        let starts_its_own = block.contains("./node1");
-        let mut script = format!("set -m; trap 'kill -9 $(jobs -p) 2>/dev/null' EXIT\n{WAIT_UNTIL_IT_ANSWERS}");
-        if !starts_its_own {
-            script += &real_names("./node1 2>/dev/null >&2 &\n./node2 2>/dev/null >&2 &\nawait 5008; await 5009\n");
+        let as_run_here = |text: &str| {
+            text.replace("5008", &first.to_string())
+                .replace("5009", &second.to_string())
+                .replace("./node1", &node(env!("CARGO_BIN_EXE_node1"), first, second))
+                .replace("./node2", &node(env!("CARGO_BIN_EXE_node2"), second, first))
+                // What it prints to a terminal, not what it prints to a program.
+                .replace("redis-cli ", "redis-cli --no-raw ")
+        };
+        let (mut script, mut expected) =
+            (format!("set -m\ntrap 'kill -9 $(jobs -p); cat ./*.log >&2' EXIT\n{PAUSES}"), String::new());
+        // Whether both nodes run, so that they come to hold the same.
+        let mut both_run = !transcript.contains("./node1");
+        if both_run {
+            script += &as_run_here("./node1 >/dev/null &\n./node2 >/dev/null &\nawait 5008\nawait 5009\n");
         }
-        let mut expected = String::new();
-        for line in block.lines() {
-            if let Some(command) = line.strip_prefix("$ ") {
-                script += &real_names(command);
-                script += "\n";
-                for (node, port) in [("./node1", "5008"), ("./node2", "5009")] {
-                    if command.starts_with(node) {
-                        script += &real_names(&format!("await {port}\n"));
-                    }
+        for line in transcript.lines() {
+            let Some(command) = line.strip_prefix("$ ") else {
+                expected += &format!("{line}\n");
+                continue;
+            };
+            // A reader sleeps until the nodes agree. Here they are asked.
+            if !command.starts_with("sleep") {
+                script += &as_run_here(&format!("{command}\n"));
+            }
+            for (start, port) in [("./node1", "5008"), ("./node2", "5009")] {
+                if command.starts_with(start) {
+                    script += &as_run_here(&format!("await {port}\n"));
                 }
-            } else {
-                expected += line;
-                expected += "\n";
+            }
+            // A reader types slowly enough for a killed node to end: its port is free again.
+            if let Some(job) = command.strip_prefix("kill -9 ") {
+                script += &format!("wait {job} 2>/dev/null\n");
+            }
+            if command.starts_with("./node2") || command.starts_with("kill -CONT") {
+                both_run = true;
+            } else if command.starts_with("kill") {
+                both_run = false;
+            }
+            if both_run {
+                script += &as_run_here("agree 5008 5009\n");
             }
         }
-        let output = Command::new("bash").arg("-c").arg(&script).current_dir(&directory).output().unwrap();
-        let printed = String::from_utf8_lossy(&output.stdout);
-        let printed: String =
-            printed.lines().filter(|line| !line.contains("listens on")).map(|line| format!("{line}\n")).collect();
-        assert_eq!(
-            printed,
-            expected,
-            "\n--- script\n{script}\n--- stderr\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        // The nodes' logs are left in the directory in which the commands are run.
+        let directory = std::env::temp_dir().join(format!("kvstore-readme-{}-{first}", std::process::id()));
+        fs::create_dir_all(&directory).expect("there is room for the logs");
+        let bash = Command::new("bash").arg("-c").arg(&script).current_dir(&directory).stdin(Stdio::null()).output();
+        fs::remove_dir_all(&directory).expect("it is ours");
+        let output = bash.expect("bash runs");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { expected, printed: text(&output.stdout), script, errors: text(&output.stderr) }
     }
-    fs::remove_dir_all(&directory).unwrap();
+
+    #[track_caller]
+    fn must_have_printed(&self, expected: &str) {
+        assert_eq!(self.printed, expected, "\n--- script\n{}\n--- stderr\n{}", self.script, self.errors);
+    }
 }
 
 /// Two ports that nobody uses at the moment.

@@ -1,8 +1,11 @@
-//! `PeerLink`: the one connection to a peer.
+//! `PeerLink`: the connection on which this node speaks to a peer.
 //!
-//! Everything this node says to a peer goes through one connection, in order; the rule for forgetting deletes rests on that. The
-//! replicator and the anti-entropy rounds share it: whoever wants to say something locks it, says it, and waits for the
-//! replies before anybody else speaks. It is opened when it is needed.
+//! A pair of nodes has two connections, one for each direction: on its own, each node sends requests and reads the replies. What
+//! the peer asks arrives on the connection that the peer has opened, and a session answers it there.
+//!
+//! Everything that this node asks of a peer travels on its one connection, in order; the rule for forgetting deletes rests on that.
+//! The replicator and the anti-entropy rounds share it: a thread locks it, sends its requests, and waits for the replies before
+//! another thread may use it. It is opened when it is needed.
 
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};

@@ -23,7 +23,9 @@
 //! store that must compare itself with adversaries uses a cryptographic set hash (LtHash, Bellare & Micciancio, 1997) at
 //! a hundred times the price.
 //!
-//! Cassandra, Dynamo and Riak build their trees from time to time by reading everything; here the tree is always there.
+//! Cassandra builds its trees anew for each repair, by reading everything. Riak updates its trees with each write ("active
+//! anti-entropy"), as this store does. Riak's data and trees are on disk, so it also builds the trees anew from time to
+//! time, to find what the disk has damaged.
 
 use std::fmt;
 use std::iter::Sum;

@@ -68,9 +68,13 @@ A node whose clock is behind loses no writes either, as long as it has seen what
     color on node1: black  (version 13:00:30.000+2@2)
     color on node2: black  (version 13:00:30.000+2@2)
 
-What it has not seen, it cannot win against: two writes that know nothing of each other are ordered by the
-clocks that they were stamped with. Here node 1 has written first and wins, because its clock is ahead. No
-store can tell without asking.
+A write may lose against a write that its node has not seen. Two writes are *concurrent* when neither node had
+seen the other write. The clocks order them too, and clocks can be wrong: here node 1 has written first, and
+wins because its clock is ahead.
+
+This store cannot see that the two are concurrent: for it, one is just later than the other. A store can see it
+if it keeps a *version vector* with each entry (Parker et al., 1983), which says what the writer had seen of
+each node. Riak does so, and keeps both values until a client has merged them.
 
 > set node1 size small
     node1: SET size small: version 13:00:30.000+3@1

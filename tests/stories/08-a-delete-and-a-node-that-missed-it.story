@@ -20,8 +20,8 @@ Claim: a delete wins over the value that it deleted, also on a node that was awa
     cart on node2: book  (version 12:00:00.000+0@1)
 
 Node 2 has missed the delete and still holds the value. Seen from node 2, node 1 lacks a key. If node 1 had
-just removed it, nobody could tell a deleted key from one that has not arrived, and the value would come back.
-So node 1 keeps a tombstone, with a version.
+just removed it, node 2 could not tell a deleted key from one that has not arrived, and would bring the value
+back. So node 1 keeps a tombstone, with a version.
 
 > mend node1 node2
 > tick node2

@@ -102,8 +102,8 @@ pub const DRAIN_CONNECT_TIMEOUT: Duration = Duration::from_millis(200);
 /// How long a client may refuse to take any byte of its answers before it is cut off.
 pub const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a session waits for its client to take answers before it reads on in the client's requests. A client that reads takes
-/// some within this time; to wait for it keeps the answers few, and in the processor's cache.
+/// How long a session waits for its client to take answers before it reads on in the client's requests. A client that
+/// reads takes some within this time; to wait for it keeps the answers few, and in the processor's cache.
 pub const READ_ON_AFTER: Duration = Duration::from_millis(10);
 
 /// How fast a client must take a long answer, in bytes a second, beside [`CLIENT_WRITE_TIMEOUT`]: what waits for it takes memory.
@@ -115,8 +115,8 @@ pub const LINGER_TIME: Duration = Duration::from_millis(500);
 /// How many bytes of answers are collected before they are written, if a client sends that many requests at once.
 pub const ANSWER_FLUSH_BYTES: usize = 64 * 1024;
 
-/// How many bytes of answers may wait for one client while its session reads on. A client that sends a pipeline whole before it reads
-/// must fit its answers in here, and in half of what all answers together may take.
+/// How many bytes of answers may wait for one client while its session reads on. A client that sends a pipeline whole
+/// before it reads must fit its answers in here, and in half of what all answers together may take.
 pub const MAX_WAITING_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
 /// The longest answer to one command, in bytes: what MGET and KEYS may collect. SCAN shows more in pieces.
@@ -193,7 +193,8 @@ pub const MAX_WRONG_SECRETS: u32 = 3;
 /// For how long a refusal of a peer is not told again in the log. Peers try again every few seconds.
 pub const REFUSAL_REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How many different refusals of peers the log tells in that time. What is beyond is only counted: a stranger can make up names.
+/// How many different refusals of peers the log tells in that time. What is beyond is only counted: a stranger can make
+/// up names.
 pub const MAX_REPORTED_REFUSALS: usize = 64;
 
 /// After how much silence the kernel asks whether a client's machine is still there.

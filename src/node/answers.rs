@@ -1,9 +1,9 @@
 //! The answers of a session on their way to its client.
 //!
-//! A client that reads takes them at once, or within a moment, for which the write waits. One that sends a large pipeline whole before it
-//! reads the first answer takes none: if neither side read, both would wait for ever. So what it does not take waits here, and the
-//! session reads on meanwhile. How much may wait is up to the session. Beyond that it only waits, for as long as the client takes
-//! something.
+//! A client that reads takes them at once, or within a moment, for which the write waits. One that sends a large
+//! pipeline whole before it reads the first answer takes none: if neither side read, both would wait for ever. So what
+//! it does not take waits here, and the session reads on meanwhile. How much may wait is up to the session. Beyond that
+//! it only waits, for as long as the client takes something.
 
 use std::io;
 use std::net::TcpStream;
@@ -17,8 +17,8 @@ use socket2::SockRef;
 
 use crate::limits::{ANSWER_FLUSH_BYTES, KEPT_BUFFER_BYTES, MIN_BYTES_READ_A_SECOND};
 
-/// How often a client that seems to take nothing is offered its answers before it is given up. A socket counts as writable only when a
-/// third of its buffer is free: a slow client may have taken less, and that is seen by trying.
+/// How often a client that seems to take nothing is offered its answers before it is given up. A socket counts as
+/// writable only when a third of its buffer is free: a slow client may have taken less, and that is seen by trying.
 const OFFERS_IN_A_TIMEOUT: u32 = 50;
 
 /// Answers that are not all taken yet.
@@ -147,8 +147,8 @@ impl Answers {
     }
 }
 
-/// Waits until the stream can be written, or read too; returns which, nothing after the timeout. A broken stream can be both, and the
-/// call that follows says what is wrong.
+/// Waits until the stream can be written, or read too; returns which, nothing after the timeout. A broken stream can be
+/// both, and the call that follows says what is wrong.
 fn ready(stream: &TcpStream, may_read: bool, timeout: Duration) -> io::Result<PollFlags> {
     let (out, both) = (PollFlags::POLLOUT, PollFlags::POLLOUT | PollFlags::POLLIN);
     let mut polled = [PollFd::new(stream.as_fd(), if may_read { both } else { out })];

@@ -9,11 +9,11 @@ pub(super) struct Dialogue {
     pub(super) wrong_secrets: u32,
     /// Whether it has asked for RESP3.
     pub(super) resp3: bool,
-    /// Whether its MULTI was refused, and neither EXEC nor DISCARD has come since. Clients send a transaction in one piece, and see
-    /// the refusal only after that: so nothing that stands between MULTI and EXEC may be applied.
+    /// Whether its MULTI was refused, and neither EXEC nor DISCARD has come since. Clients send a transaction in one
+    /// piece, and see the refusal only after that: so nothing that stands between MULTI and EXEC may be applied.
     pub(super) in_refused_transaction: bool,
-    /// Whether it has said REPLCONF, as a Redis replica and `redis-cli --rdb` do. What follows then is a SYNC in a plain line, which
-    /// is Redis' own; its answer must be in RESP.
+    /// Whether it has said REPLCONF, as a Redis replica and `redis-cli --rdb` do. What follows then is a SYNC in a
+    /// plain line, which is Redis' own; its answer must be in RESP.
     pub(super) is_redis_replica: bool,
 }
 

@@ -27,8 +27,8 @@ use crate::store::entry::Content;
 pub(super) enum Flow {
     Continue,
     End,
-    /// The answer finds no room beside earlier ones that this client has not taken yet. Once it has, the command is to be carried out
-    /// again; nothing was done, and nothing written.
+    /// The answer finds no room beside earlier ones that this client has not taken yet. Once it has, the command is to
+    /// be carried out again; nothing was done, and nothing written.
     NoRoomYet,
 }
 
@@ -63,6 +63,9 @@ const NO_MASTER: &str = "this is no Redis master: it has neither a dump nor a st
 /// Sent for what follows a refused MULTI.
 const NOTHING_IS_APPLIED: &str =
     "Transaction discarded because MULTI was refused: nothing is applied until EXEC or DISCARD";
+
+/// Sent for the EXEC that ends it.
+const NOTHING_WAS_APPLIED: &str = "Transaction discarded because MULTI was refused: nothing of it was applied";
 
 /// Carries out what a client asks for, if it may, and writes the answer.
 pub(super) fn execute(
@@ -208,7 +211,7 @@ fn carry_out(context: &mut Context<'_>, command: Command<'_>, answer: &mut Answe
             answer.failure("ERR", NO_TRANSACTIONS);
         }
         Command::Exec => match std::mem::take(&mut context.dialogue.in_refused_transaction) {
-            true => answer.failure("EXECABORT", NOTHING_IS_APPLIED),
+            true => answer.failure("EXECABORT", NOTHING_WAS_APPLIED),
             false => answer.failure("ERR", "EXEC without MULTI"),
         },
         Command::Discard => match std::mem::take(&mut context.dialogue.in_refused_transaction) {
@@ -276,8 +279,8 @@ impl Context<'_> {
         Flow::Continue
     }
 
-    /// Admits the client if it knows the secret. There is one user, whatever its name; where there is no secret, Redis' `default` may
-    /// say any. A wrong secret is answered late, and only so often.
+    /// Admits the client if it knows the secret. There is one user, whatever its name; where there is no secret, Redis'
+    /// `default` may say any. A wrong secret is answered late, and only so often.
     fn admit(&mut self, user: Option<&[u8]>, secret: &[u8], answer: &mut Answer<'_>) -> Result<(), Flow> {
         let Some(expected) = &self.node.config.secret else {
             if user == Some(b"default") {

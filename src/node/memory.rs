@@ -89,8 +89,8 @@ impl Share {
         may
     }
 
-    /// Notes that answers of this many bytes wait; returns whether the session may read on meanwhile. Half of the room is left to
-    /// answers that are being made: those of other clients must not be refused because one does not read.
+    /// Notes that answers of this many bytes wait; returns whether the session may read on meanwhile. Half of the room
+    /// is left to answers that are being made: those of other clients must not be refused because one does not read.
     pub(super) fn may_wait(&mut self, bytes: usize) -> bool {
         self.set_answer(if bytes <= FREE_BUFFER_BYTES { 0 } else { bytes });
         let all = self.memory.answers.load(Relaxed);

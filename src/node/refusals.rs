@@ -1,4 +1,5 @@
-//! Which refusals of peers the log tells. A peer that is refused tries again every few seconds, until its operator mends it.
+//! Which refusals of peers the log tells. A peer that is refused tries again every few seconds, until its operator
+//! mends it.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -12,7 +13,8 @@ use crate::limits::{MAX_REPORTED_REFUSALS, REFUSAL_REPORT_INTERVAL};
 pub(super) struct Refusals(Mutex<HashMap<String, Instant>>);
 
 impl Refusals {
-    /// Whether a refusal is to be told now; if so, it is noted. Of strangers with ever new names only the first are told.
+    /// Whether a refusal is to be told now; if so, it is noted. Of strangers with ever new names only the first are
+    /// told.
     pub(super) fn is_news(&self, refusal: &str, now: Instant) -> bool {
         let mut told = self.0.lock();
         told.retain(|_, at| now.duration_since(*at) < REFUSAL_REPORT_INTERVAL);

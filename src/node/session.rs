@@ -248,7 +248,8 @@ impl Session<'_> {
         Flow::Continue
     }
 
-    /// Counts a peer that was refused for these words, and tells it in the log, under the name that the peer has given itself.
+    /// Counts a peer that was refused for these words, and tells it in the log, under the name that the peer has given
+    /// itself.
     fn report_refusal(&self, words: Args<'_>, why: &str) {
         self.node.peers_refused.fetch_add(1, Relaxed);
         let greeting = || Request::name_in_greeting(words);

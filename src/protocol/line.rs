@@ -1,8 +1,8 @@
 //! The plain form: one request is one line, as somebody types it into `nc`.
 //!
-//! Words are separated by spaces or tabs, and may be quoted. The value of a SET and the text of an ECHO are the rest of the line as it
-//! stands, so `SET greeting hello world` keeps both words; only if all of it is one quoted string, the quotes go. A line ends with
-//! `\n`, `\r\n`, or the end of the input.
+//! Words are separated by spaces or tabs, and may be quoted. The value of a SET and the text of an ECHO are the rest of
+//! the line as it stands, so `SET greeting hello world` keeps both words; only if all of it is one quoted string, the
+//! quotes go. A line ends with `\n`, `\r\n`, or the end of the input.
 
 use std::ops::Range;
 
@@ -152,7 +152,8 @@ fn words_before_text(verb: &[u8]) -> usize {
     }
 }
 
-/// Writes a text to the end of `out`: without its quotes if it is one quoted string and nothing else, otherwise as it stands.
+/// Writes a text to the end of `out`: without its quotes if it is one quoted string and nothing else, otherwise as it
+/// stands.
 fn decode_text(text: &[u8], out: &mut Vec<u8>) {
     let begin = out.len();
     let start = word_start(text, 0).filter(|&start| is_quote(text[start]));

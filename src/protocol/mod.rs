@@ -36,8 +36,8 @@ impl Form {
     }
 }
 
-/// The words of a request (or the items of a peer's reply), where they lie in the buffer; those of a line with quotes, where they were
-/// decoded.
+/// The words of a request (or the items of a peer's reply), where they lie in the buffer; those of a line with quotes,
+/// where they were decoded.
 #[derive(Clone, Copy)]
 pub struct Args<'a> {
     frame: &'a [u8],

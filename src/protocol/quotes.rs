@@ -1,5 +1,5 @@
-//! Quotes in a plain line, as in Redis' inline commands: `"…"` may hold `\n \r \t \b \a \\ \" \xHH`, `'…'` may hold `\'`. A quote begins
-//! anywhere in a word, and where it closes, the word must end.
+//! Quotes in a plain line, as in Redis' inline commands: `"…"` may hold `\n \r \t \b \a \\ \" \xHH`, `'…'` may hold
+//! `\'`. A quote begins anywhere in a word, and where it closes, the word must end.
 
 /// Why the quotes of a line mean nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(super) enum Unbalanced {
 impl Unbalanced {
     pub(super) fn why(self) -> &'static str {
         match self {
-            Self::Open => r#"a quote has no end; type \" for one that is part of a word, and quote the word"#,
+            Self::Open => r#"a quote has no end; to have one in a word, type "it's" or "say \"hi\"""#,
             Self::NotAtTheEnd => "a space or the end of the line must follow a closing quote",
         }
     }

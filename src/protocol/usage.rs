@@ -1,5 +1,5 @@
-//! A command's line of usage, read as the list of its arguments. COMMAND DOCS has to say it in parts; so what HELP shows is the only
-//! place where it is written down.
+//! A command's line of usage, read as the list of its arguments. COMMAND DOCS has to say it in parts; so what HELP
+//! shows is the only place where it is written down.
 //!
 //! ```text
 //! SCAN cursor [MATCH pattern] [COUNT n]     [x]          x may be missing

@@ -167,7 +167,8 @@ impl Request {
         words.get(0).is_some_and(|verb| verb.eq_ignore_ascii_case(b"PEER"))
     }
 
-    /// The name in the words of a greeting, or of the proof that comes before it, if a node may have it: for one that is refused.
+    /// The name in the words of a greeting, or of the proof that comes before it, if a node may have it: for one that
+    /// is refused.
     pub fn name_in_greeting(words: Args<'_>) -> Option<&str> {
         let name = words.get(2).filter(|_| Self::is_greeting(words))?;
         std::str::from_utf8(name).ok().filter(|name| check_name(name).is_ok())

@@ -35,7 +35,7 @@ pub struct Config {
     /// How often a node compares itself with its peers. Shorter: what propagation has missed is repaired sooner, and a delete is
     /// forgotten sooner. Longer: less idle traffic. A round in which nothing differs costs some 220 bytes.
     pub interval: Duration,
-    /// How many clients may be connected. More: each takes a thread and some 20 KB when idle. Fewer: clients are turned
+    /// How many clients may be connected. More: each takes a thread and some 11 KB when idle. Fewer: clients are turned
     /// away sooner. Peers are let in beyond it. The limit on open files may allow fewer: see
     /// [`BoundNode::keep_within`](crate::node::BoundNode::keep_within).
     pub max_connections: usize,
@@ -48,7 +48,8 @@ pub struct Config {
     /// How long a client may be silent before its connection is ended; `None`: for ever.
     pub idle_timeout: Option<Duration>,
     /// How long a node that starts waits for a peer that it has reached, but that brings nothing new. Longer: a peer that hangs for a
-    /// while is not missed. Shorter: clients are served sooner, without what that peer holds.
+    /// while is not missed. Shorter: clients are served sooner, without what that peer holds. An attempt that is under way is waited
+    /// for in any case: up to [`PEER_IO_TIMEOUT`](crate::limits::PEER_IO_TIMEOUT).
     pub load_patience: Duration,
     /// Which rules are in force.
     pub rules: Rules,

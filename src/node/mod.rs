@@ -13,7 +13,7 @@
 //!                     ┌──────────────────────────────────────────────────────┐  ┌─────┴────────┐
 //!                     │                     Replica                          │◀─│ anti-entropy │ ◀─ timer, SYNC
 //!                     └──────────────────────────────────────────────────────┘  └──────────────┘
-//!                                                                                   1 thread
+//!                                                                           1 thread, 1 per peer in a tick
 //! ```
 //!
 //! No lock of the store is held while a thread waits for a socket. To stop a node ([`Node::stop`]), each thread is woken from what it

@@ -130,8 +130,7 @@ impl Shared {
     /// become a race.
     fn settle_soon(&self) {
         let members = self.replica.members();
-        let awaited = members.iter().map(|member| member.progress()).filter(|progress| !progress.dismissed);
-        let confirmed = awaited.map(|progress| progress.confirmed).min().unwrap_or_default();
+        let confirmed = members.iter().map(|member| member.progress().confirmed).min().unwrap_or_default();
         let store = self.replica.store();
         if store.counts().tombstones == 0 || store.tombstones_after(confirmed) > 0 {
             return;

@@ -10,21 +10,22 @@
 //! | [`store`] | What is stored: versions, the one merge rule, the hash tree that finds differences. |
 //! | [`replication`] | How nodes agree: the peer protocol, the round that makes two stores equal, the forgetting of deletes. |
 //! | [`rules`] | The rules of that agreement, each of which can be switched off to see what it is for. |
-//! | [`protocol`] | Bytes to commands and back, for people with `nc` and for Redis clients. |
+//! | [`framing`], [`commands`] | Bytes to words and back; what a client may ask for, in a plain line or as a Redis client. |
 //! | [`node`] | The threads and sockets around all this. |
 //! | [`config`], [`limits`], [`secret`], [`program`] | Options, bounds, who may come in, and what the programs share. |
 //!
 //! [`store`] and [`replication`] know nothing of sockets, threads, chance and the time of day, which come in as arguments. So the
 //! code that runs in a node is the very code that `tests/simulation` drives through lost messages and broken clocks. (The
-//! peer protocol uses the framing of [`protocol::resp`], which is as pure.)
+//! peer protocol uses the framing of [`framing::resp`], which is as pure.)
 
 #![forbid(unsafe_code)]
 
+pub mod commands;
 pub mod config;
+pub mod framing;
 pub mod limits;
 pub mod node;
 pub mod program;
-pub mod protocol;
 pub mod replication;
 pub mod rules;
 pub mod secret;

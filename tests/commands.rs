@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use common::{Client, Cluster, DEADLINE, Value, encode, eventually};
-use kvstore::protocol::command::COMMANDS;
-use kvstore::protocol::glob;
+use kvstore::commands::COMMANDS;
+use kvstore::commands::glob;
 
 /// A conversation: requests, the plain answer and the RESP answer (as [`Value`] prints it). A `*` stands for any text, a `?` for any
 /// character. Each half is held on a node of its own, in this order.

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eventually};
 use kvstore::config::{Config, SharedWallClock};
+use kvstore::framing::RequestParser;
 use kvstore::node::Node;
-use kvstore::protocol::RequestParser;
 use kvstore::replication::message::{Differences, Greeting, Listed, Reply, Request};
 use kvstore::replication::replica::{Identity, PeerSession, Replica};
 use kvstore::rules::{Rule, Rules};

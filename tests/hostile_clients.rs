@@ -6,11 +6,11 @@ use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
 use common::{Client, Cluster, DEADLINE, Links, Process, Value, encode, eventually};
+use kvstore::commands::glob;
 use kvstore::limits::{
     MAX_ANSWER_BYTES, MAX_ARGS, MAX_CLIENT_NAME_BYTES, MAX_FRAME_BYTES, MAX_KEY_BYTES, MAX_LINE_BYTES, MAX_SCAN_COUNT,
     MAX_VALUE_BYTES, PEER_RESERVE,
 };
-use kvstore::protocol::glob;
 
 /// How long a client that does nothing wrong may wait for an answer while others misbehave.
 const UNDISTURBED: Duration = Duration::from_secs(2);

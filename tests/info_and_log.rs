@@ -5,7 +5,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, eventually};
-use kvstore::protocol::glob;
+use kvstore::commands::glob;
 
 // ---- INFO --------------------------------------------------------------------------------------------------------------
 

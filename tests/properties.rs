@@ -1,8 +1,8 @@
-//! Any bytes at all, against everything that reads bytes: the entry points of the fuzz targets in `fuzz/`, driven by proptest, so that
+//! Any bytes at all, against everything that reads bytes: the entry points of the fuzz targets in `tests/fuzz/`, driven by proptest, so that
 //! they run with every `cargo test`. The bytes are made of what the protocols are made of, in any order.
 
 #[allow(unreachable_pub, reason = "public in the crate of the fuzz targets")]
-#[path = "../fuzz/src/entry_points.rs"]
+#[path = "fuzz/src/entry_points.rs"]
 mod entry_points;
 
 use proptest::collection::vec;

@@ -12,11 +12,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::{Client, DEADLINE, Process, encode, eventually};
+use kvstore::commands::COMMANDS;
 use kvstore::config::Config;
+use kvstore::framing::resp::write_bulk;
 use kvstore::limits::{MAX_ARGS, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_WRONG_SECRETS, WRONG_SECRET_DELAY};
 use kvstore::node::Node;
-use kvstore::protocol::command::COMMANDS;
-use kvstore::protocol::resp::write_bulk;
 use kvstore::secret::Secret;
 use kvstore::store::clock::Timestamp;
 use kvstore::store::version::Version;

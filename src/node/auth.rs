@@ -19,8 +19,8 @@
 //! What this does not give: secrecy or integrity of what follows. Somebody who can change packets on their way can wait until the
 //! proofs are exchanged. Where that matters, the links belong into TLS or WireGuard.
 
-use crate::protocol::Args;
-use crate::protocol::resp::{write_array, write_bulk};
+use crate::framing::Args;
+use crate::framing::resp::{write_array, write_bulk};
 use crate::replication::PeerError;
 use crate::replication::message::{Greeting, check_name};
 use crate::replication::replica::Identity;
@@ -184,7 +184,7 @@ impl Guard {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Form, RequestParser, resp};
+    use crate::framing::{Form, RequestParser, resp};
 
     fn identity(name: &str) -> Identity {
         Identity { name: name.into(), node: 1, incarnation: 7 }

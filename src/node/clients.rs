@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use crate::protocol::command::Listed;
+use crate::commands::Listed;
 
 /// Everybody who is connected.
 #[derive(Default)]

@@ -6,8 +6,8 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
 use super::Shared;
-use crate::protocol::Args;
-use crate::protocol::command::REDIS_VERSION;
+use crate::commands::REDIS_VERSION;
+use crate::framing::Args;
 
 /// A section's name and its lines.
 type Section = (&'static str, Vec<String>);

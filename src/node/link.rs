@@ -21,8 +21,8 @@ use parking_lot::Mutex;
 
 use super::auth;
 use super::buffer::ReadBuffer;
+use crate::framing::resp::{self, Frame};
 use crate::limits::{DRAIN_CONNECT_TIMEOUT, MAX_ADDRESSES, PEER_CONNECT_TIMEOUT, PEER_IO_TIMEOUT};
-use crate::protocol::resp::{self, Frame};
 use crate::replication::message::{Reply, Request};
 use crate::replication::reconcile::greet;
 use crate::replication::replica::{Member, Replica};

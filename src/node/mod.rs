@@ -49,11 +49,11 @@ use parking_lot::Mutex;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::Config;
+use crate::framing::Args;
 use crate::limits::{
     ACCEPT_BACKLOG, ACCEPT_PAUSE, DRAIN_TIME, LINK_DESCRIPTORS, OWN_DESCRIPTORS, PEER_RESERVE, SYNC_PATIENCE,
     SYNC_QUEUE, TURNED_AWAY_AT_ONCE,
 };
-use crate::protocol::Args;
 use crate::replication::replica::{Identity, Replica};
 use anti_entropy::{Ask, Holdups, RoundLog};
 use clients::Clients;

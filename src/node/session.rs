@@ -20,10 +20,10 @@ use super::dialogue::Dialogue;
 use super::execute::{Context, Flow, MEMORY_IS_FULL, execute};
 use super::memory::Share;
 use super::replicator::Outbox;
+use crate::commands::Command;
+use crate::commands::answer::Answer;
+use crate::framing::{Args, Form, RequestParser};
 use crate::limits::{ADMISSION_PATIENCE, FREE_BUFFER_BYTES, LINGER_TIME, RESERVE_PATIENCE, WRONG_SECRET_DELAY};
-use crate::protocol::command::Command;
-use crate::protocol::reply::Answer;
-use crate::protocol::{Args, Form, RequestParser};
 use crate::replication::message::{Reply, Request};
 use crate::replication::replica::PeerSession;
 

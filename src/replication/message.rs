@@ -19,10 +19,10 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use super::PeerError;
+use crate::framing::Args;
+use crate::framing::printable;
+use crate::framing::resp::{self, Frame, write_array, write_bulk};
 use crate::limits::{MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_VALUE_BYTES};
-use crate::protocol::Args;
-use crate::protocol::command::printable;
-use crate::protocol::resp::{self, Frame, write_array, write_bulk};
 use crate::store::clock::Timestamp;
 use crate::store::digest::{Digest, FANOUT, Prefix};
 use crate::store::entry::{Content, Entry};
@@ -459,7 +459,7 @@ fn write_number(out: &mut Vec<u8>, number: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Form, RequestParser};
+    use crate::framing::{Form, RequestParser};
 
     fn record(content: Content<'_>) -> Record {
         let version = Version::new(Timestamp::from_millis(9), 2);

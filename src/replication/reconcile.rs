@@ -288,9 +288,9 @@ fn unexpected(reply: Reply) -> PeerError {
 mod tests {
     use super::super::replica::{Identity, PeerSession};
     use super::*;
+    use crate::framing::RequestParser;
+    use crate::framing::resp;
     use crate::limits::{MAX_VALUE_BYTES, REPLY_BYTES};
-    use crate::protocol::RequestParser;
-    use crate::protocol::resp;
     use crate::rules::{Rule, Rules};
 
     /// A peer in the same process. What is said to it is encoded and decoded, and so has the bounds of what travels.

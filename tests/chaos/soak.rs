@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
-use kvstore::protocol::resp::{write_array, write_bulk};
+use kvstore::framing::resp::{write_array, write_bulk};
 
 use crate::cluster::{Cluster, SECRET};
 use crate::common::eventually;

@@ -15,8 +15,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use kvstore::config::Config;
+use kvstore::framing::resp::{write_array, write_bulk};
 use kvstore::node::{BoundNode, Node};
-use kvstore::protocol::resp::{write_array, write_bulk};
 use parking_lot::{Condvar, Mutex};
 use socket2::SockRef;
 

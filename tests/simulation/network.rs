@@ -7,8 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
 
-use kvstore::protocol::RequestParser;
-use kvstore::protocol::resp;
+use kvstore::framing::RequestParser;
+use kvstore::framing::resp;
 use kvstore::replication::message::{Reply, Request};
 use kvstore::replication::replica::PeerSession;
 use kvstore::replication::{Peer, PeerError, reconcile};

@@ -1,10 +1,14 @@
 //! What a client may ask for: the table of commands, and how words become a [`Command`].
 
+pub mod answer;
+pub mod glob;
+pub mod usage;
+
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
 
-use super::Args;
+use crate::framing::{Args, printable};
 use crate::limits::{MAX_CLIENT_NAME_BYTES, MAX_KEY_BYTES, MAX_SCAN_COUNT, MAX_VALUE_BYTES};
 use crate::store::digest::Prefix;
 
@@ -281,8 +285,8 @@ impl std::error::Error for CommandError {}
 impl<'a> Command<'a> {
     /// The command in the words of a request, of which there is at least one.
     pub fn parse(words: Args<'a>) -> Result<Self, CommandError> {
-        if let Some(unbalanced) = words.unbalanced {
-            return Err(CommandError::UnbalancedQuotes(unbalanced.why()));
+        if let Some(why) = words.unbalanced() {
+            return Err(CommandError::UnbalancedQuotes(why));
         }
         let verb = words.get(0).unwrap_or_default();
         let spec = Spec::named(verb)
@@ -467,17 +471,10 @@ fn upper(word: &[u8]) -> String {
     String::from_utf8_lossy(word).to_ascii_uppercase()
 }
 
-/// A client's word as an error message can show it: without control characters, and not at length.
-pub fn printable(word: &[u8]) -> String {
-    const SHOWN_BYTES: usize = 64;
-    let dots = if word.len() > SHOWN_BYTES { "…" } else { "" };
-    format!("{}{dots}", word[..word.len().min(SHOWN_BYTES)].escape_ascii())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::{Form, RequestParser};
     use super::*;
+    use crate::framing::{Form, RequestParser};
 
     /// What a plain line parses to, as text.
     fn parsed(line: &str) -> String {

@@ -4,10 +4,10 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
+use kvstore::commands::Command;
 use kvstore::config::Config;
+use kvstore::framing::{Form, FrameError, RequestParser, resp};
 use kvstore::node::Node;
-use kvstore::protocol::command::Command;
-use kvstore::protocol::{Form, FrameError, RequestParser, resp};
 use kvstore::replication::message::{Greeting, Held, Reply, Request};
 use kvstore::replication::replica::{Identity, PeerSession, Replica};
 use kvstore::rules::Rules;

@@ -4,8 +4,8 @@
 //! points what proptest makes up. With `cargo install cargo-fuzz` and a nightly Rust:
 //!
 //! ```sh
-//! mkdir -p fuzz/corpus/session
-//! cargo +nightly fuzz run session fuzz/corpus/session fuzz/seeds/session -- -max_total_time=600
+//! mkdir -p tests/fuzz/corpus/session
+//! cargo +nightly fuzz run --fuzz-dir tests/fuzz session tests/fuzz/corpus/session tests/fuzz/seeds/session -- -max_total_time=600
 //! ```
 //!
 //! The targets: `line`, `resp`, `peer`, `session`.

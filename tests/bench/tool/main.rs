@@ -1,4 +1,4 @@
-//! What `benches/compare.sh` needs beside redis-benchmark. It speaks RESP with any server, so all systems are measured alike.
+//! What `tests/bench/compare.sh` needs beside redis-benchmark. It speaks RESP with any server, so all systems are measured alike.
 //!
 //! ```text
 //! ports N                              prints N free ports
@@ -57,7 +57,7 @@ fn run(words: &[&str]) -> Result<()> {
         ["idle", port, count] => clients::idle(port.parse()?, count.parse()?)?,
         ["report", file] => print!("{}", report::tables(&std::fs::read_to_string(file)?)?),
         ["plot", file, rows @ ..] => print!("{}", report::plot(&std::fs::read_to_string(file)?, rows)?),
-        _ => return Err("not understood; the first lines of benches/tool/main.rs say what is".into()),
+        _ => return Err("not understood; the first lines of tests/bench/tool/main.rs say what is".into()),
     }
     Ok(())
 }

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use criterion::{BatchSize, Criterion, Throughput};
-use kvstore::protocol::RequestParser;
-use kvstore::protocol::resp::{self, write_array, write_bulk};
+use kvstore::framing::RequestParser;
+use kvstore::framing::resp::{self, write_array, write_bulk};
 use kvstore::replication::message::{Reply, Request};
 use kvstore::replication::reconcile::reconcile;
 use kvstore::replication::replica::{Identity, PeerSession, Replica};

@@ -1,16 +1,11 @@
-//! Bytes to commands and back. No sockets here: a buffer comes in, a command or an error comes out.
+//! Bytes to words and back. No sockets here, and no commands: a buffer comes in, words or an error come out.
 //!
 //! One port takes two ways to speak, told apart by the first byte of each request: `*` begins a RESP array ([`resp`]), anything
-//! else is a plain line ([`mod@line`]). Both are cut into the same [`Args`], from which [`command`] makes a command; [`reply`] writes
-//! the answer in the form of the request.
+//! else is a plain line ([`mod@line`]). Both are cut into the same [`Args`].
 
-pub mod command;
-pub mod glob;
 pub mod line;
 mod quotes;
-pub mod reply;
 pub mod resp;
-pub mod usage;
 
 use std::fmt;
 use std::ops::Range;
@@ -69,6 +64,11 @@ impl<'a> Args<'a> {
     /// All words in their order.
     pub fn iter(self) -> impl ExactSizeIterator<Item = &'a [u8]> {
         self.items.iter().map(move |item| &self.frame[item.clone()])
+    }
+
+    /// What is wrong with the quotes of a plain line, if they mean nothing.
+    pub fn unbalanced(self) -> Option<&'static str> {
+        self.unbalanced.map(Unbalanced::why)
     }
 
     /// The words from `index` on.
@@ -179,4 +179,11 @@ impl RequestParser {
             Form::Resp | Form::Resp3 => Args::new(bytes, self.resp.items()),
         }
     }
+}
+
+/// A word from outside as an error message can show it: without control characters, and not at length.
+pub fn printable(word: &[u8]) -> String {
+    const SHOWN_BYTES: usize = 64;
+    let dots = if word.len() > SHOWN_BYTES { "…" } else { "" };
+    format!("{}{dots}", word[..word.len().min(SHOWN_BYTES)].escape_ascii())
 }

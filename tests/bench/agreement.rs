@@ -3,24 +3,24 @@
 //! Two replicas in one process, every message encoded and decoded; no sockets. The limits of the bytes are asserted by
 //! `tests/stories.rs`.
 
-#[path = "../tests/simulation/cluster.rs"]
+#[path = "../simulation/cluster.rs"]
 #[allow(dead_code, reason = "the bench needs only a part of the simulator")]
 mod cluster;
-#[path = "../tests/simulation/cost.rs"]
+#[path = "../simulation/cost.rs"]
 mod cost;
-#[path = "../tests/simulation/invariants.rs"]
+#[path = "../simulation/invariants.rs"]
 #[allow(dead_code, reason = "nothing is judged here")]
 mod invariants;
-#[path = "../tests/simulation/judge.rs"]
+#[path = "../simulation/judge.rs"]
 #[allow(dead_code, reason = "nothing is judged here: the reader does that")]
 mod judge;
-#[path = "../tests/simulation/network.rs"]
+#[path = "../simulation/network.rs"]
 #[allow(dead_code, reason = "the bench needs only a part of the simulator")]
 mod network;
-#[path = "../tests/simulation/node.rs"]
+#[path = "../simulation/node.rs"]
 #[allow(dead_code, reason = "only a part of the simulator is needed here")]
 mod node;
-#[path = "../tests/simulation/trace.rs"]
+#[path = "../simulation/trace.rs"]
 #[allow(dead_code, reason = "nothing is told here")]
 mod trace;
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Compares kvstore with what its users would pick instead, on this machine and in the same minutes.
 #
-#   benches/compare.sh            about ten minutes; writes benches/results/compare.{md,svg,tsv}
-#   benches/compare.sh --quick    two or three: fewer cases, fewer requests; writes the same to target/compare/
+#   tests/bench/compare.sh            about ten minutes; writes tests/bench/results/compare.{md,svg,tsv}
+#   tests/bench/compare.sh --quick    two or three: fewer cases, fewer requests; writes the same to target/compare/
 #
 # ROUNDS=5 and REQUESTS=200000 (for each run at pipeline 1) take longer and are less noisy. Redis, Valkey and KeyDB take part where
 # their servers are on the PATH, on ports of their own, without persistence; redis-benchmark drives all. Needs Linux, for /proc.
@@ -17,7 +17,7 @@
 #  3. memory, one system after the other: how much the resident size grows.
 set -euo pipefail
 export LC_ALL=C
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 quick=""
 case "$*" in
@@ -28,7 +28,7 @@ esac
 rounds=${ROUNDS:-3}
 requests=${REQUESTS:-$([ "$quick" ] && echo 15000 || echo 50000)}
 idle_seconds=$([ "$quick" ] && echo 11 || echo 31)
-out=$([ "$quick" ] && echo target/compare || echo benches/results)
+out=$([ "$quick" ] && echo target/compare || echo tests/bench/results)
 range=100000   # keys in part 1
 keys=1000000   # keys in parts 2 and 3
 started=$SECONDS
@@ -420,7 +420,7 @@ cp "$work/measurements" "$out/compare.tsv"
   echo "## kvstore and others"
   echo
   echo "Medians of $rounds rounds; in parentheses the ratio to the first column. 50 clients unless it says otherwise, $requests"
-  echo "requests in each run at pipeline 1 and more at 16 and 64; made by \`benches/compare.sh\`${quick:+ --quick}, which says how."
+  echo "requests in each run at pipeline 1 and more at 16 and 64; made by \`tests/bench/compare.sh\`${quick:+ --quick}, which says how."
   echo "The floor is a server with a thread for each connection that only counts commands and answers OK. What has no rounds"
   echo "was measured once: times from the first byte on the wire, bytes in both directions."
   echo

@@ -156,7 +156,7 @@ fn split(text: &str, separator: char) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::command::COMMANDS;
+    use super::super::COMMANDS;
     use super::*;
 
     /// Writes arguments as redis-cli does.

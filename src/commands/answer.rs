@@ -12,7 +12,7 @@
 //! a failure    ERROR: what is wrong       -ERR what is wrong
 //! ```
 
-use super::{Form, resp};
+use crate::framing::{Form, resp};
 
 /// Writes answers behind those that already stand in a buffer.
 pub struct Answer<'a> {

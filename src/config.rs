@@ -13,7 +13,7 @@ use crate::limits::{
     CLIENT_WRITE_TIMEOUT, DEFAULT_LOAD_PATIENCE, DEFAULT_MAX_CONNECTIONS, MAX_INTERVAL, MAX_PEERS, MAX_WALL_CLOCK_MS,
     MIN_INTERVAL, MIN_MAX_MEMORY, MIN_WALL_CLOCK_MS, PROPAGATION_QUEUE,
 };
-use crate::replication::message::check_name;
+use crate::replication::member::check_name;
 use crate::rules::{Rule, Rules};
 use crate::secret::Secret;
 use crate::store::clock::Timestamp;

@@ -111,7 +111,7 @@ fn who_speaks_as_a_peer_without_a_proof_is_refused() {
     let cluster = cluster_with_secrets(&["sesame"]);
     let clock: &[u8] = &[0; 8];
     for words in [
-        &[b"PEER", &b"2"[..], b"other", b"9", b"00000000000000aa", clock][..],
+        &[b"PEER", &b"3"[..], b"other", b"9", b"00000000000000aa", clock][..],
         &[b"PEER", b"PROVE", b"nothing"],
         &[b"PEER"],
     ] {

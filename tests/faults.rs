@@ -14,13 +14,14 @@ use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eve
 use kvstore::config::{Config, SharedWallClock};
 use kvstore::framing::RequestParser;
 use kvstore::node::Node;
-use kvstore::replication::message::{Differences, Greeting, Listed, Reply, Request};
-use kvstore::replication::replica::{Identity, PeerSession, Replica};
+use kvstore::replication::message::{Differences, Greeting, Incarnation, Listed, Reply, Request};
+use kvstore::replication::replica::{Identity, Replica};
+use kvstore::replication::responder::PeerSession;
 use kvstore::rules::{Rule, Rules};
 use kvstore::store::clock::Timestamp;
-use kvstore::store::entry::{Content, Entry};
+use kvstore::store::content::{Content, Entry};
 use kvstore::store::record::Record;
-use kvstore::store::version::Version;
+use kvstore::store::version::{NodeId, Version};
 
 /// How soon after a heal all nodes must agree: the longest jittered interval, and the time a busy machine may take for a round.
 const ONE_INTERVAL: Duration = Duration::from_millis(220 + 1500);
@@ -438,7 +439,7 @@ fn two_writes_at_the_same_instant_have_the_same_winner_everywhere() {
 #[test]
 fn two_contents_under_one_version_have_the_same_winner_everywhere() {
     let cluster = Cluster::start(2);
-    let version = Version::new(Timestamp::from_millis(1_700_000_000_000), 9);
+    let version = Version::new(Timestamp::from_millis(1_700_000_000_000), NodeId(9));
     cluster.links.set(Mode::Cut);
     for (number, contents) in
         [(1, [Content::Value(b"a"), Content::Tombstone]), (2, [Content::Value(b"b"), Content::Value(b"c")])]
@@ -597,7 +598,7 @@ fn serve_confused_peer(listener: TcpListener, replica: Arc<Replica>, confused: A
 #[test]
 fn a_link_whose_round_went_wrong_is_opened_anew_and_shown_as_up_again() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let identity = Identity { name: "confused".into(), node: 9, incarnation: 9 };
+    let identity = Identity { name: "confused".into(), node: NodeId(9), incarnation: Incarnation(9) };
     let replica = Arc::new(Replica::new(identity, Rules::default(), Box::new(|| SystemTime::now().into())));
     replica.set(b"k", b"v");
     let mut config = Config::new(1, "127.0.0.1:0", vec![listener.local_addr().expect("it is bound").to_string()]);
@@ -784,7 +785,8 @@ fn invented_names_keep_no_configured_peer_out() {
     for (name, number) in names {
         let mut greeting = Vec::new();
         let clock = Timestamp::from(SystemTime::now());
-        Request::Peer(Greeting { name, node: number, incarnation: 5 + u64::from(number), clock }).encode(&mut greeting);
+        Request::Peer(Greeting { name, node: NodeId(number), incarnation: Incarnation(5 + u64::from(number)), clock })
+            .encode(&mut greeting);
         let mut stranger = cluster.client(1);
         stranger.send(greeting);
         admitted += u32::from(!stranger.read_line().starts_with('-'));
@@ -805,12 +807,17 @@ fn no_version_that_a_peer_sends_makes_a_key_unwritable() {
     let cluster = Cluster::start(2);
     let mut stranger = cluster.client(1);
     let mut bytes = Vec::new();
-    Request::Peer(Greeting { name: "stranger".into(), node: 9, incarnation: 9, clock: Timestamp::ZERO })
-        .encode(&mut bytes);
+    Request::Peer(Greeting {
+        name: "stranger".into(),
+        node: NodeId(9),
+        incarnation: Incarnation(9),
+        clock: Timestamp::ZERO,
+    })
+    .encode(&mut bytes);
     stranger.send(bytes);
     assert!(!matches!(stranger.read_value(), Value::Error(_)), "without a secret any local program is admitted");
     let mut propagate = |key: &str, bits: u64| {
-        let version = Version::new(Timestamp::from_bits(bits), 9);
+        let version = Version::new(Timestamp::from_bits(bits), NodeId(9));
         let record = Record::new(key.as_bytes(), Entry { version, content: Content::Value(b"from the end of time") });
         let mut bytes = Vec::new();
         Request::Propagate(record).encode(&mut bytes);

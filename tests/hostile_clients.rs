@@ -595,21 +595,21 @@ fn what_does_not_follow_the_peer_protocol_is_refused_and_ends_the_session() {
     let peer = |protocol: &'static [u8], name: &'static [u8], node: &'static [u8]| {
         encode(&[b"PEER", protocol, name, node, b"00000000000000aa", clock])
     };
-    let hello = peer(b"2", b"other", b"9");
+    let hello = peer(b"3", b"other", b"9");
     for (sent, answer) in [
         (encode(&["PEER"]), "-REFUSED *"),
-        (peer(b"1", b"other", b"9"), "-REFUSED this node speaks version 2 of the peer protocol*"),
-        (peer(b"2", b"node1", b"9"), "-REFUSED * has the name or the number *"),
-        (peer(b"2", b"other", b"1"), "-REFUSED * has the name or the number *"),
-        (peer(b"2", b"two words", b"9"), "-REFUSED a name has *"),
-        (peer(b"2", b"other", b"0"), "-REFUSED a node's number *"),
-        (encode(&[b"PEER", &b"2"[..], b"other", b"9", b"aa", &[0xff; 8]]), "-REFUSED a clock before 2200*"),
+        (peer(b"1", b"other", b"9"), "-REFUSED this node speaks version 3 of the peer protocol*"),
+        (peer(b"3", b"node1", b"9"), "-REFUSED * has the name or the number *"),
+        (peer(b"3", b"other", b"1"), "-REFUSED * has the name or the number *"),
+        (peer(b"3", b"two words", b"9"), "-REFUSED a name has *"),
+        (peer(b"3", b"other", b"0"), "-REFUSED a node's number *"),
+        (encode(&[b"PEER", &b"3"[..], b"other", b"9", b"aa", &[0xff; 8]]), "-REFUSED a clock before the year 2200*"),
         ([&hello[..], &encode(&["SET", "k", "v"])].concat(), "*-REFUSED no request of the peer protocol: SET*"),
-        ([&hello[..], &encode(&["PROPAGATE", "SET", "k", "v", "short"])].concat(), "*-REFUSED a version is 10 bytes*"),
+        ([&hello[..], &encode(&["PROPAGATE", "short"])].concat(), "*-REFUSED malformed entry*"),
         ([&hello[..], &encode(&["CONFIRM", "99"])].concat(), "*-REFUSED other confirms 99 entries*"),
         ([&hello[..], &encode(&["LEAF", "ffff", "00000000", "0000", "00000000"])].concat(), "*-REFUSED prefixes *"),
-        ([&hello[..], &encode(&["LEAF", "ffff", "0000000"])].concat(), "*-REFUSED each node *"),
-        ([&hello[..], &encode(&["LEAF", "ffff"])].concat(), "*-REFUSED each node *"),
+        ([&hello[..], &encode(&["LEAF", "ffff", "0000000"])].concat(), "*-REFUSED each branch *"),
+        ([&hello[..], &encode(&["LEAF", "ffff"])].concat(), "*-REFUSED each branch *"),
         ([&hello[..], &encode(&["LEAF", "f"])].concat(), "*-REFUSED prefixes *"),
         ([&hello[..], &b"PING\n"[..]].concat(), "*-REFUSED *"),
     ] {

@@ -171,4 +171,4 @@ fn whatever_a_stranger_says_his_session_ends_and_others_are_served() {
 
 /// What opens a connection of peers.
 const GREETING: &[u8] =
-    b"*6\r\n$4\r\nPEER\r\n$1\r\n1\r\n$5\r\nnode2\r\n$1\r\n2\r\n$16\r\n00000000000000aa\r\n$8\r\n\0\0\x01\x8b\xcf\xe5\x68\0\r\n";
+    b"*6\r\n$4\r\nPEER\r\n$1\r\n3\r\n$5\r\nnode2\r\n$1\r\n2\r\n$16\r\n00000000000000aa\r\n$8\r\n\0\0\x01\x8b\xcf\xe5\x68\0\r\n";

@@ -19,7 +19,9 @@ use kvstore::limits::{MAX_ARGS, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_WRONG_SECRETS
 use kvstore::node::Node;
 use kvstore::secret::Secret;
 use kvstore::store::clock::Timestamp;
-use kvstore::store::version::Version;
+use kvstore::store::content::{Content, Entry};
+use kvstore::store::record::Record;
+use kvstore::store::version::{NodeId, Version};
 use parking_lot::Mutex;
 
 const SECRET: &str = "a-secret-that-is-easy-to-find-in-a-haystack";
@@ -211,7 +213,7 @@ fn bulks(answer: common::Value) -> Vec<Vec<u8>> {
 
 fn greet(client: &mut Client, name: &str, number: &str, incarnation: u64) -> common::Value {
     let (incarnation, clock) = (format!("{incarnation:016x}"), [0; 8]);
-    client.resp(&[&b"PEER"[..], b"2", name.as_bytes(), number.as_bytes(), incarnation.as_bytes(), &clock])
+    client.resp(&[&b"PEER"[..], b"3", name.as_bytes(), number.as_bytes(), incarnation.as_bytes(), &clock])
 }
 
 /// A node of this process that has the secret, and no peers.
@@ -421,15 +423,16 @@ fn nothing_but_a_proof_opens_a_peers_connection() {
     let answer = mirror.client.resp(&[&b"PEER"[..], b"PROVE", &proof]).to_string();
     assert!(answer.starts_with("-REFUSED "), "{answer}");
 
-    let version = Version::new(Timestamp::from_millis(1_700_000_000_000), 9).encode();
+    let version = Version::new(Timestamp::from_millis(1_700_000_000_000), NodeId(9));
+    let entry = Record::new(b"k", Entry { version, content: Content::Value(b"forged") });
     let clock = [0; 8];
     for words in [
-        &[&b"PROPAGATE"[..], b"SET", b"k", b"forged", &version][..],
+        &[&b"PROPAGATE"[..], entry.encode()][..],
         &[b"FETCH", b"k"],
         &[b"DIGEST"],
         &[b"GET", b"k"],
         &[b"AUTH", SECRET.as_bytes()],
-        &[b"PEER", b"2", b"node9", b"9", b"0000000000000005", &clock],
+        &[b"PEER", b"3", b"node9", b"9", b"0000000000000005", &clock],
         &[b"PEER", b"AUTH", b"node9", &[0; 8], &[7; 32]],
     ] {
         let mut stranger = Stranger::new(node.address(), "node9", 5);
@@ -453,32 +456,36 @@ fn a_peer_that_misbehaves_is_cut_off_named_and_counted() {
     client.wait_until_it_serves();
     assert_eq!(client.line("SET k v"), "OK");
 
-    let version = |timestamp: Timestamp, node: u16| Version { timestamp, node }.encode();
-    let fine = version(Timestamp::from_millis(1_700_000_000_000), 9);
-    let beyond_2200 = version(Timestamp::from_bits(u64::MAX - 1), 9);
-    let of_no_node = version(Timestamp::from_millis(1_800_000_000_000), 0);
+    let entry = |content: Content<'_>| {
+        let version = Version::new(Timestamp::from_millis(1_700_000_000_000), NodeId(9));
+        Record::new(b"k", Entry { version, content }).encode().to_vec()
+    };
+    let (value, delete) = (entry(Content::Value(b"forged")), entry(Content::Tombstone));
+    let beyond_2200 = |entry: &[u8]| [&[0xff; 8], &entry[8..]].concat();
+    let of_no_node = [&value[..8], &[0, 0], &value[10..]].concat();
+    let with_a_value = [&delete[..], b"v"].concat();
     let (long_key, zero, clock) = (vec![b'k'; MAX_KEY_BYTES + 1], [0; 8], [255; 8]);
     let long_name = "n".repeat(MAX_NAME_BYTES + 1);
     let bad: &[(&str, &[&[u8]])] = &[
         ("a client's command", &[b"GET", b"k"]),
         ("no command at all", &[b"\x00\xff"]),
-        ("a version from beyond 2200", &[b"PROPAGATE", b"SET", b"k", b"forged", &beyond_2200]),
-        ("a delete from beyond 2200", &[b"PROPAGATE", b"DEL", b"k", &beyond_2200]),
-        ("a version of no node", &[b"PROPAGATE", b"SET", b"k", b"forged", &of_no_node]),
-        ("a short version", &[b"PROPAGATE", b"SET", b"k", b"forged", &fine[..9]]),
-        ("a key that is too long", &[b"PROPAGATE", b"SET", &long_key, b"v", &fine]),
-        ("a delete with a value", &[b"PROPAGATE", b"DEL", b"k", b"v", &fine]),
+        ("a version from beyond 2200", &[b"PROPAGATE", &beyond_2200(&value)]),
+        ("a delete from beyond 2200", &[b"PROPAGATE", &beyond_2200(&delete)]),
+        ("a version of no node", &[b"PROPAGATE", &of_no_node]),
+        ("a short version", &[b"PROPAGATE", &value[..9]]),
+        ("a key of which a part is missing", &[b"PROPAGATE", &value[..13]]),
+        ("a delete with a value", &[b"PROPAGATE", &with_a_value]),
         ("a fetch of a key that is too long", &[b"FETCH", &long_key]),
         ("a fetch of nothing", &[b"FETCH"]),
         ("prefixes in no order", &[b"LEAF", b"b0", &[0; 8], b"a0", &[0; 8]]),
         ("a prefix that is none", &[b"DIGEST", b"xyz"]),
         ("more arrivals than there were", &[b"CONFIRM", b"99999"]),
         ("arrivals that are no number", &[b"CONFIRM", b"-1"]),
-        ("another name", &[b"PEER", b"2", b"node8", b"8", b"00000000000000aa", &zero]),
-        ("our own name", &[b"PEER", b"2", b"node1", b"9", b"00000000000000aa", &zero]),
-        ("our own number", &[b"PEER", b"2", b"node9", b"1", b"00000000000000aa", &zero]),
-        ("a name that is too long", &[b"PEER", b"2", long_name.as_bytes(), b"9", b"00000000000000aa", &zero]),
-        ("a clock from beyond 2200", &[b"PEER", b"2", b"node9", b"9", b"00000000000000aa", &clock]),
+        ("another name", &[b"PEER", b"3", b"node8", b"8", b"00000000000000aa", &zero]),
+        ("our own name", &[b"PEER", b"3", b"node1", b"9", b"00000000000000aa", &zero]),
+        ("our own number", &[b"PEER", b"3", b"node9", b"1", b"00000000000000aa", &zero]),
+        ("a name that is too long", &[b"PEER", b"3", long_name.as_bytes(), b"9", b"00000000000000aa", &zero]),
+        ("a clock from beyond 2200", &[b"PEER", b"3", b"node9", b"9", b"00000000000000aa", &clock]),
         ("another protocol", &[b"PEER", b"999", b"node9", b"9", b"00000000000000aa", &zero]),
         ("a proof that nobody wants", &[b"PEER", b"PROVE", &zero]),
     ];
@@ -507,7 +514,7 @@ fn a_refusal_is_short_whatever_was_said() {
     let node = start(1, nobody(), None);
     node.client().wait_until_it_serves();
     let long = vec![b'\xff'; 1_000_000];
-    for words in [&[&long[..]][..], &[b"PEER", b"2", &long, b"9", b"aa", &[0; 8]], &[b"CONFIRM", &long]] {
+    for words in [&[&long[..]][..], &[b"PEER", b"3", &long, b"9", b"aa", &[0; 8]], &[b"CONFIRM", &long]] {
         let mut peer = Client::connect(node.address);
         assert!(matches!(greet(&mut peer, "node9", "9", 0xaa), common::Value::Array(_)));
         let _ = peer.stream().write_all(&encode(words));

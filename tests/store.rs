@@ -1,19 +1,20 @@
-//! What must hold for every store and every pair of replicas, whatever is written, in whatever order.
+//! What must hold for every store, whatever is written, in whatever order.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex};
+use std::thread;
 
-use kvstore::replication::message::{Reply, Request};
-use kvstore::replication::reconcile::reconcile;
-use kvstore::replication::replica::{Identity, PeerSession, Replica};
-use kvstore::replication::{Peer, PeerError};
-use kvstore::rules::Rules;
+use kvstore::rules::{Rule, Rules};
 use kvstore::store::KeyValueStore;
+use kvstore::store::accepted::{Accepted, Arrival};
 use kvstore::store::clock::Timestamp;
+use kvstore::store::content::{Content, Entry};
 use kvstore::store::digest::{DEPTH, Digest, FANOUT, LEAVES, Prefix};
-use kvstore::store::entry::{Content, Entry, Survivor, merge};
+use kvstore::store::graveyard::TickNumber;
+use kvstore::store::merge::{Outcome, merge};
 use kvstore::store::record::Record;
-use kvstore::store::version::Version;
+use kvstore::store::version::{NodeId, Version};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -49,7 +50,7 @@ fn key(number: u8) -> Vec<u8> {
 fn record(key_number: u8, value: Option<u8>, time: u64, node: u16) -> Record {
     let value = value.map(|value| [value]);
     let content = value.as_ref().map_or(Content::Tombstone, |value| Content::Value(value));
-    Record::new(&key(key_number), Entry { version: Version::new(Timestamp::from_bits(time), node), content })
+    Record::new(&key(key_number), Entry { version: Version::new(Timestamp::from_bits(time), NodeId(node)), content })
 }
 
 fn records() -> impl Strategy<Value = Record> {
@@ -73,31 +74,32 @@ fn apply(store: &KeyValueStore, operation: &Operation) {
             let content = value.as_ref().map_or(Content::Tombstone, |value| Content::Value(value));
             store.write(&key(*number), content, |replaced| {
                 let next = replaced.map_or(Timestamp::ZERO, |replaced| replaced.timestamp.next());
-                Version::new(next.max(Timestamp::from_bits(*wall)), 1)
+                Version::new(next.max(Timestamp::from_bits(*wall)), NodeId(1))
             });
         }
         Operation::Merge(record) => {
             store.merge(record.clone());
         }
         Operation::Settle { share, clock, tick } => {
-            store.settle(store.arrivals() * share / 16, Timestamp::from_bits(*clock), *tick);
+            let up_to = Arrival(store.arrivals().0 * share / 16);
+            store.settle(up_to, Timestamp::from_bits(*clock), TickNumber(*tick));
         }
         Operation::Forget { tick } => {
-            store.forget(*tick);
+            store.forget(TickNumber(*tick));
         }
     }
 }
 
-/// Every node of the tree below `node` whose digest is not that of the empty set, and every one near the root.
-fn check_tree(store: &KeyValueStore, node: Prefix) {
-    if node.is_leaf() || (node.len() > 2 && store.digest(node) == Digest::default()) {
+/// Every branch below `branch` whose digest is not that of the empty set, and every one near the root.
+fn check_tree(store: &KeyValueStore, branch: Prefix) {
+    if branch.is_leaf() || (branch.len() > 2 && store.digest(branch) == Digest::default()) {
         return;
     }
-    let children = store.children(node);
-    assert_eq!(children.iter().copied().sum::<Digest>(), store.digest(node), "below {node:?}");
+    let children = store.children(branch);
+    assert_eq!(children.iter().copied().sum::<Digest>(), store.digest(branch), "below {branch:?}");
     for (digit, digest) in children.into_iter().enumerate() {
-        assert_eq!(store.digest(node.child(digit)), digest);
-        check_tree(store, node.child(digit));
+        assert_eq!(store.digest(branch.child(digit)), digest);
+        check_tree(store, branch.child(digit));
     }
 }
 
@@ -133,7 +135,7 @@ proptest! {
         });
         prop_assert_eq!(visited, shards.len());
         prop_assert_eq!(unsettled, counts.keys + counts.tombstones);
-        prop_assert_eq!(store.tombstones_after(0), counts.tombstones);
+        prop_assert_eq!(store.tombstones_after(Arrival::NONE), counts.tombstones);
         prop_assert_eq!(store.tombstones_after(store.arrivals()), 0);
     }
 
@@ -143,9 +145,7 @@ proptest! {
         let mut model: BTreeMap<Vec<u8>, Record> = BTreeMap::new();
         for record in records {
             let greatest = model.entry(record.key().to_vec()).or_insert_with(|| record.clone());
-            if merge(greatest.entry(), record.entry(), true) == Survivor::Incoming {
-                *greatest = record.clone();
-            }
+            merge(greatest, record.clone(), Rules::default());
             store.merge(record);
         }
         for (key, greatest) in &model {
@@ -206,7 +206,7 @@ fn a_tree_has_as_many_leaves_as_its_depth_says() {
 
 #[test]
 fn without_the_tie_break_the_order_of_arrival_shows() {
-    let rules = Rules { tie_break: false, ..Rules::default() };
+    let rules = Rules::default().without(Rule::TieBreak);
     let (one, two) = (KeyValueStore::new(rules), KeyValueStore::new(rules));
     let (a, b) = (record(1, Some(1), 1, 1), record(1, Some(2), 1, 1));
     for (store, records) in [(&one, [&a, &b]), (&two, [&b, &a])] {
@@ -217,120 +217,9 @@ fn without_the_tie_break_the_order_of_arrival_shows() {
     assert_ne!(one.root(), two.root());
 }
 
-// ---- replicas ----------------------------------------------------------------------------------------------------------
-
-fn replica(number: u16) -> Replica {
-    let identity = Identity { name: format!("node{number}"), node: number, incarnation: u64::from(number) };
-    Replica::new(identity, Rules::default(), Box::new(|| Timestamp::from_millis(1)))
-}
-
-/// A peer in the same process: what is asked is answered at once.
-struct Direct<'a> {
-    responder: &'a Replica,
-    session: PeerSession,
-}
-
-impl<'a> Direct<'a> {
-    fn to(responder: &'a Replica) -> Self {
-        Self { responder, session: PeerSession::default() }
-    }
-}
-
-impl Peer for Direct<'_> {
-    fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
-        Ok(prepare().into_iter().map(|request| self.responder.handle(&mut self.session, request)).collect())
-    }
-}
-
-/// Writes through clients and merges from elsewhere, on one of three replicas.
-fn steps() -> impl Strategy<Value = (usize, Operation)> {
-    (
-        0usize..3,
-        operations().prop_filter("tombstones are settled by ticks", |operation| {
-            matches!(operation, Operation::Write { .. } | Operation::Merge(_))
-        }),
-    )
-}
-
-fn take(replica: &Replica, operation: &Operation) {
-    match operation {
-        Operation::Write { key: number, value: Some(value), .. } => replica.set(&key(*number), &[*value]),
-        Operation::Write { key: number, value: None, .. } => {
-            replica.delete(&key(*number));
-        }
-        other => apply(replica.store(), other),
-    }
-}
-
-proptest! {
-    #![proptest_config(cases(256))]
-    #[test]
-    fn one_round_makes_two_replicas_equal_and_loses_nothing(steps in vec(steps(), 1..150)) {
-        let replicas = [replica(1), replica(2)];
-        steps.iter().for_each(|(at, operation)| take(&replicas[at % 2], operation));
-        let mut greatest: BTreeMap<Vec<u8>, Record> = BTreeMap::new();
-        for number in 0..40 {
-            for replica in &replicas {
-                let Some(record) = replica.store().record(&key(number)) else { continue };
-                let kept = greatest.entry(key(number)).or_insert_with(|| record.clone());
-                if merge(kept.entry(), record.entry(), true) == Survivor::Incoming {
-                    *kept = record;
-                }
-            }
-        }
-        let report = reconcile(&replicas[0], &mut Direct::to(&replicas[1])).expect("nothing can fail");
-        for replica in &replicas {
-            prop_assert_eq!(replica.store().root(), greatest.values().map(Record::digest).sum());
-            prop_assert_eq!(replica.store().rebuilt_root(), replica.store().root());
-        }
-        let again = reconcile(&replicas[1], &mut Direct::to(&replicas[0])).expect("nothing can fail");
-        prop_assert_eq!((again.pulled, again.pushed), (0, 0), "after {} and {}", report.pulled, report.pushed);
-    }
-
-    #[test]
-    fn replicas_that_take_rounds_in_any_order_end_equal(
-        steps in vec(steps(), 1..100),
-        rounds in vec((0usize..3, 1usize..3), 0..6),
-    ) {
-        let replicas = [replica(1), replica(2), replica(3)];
-        let round = |from: usize, to: usize| reconcile(&replicas[from], &mut Direct::to(&replicas[to])).expect("nothing can fail");
-        let mut rounds = rounds.into_iter();
-        for (at, operation) in &steps {
-            take(&replicas[*at], operation);
-            if at % 5 == 0 && let Some((from, step)) = rounds.next() {
-                round(from, (from + step) % 3);
-            }
-        }
-        // Once around, and around again: what is left of anybody reaches everybody.
-        [(0, 1), (1, 2), (2, 0), (0, 1)].into_iter().for_each(|(from, to)| { round(from, to); });
-        let roots: BTreeSet<u64> = replicas.iter().map(|replica| replica.store().root().to_bits()).collect();
-        prop_assert_eq!(roots.len(), 1);
-        prop_assert_eq!(visited(replicas[0].store()), visited(replicas[1].store()));
-        prop_assert_eq!(visited(replicas[0].store()), visited(replicas[2].store()));
-    }
-
-    #[test]
-    fn a_write_wins_over_all_that_its_replica_has_seen(records in vec(records(), 1..60), deletes: bool) {
-        let replica = replica(2);
-        for record in records {
-            let (key, theirs) = (record.key().to_vec(), record.version());
-            replica.store().merge(record.clone());
-            if deletes {
-                replica.delete(&key);
-            } else {
-                replica.set(&key, b"mine");
-            }
-            let mine = replica.store().record(&key).expect("was written just now");
-            prop_assert!(mine.version() > theirs);
-            prop_assert_eq!(mine.content().value(), (!deletes).then_some(&b"mine"[..]));
-            prop_assert!(replica.store().merge(record).rejected.is_some(), "what is older loses when it comes again");
-        }
-    }
-}
-
 /// An entry that node 1 wrote at the beginning of time.
 fn early(key: &[u8], content: Content<'_>) -> Record {
-    Record::new(key, Entry { version: Version::new(Timestamp::from_millis(1), 1), content })
+    Record::new(key, Entry { version: Version::new(Timestamp::from_millis(1), NodeId(1)), content })
 }
 
 #[test]
@@ -377,7 +266,68 @@ fn what_is_forgotten_counts_in_no_bytes() {
         store.merge(early(&number.to_be_bytes(), Content::Tombstone));
     });
     assert!(store.bytes() > 0);
-    store.settle(u64::MAX, Timestamp::from_millis(2), 1);
-    assert_eq!(store.forget(1), 100);
+    store.settle(Arrival(u64::MAX), Timestamp::from_millis(2), TickNumber(1));
+    assert_eq!(store.forget(TickNumber(1)), 100);
     assert_eq!(store.bytes(), 0);
+}
+
+#[test]
+fn the_outcome_says_what_an_entry_has_replaced() {
+    let store = KeyValueStore::new(Rules::default());
+    let (old, new) = (record(1, Some(1), 1, 1), record(1, None, 2, 1));
+    assert_eq!(store.merge(old.clone()), Outcome::Replaced(None));
+    assert_eq!(store.merge(old.clone()), Outcome::Same(old.clone()));
+    assert_eq!(store.merge(new.clone()), Outcome::Replaced(Some(old.clone())));
+    assert_eq!(store.merge(old.clone()), Outcome::Stale(old));
+    assert_eq!(store.arrivals(), Arrival(2));
+}
+
+// ---- the output --------------------------------------------------------------------------------------------------------
+
+/// Keeps what the store's output is told.
+#[derive(Default)]
+struct Told(Mutex<Vec<(Record, Arrival)>>);
+
+impl Accepted for Told {
+    fn accepted(&self, record: &Record, arrival: Arrival) {
+        self.0.lock().expect("no test panics while it is locked").push((record.clone(), arrival));
+    }
+}
+
+fn store_with_output() -> (KeyValueStore, Arc<Told>) {
+    let told = Arc::<Told>::default();
+    (KeyValueStore::with_output(Rules::default(), Some(told.clone())), told)
+}
+
+proptest! {
+    #![proptest_config(cases(64))]
+    #[test]
+    fn what_the_output_is_told_gives_the_same_store_in_any_order(
+        (records, shuffled) in vec(records(), 1..120)
+            .prop_flat_map(|records| (Just(records.clone()), Just((0..records.len()).collect::<Vec<_>>()).prop_shuffle())),
+    ) {
+        let (store, told) = store_with_output();
+        records.into_iter().for_each(|record| { store.merge(record); });
+        let told = told.0.lock().unwrap();
+        prop_assert!(told.iter().map(|(_, arrival)| arrival.0).eq(1..=told.len() as u64));
+        prop_assert_eq!(store.arrivals(), Arrival(told.len() as u64));
+        let copy = KeyValueStore::new(Rules::default());
+        shuffled.into_iter().filter_map(|index| told.get(index)).for_each(|(record, _)| { copy.merge(record.clone()); });
+        prop_assert_eq!((copy.root(), copy.counts()), (store.root(), store.counts()));
+    }
+}
+
+#[test]
+fn threads_that_write_one_key_reach_the_output_in_the_order_in_which_they_won() {
+    let (store, told) = store_with_output();
+    thread::scope(|scope| {
+        for node in 1..=4 {
+            let store = &store;
+            scope.spawn(move || (1..2_000).for_each(|time| drop(store.merge(record(1, Some(1), time, node)))));
+        }
+    });
+    let told = told.0.lock().unwrap();
+    let order: Vec<(Version, Arrival)> = told.iter().map(|(record, arrival)| (record.version(), *arrival)).collect();
+    assert!(order.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1), "an entry was told after the one that replaced it");
+    assert_eq!(store.record(&key(1)).map(|record| record.version()), order.last().map(|last| last.0));
 }

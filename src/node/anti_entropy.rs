@@ -16,12 +16,13 @@ use parking_lot::Mutex;
 
 use super::Shared;
 use super::link::PeerLink;
-use super::replicator::Backoff;
 use crate::limits::HELD_TICKS;
 use crate::replication::message::{Reply, Request};
+use crate::replication::propagate::Backoff;
 use crate::replication::reconcile::{FailedRound, RoundReport, reconcile};
-use crate::replication::tombstones::{Holdup, PeerRound, Tick};
+use crate::replication::tombstones::{Holdup, PeerRound, Rounds, Tick};
 use crate::replication::{Peer, PeerError};
+use crate::rules::Rule;
 
 /// Somebody wants a tick now, and perhaps to be told what it did: a line for each peer.
 pub(super) type Ask = Option<Sender<Vec<String>>>;
@@ -127,7 +128,7 @@ pub(super) fn run(node: &Shared, asks: &Receiver<Ask>) {
 /// Ticks until every peer that can be reached has told all that it holds, then serves clients. A peer that is reached but brings nothing
 /// new for the time of `--load-patience` is waited for no longer.
 fn load(node: &Shared) {
-    let (mut backoff, mut last_progress) = (Backoff::new(), Instant::now());
+    let (mut backoff, mut last_progress) = (Backoff::default(), Instant::now());
     loop {
         let mut missed = tick(node);
         missed.retain(PeerRound::is_missed);
@@ -135,9 +136,9 @@ fn load(node: &Shared) {
             break;
         }
         if missed.iter().any(|round| round.pulled() > 0) {
-            (backoff, last_progress) = (Backoff::new(), Instant::now());
+            (backoff, last_progress) = (Backoff::default(), Instant::now());
         }
-        let delay = backoff.next_delay();
+        let delay = backoff.next_delay(fastrand::f64());
         if last_progress.elapsed() + delay > node.config.load_patience {
             let names: Vec<&str> = missed.iter().map(|round| round.address.as_str()).collect();
             warn!("{}: serves clients without all that these peers hold: {}", node.name(), names.join(", "));
@@ -149,50 +150,55 @@ fn load(node: &Shared) {
     node.finish_loading();
 }
 
-/// A round with every peer, side by side, then the settling.
+/// Runs a tick; returns how its rounds have ended.
 fn tick(node: &Shared) -> Vec<PeerRound> {
-    if !node.config.rules.anti_entropy {
+    if !node.config.rules.has(Rule::AntiEntropy) {
         return Vec::new();
     }
-    let tick = Tick::begin(&node.replica);
-    // Closes when no peer's first round is still under way.
-    let (under_way, all_ended) = bounded::<()>(0);
-    let run_rounds = |link, log, under_way: Sender<()>| {
-        let mut round = run_round(node, link, log);
-        drop(under_way);
-        // While another peer keeps the tick waiting, this one is compared at every interval all the same.
-        while all_ended.recv_timeout(jittered(node.config.interval)) == Err(RecvTimeoutError::Timeout) {
-            round = run_round(node, link, log);
-        }
-        round
-    };
-    let peers = node.links.iter().zip(&node.rounds);
-    let rounds: Vec<PeerRound> = thread::scope(|scope| {
-        let (run_rounds, under_way) = (&run_rounds, under_way);
-        let begun: Vec<_> = peers
-            .map(|(link, log)| {
-                let (under_way, name) = (under_way.clone(), format!("{} round", node.name()));
-                (link, thread::Builder::new().name(name).spawn_scoped(scope, move || run_rounds(link, log, under_way)))
-            })
-            .collect();
-        drop(under_way);
-        let ended = begun.into_iter().map(|(link, thread)| (link, thread.ok().and_then(|thread| thread.join().ok())));
-        ended.map(|(link, round)| round.unwrap_or_else(|| no_round(link))).collect()
-    });
-    if node.stop.is_stopping() {
-        return rounds;
+    let Some(report) = Tick::run(&node.replica, &mut SideBySide { node }) else { return Vec::new() };
+    if report.forgotten > 0 {
+        info!("{}: tombstones forgotten that every peer holds: {}", node.name(), report.forgotten);
     }
-    match tick.check(&node.replica, &rounds) {
-        Ok(permit) => {
-            let forgotten = permit.settle();
-            if forgotten > 0 {
-                info!("{}: tombstones forgotten that every peer holds: {forgotten}", node.name());
+    node.holdups.note(node.name(), report.holdups);
+    report.rounds
+}
+
+/// Runs the rounds of a tick side by side: a thread for each peer.
+struct SideBySide<'a> {
+    node: &'a Shared,
+}
+
+impl Rounds for SideBySide<'_> {
+    fn run(&mut self) -> Option<Vec<PeerRound>> {
+        let node = self.node;
+        // Closes when no peer's first round is still under way.
+        let (under_way, all_ended) = bounded::<()>(0);
+        let run_rounds = |link, log, under_way: Sender<()>| {
+            let mut round = run_round(node, link, log);
+            drop(under_way);
+            // While another peer keeps the tick waiting, this one is compared at every interval all the same.
+            while all_ended.recv_timeout(jittered(node.config.interval)) == Err(RecvTimeoutError::Timeout) {
+                round = run_round(node, link, log);
             }
-            node.holdups.note(node.name(), Vec::new());
-        }
-        Err(holdups) => node.holdups.note(node.name(), holdups),
+            round
+        };
+        let peers = node.links.iter().zip(&node.rounds);
+        let rounds: Vec<PeerRound> = thread::scope(|scope| {
+            let (run_rounds, under_way) = (&run_rounds, under_way);
+            let begun: Vec<_> = peers
+                .map(|(link, log)| {
+                    let (under_way, name) = (under_way.clone(), format!("{} round", node.name()));
+                    let run = move || run_rounds(link, log, under_way);
+                    (link, thread::Builder::new().name(name).spawn_scoped(scope, run))
+                })
+                .collect();
+            drop(under_way);
+            let ended =
+                begun.into_iter().map(|(link, thread)| (link, thread.ok().and_then(|thread| thread.join().ok())));
+            ended.map(|(link, round)| round.unwrap_or_else(|| no_round(link))).collect()
+        });
+        (!node.stop.is_stopping()).then_some(rounds)
     }
-    rounds
 }
 
 /// A round with one peer.
@@ -232,7 +238,7 @@ fn no_round(link: &PeerLink) -> PeerRound {
 
 /// What SYNC tells about a tick: a line for each peer.
 fn in_words(node: &Shared, rounds: &[PeerRound]) -> Vec<String> {
-    if !node.config.rules.anti_entropy {
+    if !node.config.rules.has(Rule::AntiEntropy) {
         return vec!["anti-entropy is switched off".into()];
     }
     let line = |((round, link), log): ((&PeerRound, &PeerLink), &RoundLog)| match &round.result {

@@ -22,7 +22,8 @@
 use crate::framing::Args;
 use crate::framing::resp::{write_array, write_bulk};
 use crate::replication::PeerError;
-use crate::replication::message::{Greeting, check_name};
+use crate::replication::member::check_name;
+use crate::replication::message::{Greeting, Incarnation};
 use crate::replication::replica::Identity;
 use crate::secret::Secret;
 
@@ -32,7 +33,7 @@ const CHALLENGE_BYTES: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Party {
     name: String,
-    incarnation: u64,
+    incarnation: Incarnation,
     challenge: Vec<u8>,
 }
 
@@ -45,14 +46,14 @@ impl Party {
 
     fn write(&self, out: &mut Vec<u8>) {
         write_bulk(out, self.name.as_bytes());
-        write_bulk(out, &self.incarnation.to_be_bytes());
+        write_bulk(out, &self.incarnation.0.to_be_bytes());
         write_bulk(out, &self.challenge);
     }
 
     fn from_items(items: &[Vec<u8>]) -> Option<Self> {
         let [name, incarnation, challenge] = items else { return None };
         let name = String::from_utf8(name.clone()).ok().filter(|name| check_name(name).is_ok())?;
-        let incarnation = u64::from_be_bytes(incarnation.as_slice().try_into().ok()?);
+        let incarnation = Incarnation(u64::from_be_bytes(incarnation.as_slice().try_into().ok()?));
         (challenge.len() == CHALLENGE_BYTES).then(|| Self { name, incarnation, challenge: challenge.clone() })
     }
 }
@@ -72,7 +73,7 @@ pub(super) fn introduce(
     secret: &Secret,
     identity: &Identity,
     mut ask: impl FnMut(Vec<u8>) -> Result<Vec<Vec<u8>>, PeerError>,
-) -> Result<(String, u64), PeerError> {
+) -> Result<(String, Incarnation), PeerError> {
     let initiator = Party::new(identity).map_err(PeerError::Lost)?;
     let mut request = Vec::new();
     write_array(&mut request, 5);
@@ -102,7 +103,7 @@ pub(super) enum Guard {
     /// A challenge was sent, and waits for the proof.
     Challenged { initiator: Party, responder: Party },
     /// The initiator has proved that it knows the secret, under this name and incarnation.
-    Open { name: String, incarnation: u64 },
+    Open { name: String, incarnation: Incarnation },
 }
 
 /// What a guard says to a peer's words.
@@ -185,9 +186,10 @@ impl Guard {
 mod tests {
     use super::*;
     use crate::framing::{Form, RequestParser, resp};
+    use crate::store::version::NodeId;
 
     fn identity(name: &str) -> Identity {
-        Identity { name: name.into(), node: 1, incarnation: 7 }
+        Identity { name: name.into(), node: NodeId(1), incarnation: Incarnation(7) }
     }
 
     /// Lets an initiator with one secret speak to a guard with another; notes what was said.
@@ -220,11 +222,11 @@ mod tests {
     fn nodes_with_the_same_secret_let_each_other_in_without_saying_it() {
         let mut heard = Vec::new();
         let guard = speak("open-sesame", Some("open-sesame\n"), &mut heard).unwrap();
-        assert!(matches!(&guard, Guard::Open { name, incarnation: 7 } if name == "node1"));
+        assert!(matches!(&guard, Guard::Open { name, incarnation: Incarnation(7) } if name == "node1"));
         let greeting = |name: &str| Greeting {
             name: name.into(),
-            node: 1,
-            incarnation: 7,
+            node: NodeId(1),
+            incarnation: Incarnation(7),
             clock: crate::store::clock::Timestamp::ZERO,
         };
         assert!(guard.fits(&greeting("node1")) && !guard.fits(&greeting("node3")));

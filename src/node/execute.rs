@@ -10,7 +10,6 @@ use super::clients::Client;
 use super::dialogue::Dialogue;
 use super::link::PeerLink;
 use super::memory::Share;
-use super::replicator::Outbox;
 use super::{Shared, info};
 use crate::commands::answer::Answer;
 use crate::commands::glob;
@@ -19,8 +18,9 @@ use crate::commands::{COMMANDS, Command, CommandError, REDIS_VERSION, Spec};
 use crate::framing::Args;
 use crate::framing::Form;
 use crate::limits::{MAX_ANSWER_BYTES, MAX_WRONG_SECRETS, WRONG_SECRET_DELAY};
+use crate::replication::propagate::Outbox;
+use crate::store::content::Content;
 use crate::store::digest::{FANOUT, Prefix};
-use crate::store::entry::Content;
 
 /// Whether the session goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -302,12 +302,12 @@ impl Context<'_> {
 
     fn set(&self, key: &[u8], value: &[u8]) {
         self.node.replica.set(key, value);
-        self.outbox.changed(self.node, key);
+        self.outbox.changed(key);
     }
 
     fn delete(&self, key: &[u8]) -> bool {
         let held = self.node.replica.delete(key);
-        self.outbox.changed(self.node, key);
+        self.outbox.changed(key);
         held
     }
 }

@@ -8,6 +8,7 @@ use nix::sys::time::TimeVal;
 use super::Shared;
 use crate::commands::REDIS_VERSION;
 use crate::framing::Args;
+use crate::replication::message::Incarnation;
 
 /// A section's name and its lines.
 type Section = (&'static str, Vec<String>);
@@ -35,7 +36,7 @@ fn server(node: &Shared) -> Section {
         format!("arch_bits:{}", usize::BITS),
         format!("node:{}", identity.node),
         format!("name:{}", identity.name),
-        format!("incarnation:{:016x}", identity.incarnation),
+        format!("incarnation:{}", identity.incarnation),
         format!("process_id:{}", std::process::id()),
         format!("tcp_port:{}", node.address.port()),
         format!("uptime_in_seconds:{}", node.started.elapsed().as_secs()),
@@ -103,15 +104,15 @@ fn peers(node: &Shared) -> Section {
             Some((at, ok)) => (if ok { "ok" } else { "failed" }, at.elapsed().as_millis() as i64),
         };
         lines.push(format!(
-            "peer{}:name={},address={},link={},incarnation={:016x},queued={},dropped={},retries={},confirmed={},waiting={},\
+            "peer{}:name={},address={},link={},incarnation={},queued={},dropped={},retries={},confirmed={},waiting={},\
              last_round={last_round},last_round_age_ms={age_ms}",
             index + 1,
             peer.as_ref().map_or("?", |peer| &peer.name),
             link.address,
             if link.is_up() { "up" } else { "down" },
-            progress.incarnation,
+            progress.incarnation.unwrap_or(Incarnation(0)),
             queue.len(),
-            counters.dropped.load(Relaxed),
+            queue.dropped(),
             counters.retries.load(Relaxed),
             progress.confirmed,
             store.tombstones_after(progress.confirmed),

@@ -53,8 +53,6 @@ pub(super) struct PeerLink {
 /// What INFO tells about a link. Every counter only grows.
 #[derive(Default)]
 pub(super) struct LinkCounters {
-    /// Keys that found the queue to this peer full.
-    pub(super) dropped: AtomicU64,
     /// Failed attempts to deliver what was queued.
     pub(super) retries: AtomicU64,
     /// Entries that were sent at once after their write.
@@ -195,8 +193,9 @@ impl PeerLink {
             Some(secret) => Some(auth::introduce(secret, replica.identity(), |request| connection.call(&request))?),
             None => None,
         };
-        let (peer, incarnation, _) = greet(replica, &mut connection)?;
-        if proven.is_some_and(|proven| proven != (peer.name.clone(), incarnation)) {
+        let met = greet(replica, &mut connection)?;
+        let peer = met.member;
+        if proven.is_some_and(|proven| proven != (peer.name.clone(), met.incarnation)) {
             return Err(PeerError::Refused(format!(
                 "{} has proved itself under another name or incarnation",
                 peer.name

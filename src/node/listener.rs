@@ -10,11 +10,11 @@ use log::warn;
 use socket2::{SockRef, TcpKeepalive};
 
 use super::Shared;
-use super::replicator::Outbox;
 use super::session::{self, Welcome};
 use crate::limits::{
     ACCEPT_PAUSE, KEEPALIVE_AFTER, PEER_RESERVE, READ_ON_AFTER, SESSION_STACK_BYTES, TURNED_AWAY_AT_ONCE,
 };
+use crate::replication::propagate::Outbox;
 
 /// Accepts connections until the node stops; returns the threads of those that may still be open.
 pub(super) fn run(node: &Arc<Shared>, listener: &TcpListener, outbox: &Outbox) -> Vec<JoinHandle<()>> {

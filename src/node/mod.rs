@@ -54,13 +54,16 @@ use crate::limits::{
     ACCEPT_BACKLOG, ACCEPT_PAUSE, DRAIN_TIME, LINK_DESCRIPTORS, OWN_DESCRIPTORS, PEER_RESERVE, SYNC_PATIENCE,
     SYNC_QUEUE, TURNED_AWAY_AT_ONCE,
 };
+use crate::replication::message::Incarnation;
+use crate::replication::propagate::{self, Outbox, Queue};
 use crate::replication::replica::{Identity, Replica};
+use crate::rules::Rule;
+use crate::store::version::NodeId;
 use anti_entropy::{Ask, Holdups, RoundLog};
 use clients::Clients;
 use link::PeerLink;
 use memory::Memory;
 use refusals::Refusals;
-use replicator::{Outbox, Queue};
 
 /// What the threads of a node share.
 struct Shared {
@@ -256,10 +259,12 @@ impl Node {
         let (asks, asked) = bounded(SYNC_QUEUE);
         let memory = Memory::new(config.max_memory);
         let queue_limit = memory.queue_limit(config.peers.len());
-        let (to_peers, queues): (Vec<_>, Vec<_>) =
-            config.peers.iter().map(|_| Queue::new(config.propagation_queue, queue_limit)).unzip();
-        let incarnation = fastrand::u64(1..);
-        let identity = Identity { name: config.name.clone(), node: config.node, incarnation };
+        let (mut outbox, queues) = propagate::queues(config.peers.len(), config.propagation_queue, queue_limit);
+        if !config.rules.has(Rule::Propagation) {
+            outbox = Outbox::none();
+        }
+        let incarnation = Incarnation(fastrand::u64(1..));
+        let identity = Identity { name: config.name.clone(), node: NodeId(config.node), incarnation };
         let wall_clock = Arc::clone(&config.wall_clock);
         let shared = Arc::new(Shared {
             address,
@@ -299,7 +304,7 @@ impl Node {
         }
         peer_threads.push(spawn("anti-entropy".into(), Box::new(move |shared| anti_entropy::run(shared, &asked)))?);
 
-        let (node, outbox) = (Arc::clone(&shared), Outbox::new(to_peers));
+        let node = Arc::clone(&shared);
         let accept = thread::Builder::new()
             .name(format!("{} accept", shared.name()))
             .spawn(move || listener::run(&node, &listener, &outbox))?;

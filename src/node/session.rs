@@ -19,13 +19,13 @@ use super::clients::Client;
 use super::dialogue::Dialogue;
 use super::execute::{Context, Flow, MEMORY_IS_FULL, execute};
 use super::memory::Share;
-use super::replicator::Outbox;
 use crate::commands::Command;
 use crate::commands::answer::Answer;
 use crate::framing::{Args, Form, RequestParser};
 use crate::limits::{ADMISSION_PATIENCE, FREE_BUFFER_BYTES, LINGER_TIME, RESERVE_PATIENCE, WRONG_SECRET_DELAY};
 use crate::replication::message::{Reply, Request};
-use crate::replication::replica::PeerSession;
+use crate::replication::propagate::Outbox;
+use crate::replication::responder::PeerSession;
 
 /// Who may use a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

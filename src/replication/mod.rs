@@ -1,15 +1,21 @@
 //! How nodes agree. As pure as the store: no sockets, threads, chance or time of day; these come in as arguments.
 //!
-//! In reading order: [`message`] is the specification of what nodes say to each other, [`replica`] a node's state and what it
-//! answers, [`reconcile`] the side that asks, and [`tombstones`] the rule by which deletes are forgotten.
+//! In reading order: [`message`] is the specification of what nodes say to each other, [`replica`] a node's state,
+//! [`responder`] what it answers. [`propagate`] sends each write to the peers at once, [`reconcile`] makes two nodes equal
+//! whatever was lost, and [`tombstones`] is the rule by which deletes are forgotten. Then the plumbing: [`member`] is the
+//! table of the other nodes, [`wire`] turns messages into bytes.
 //!
 //! Because nothing here waits or looks at a clock, the same code runs behind sockets in [`node`](crate::node), and under a
 //! simulator that loses, delays and repeats messages as a seed says.
 
+pub mod member;
 pub mod message;
+pub mod propagate;
 pub mod reconcile;
 pub mod replica;
+pub mod responder;
 pub mod tombstones;
+pub mod wire;
 
 use std::fmt;
 
@@ -23,7 +29,7 @@ pub trait Peer {
     /// peer between the call of `prepare` and the last reply. That makes it safe to look entries up in `prepare`: nobody can
     /// confirm anything newer to the peer before they are sent.
     ///
-    /// After an error nobody knows which of the requests were carried out. All may be repeated.
+    /// After an error, any of the requests may have been carried out. All may be repeated.
     fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError>;
 
     /// Sends one request and returns its reply.
@@ -43,15 +49,15 @@ pub enum PeerError {
     Silent(String),
     /// The connection broke: the network's fault, or the peer has just ended.
     Lost(String),
-    /// The peer does not want to speak with us; it says why. Somebody's configuration is wrong, or we were cut off for long.
+    /// The peer refuses to speak with us, and says why. One side's configuration is wrong, or we were dismissed.
     Refused(String),
-    /// What came is no reply to what was asked: a fault of the peer's, or another program stands there.
+    /// What came does not follow the protocol: a fault of the peer's, or another program stands there.
     Malformed(String),
 }
 
 impl PeerError {
-    /// The same trouble, where it came before the connection was open for use. Then the peer was not reached; but one that takes a
-    /// connection and stays silent was.
+    /// The same error, where it came before the connection was open for use. Then the peer was not reached, except one that
+    /// has accepted the connection and stays silent.
     #[must_use]
     pub fn while_connecting(self) -> Self {
         match self {
@@ -72,3 +78,11 @@ impl fmt::Display for PeerError {
 }
 
 impl std::error::Error for PeerError {}
+
+/// The error of a reply that does not answer the request.
+fn unexpected(reply: Reply) -> PeerError {
+    match reply {
+        Reply::Refused(why) => PeerError::Refused(why),
+        other => PeerError::Malformed(format!("the reply does not match the request: {other:?}")),
+    }
+}

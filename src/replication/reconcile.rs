@@ -33,14 +33,17 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::message::{Differences, Held, Listed, Reply, Request};
-use super::replica::{Contact, Member, Replica};
-use super::{Peer, PeerError};
-use crate::limits::{DIGEST_BATCH, LEAF_BATCH, LEAF_REQUEST_ENTRIES, PROPAGATION_BATCH, PUSH_BATCH_BYTES};
+use super::member::{Contact, Member};
+use super::message::{Differences, Held, Incarnation, Listed, Reply, Request};
+use super::propagate::push;
+use super::replica::Replica;
+use super::{Peer, PeerError, unexpected};
+use crate::limits::{DIGEST_BATCH, LEAF_BATCH, LEAF_REQUEST_ENTRIES, PUSH_BATCH_BYTES};
+use crate::rules::Rule;
 use crate::store::KeyValueStore;
+use crate::store::accepted::Arrival;
 use crate::store::clock::Timestamp;
 use crate::store::digest::{DEPTH, Digest, FANOUT, Prefix};
-use crate::store::record::Record;
 
 /// What a round did.
 #[derive(Clone, Debug)]
@@ -48,20 +51,45 @@ pub struct RoundReport {
     /// The peer with which it was.
     pub peer: Arc<Member>,
     /// The peer's incarnation during the whole round.
-    pub incarnation: u64,
+    pub incarnation: Incarnation,
     /// How many entries came from the peer and were newer than ours.
     pub pulled: u64,
     /// How many entries went to the peer and were newer than its own.
     pub pushed: u64,
 }
 
-/// A round that did not come to its end. What was exchanged until then stays, and is merged already.
+/// A round that failed. What was exchanged until then is merged already, and stays.
 #[derive(Clone, Debug)]
 pub struct FailedRound {
-    /// Why it ended.
+    /// Why it failed.
     pub error: PeerError,
     /// How many entries had come from the peer by then and were newer than ours.
     pub pulled: u64,
+}
+
+/// What a peer has said in its reply to PEER.
+#[derive(Clone, Debug)]
+pub struct Met {
+    /// The peer.
+    pub member: Arc<Member>,
+    /// Its incarnation.
+    pub incarnation: Incarnation,
+    /// How far its arrivals have come.
+    pub arrivals: Arrival,
+}
+
+/// Introduces us to a peer: first on each connection, and at the start of each round.
+///
+/// # Errors
+/// When the peer does not answer as it should, or does not belong to our cluster.
+pub fn greet(replica: &Replica, peer: &mut dyn Peer) -> Result<Met, PeerError> {
+    match peer.ask(Request::Peer(replica.greeting()))? {
+        Reply::Peer { greeting, arrivals } => {
+            let member = replica.meet(&greeting, Contact::Dialed).map_err(PeerError::Refused)?;
+            Ok(Met { member, incarnation: greeting.incarnation, arrivals })
+        }
+        other => Err(unexpected(other)),
+    }
 }
 
 /// Runs one round with a peer.
@@ -69,185 +97,192 @@ pub struct FailedRound {
 /// # Errors
 /// When the peer does not answer as it should.
 pub fn reconcile(replica: &Replica, peer: &mut dyn Peer) -> Result<RoundReport, FailedRound> {
-    let (member, incarnation, arrivals) = greet(replica, peer).map_err(|error| FailedRound { error, pulled: 0 })?;
-    let mut report = RoundReport { peer: member, incarnation, pulled: 0, pushed: 0 };
-    match exchange_differences(replica, peer, arrivals, &mut report) {
-        Ok(()) => Ok(report),
-        Err(error) => Err(FailedRound { error, pulled: report.pulled }),
+    let met = greet(replica, peer).map_err(|error| FailedRound { error, pulled: 0 })?;
+    let report = RoundReport { peer: met.member, incarnation: met.incarnation, pulled: 0, pushed: 0 };
+    let mut round = Round { replica, peer, report };
+    match round.run(met.arrivals) {
+        Ok(()) => Ok(round.report),
+        Err(error) => Err(FailedRound { error, pulled: round.report.pulled }),
     }
 }
 
-/// Makes both sides equal, and confirms that this one holds what the peer held when it had accepted `arrivals` entries.
-fn exchange_differences(
-    replica: &Replica,
-    peer: &mut dyn Peer,
-    arrivals: u64,
-    report: &mut RoundReport,
-) -> Result<(), PeerError> {
-    let differing = if replica.rules().digests { find_differing_leaves(replica, peer)? } else { whole_tree() };
-    let (mut rest, mut seen) = (differing.as_slice(), BTreeSet::new());
-    while !rest.is_empty() {
-        let covered = reconcile_leaves(replica, peer, rest, &mut seen, report)?;
-        rest = &rest[covered..];
-    }
-    match peer.ask(Request::Confirm(arrivals))? {
-        Reply::Ok => Ok(()),
-        other => Err(unexpected(other)),
-    }
+/// A round under way.
+struct Round<'a> {
+    replica: &'a Replica,
+    peer: &'a mut dyn Peer,
+    report: RoundReport,
 }
 
-/// Introduces us to a peer: first on each connection, and at the start of each round. Returns the peer, its incarnation, and
-/// how many entries it has accepted.
-pub fn greet(replica: &Replica, peer: &mut dyn Peer) -> Result<(Arc<Member>, u64, u64), PeerError> {
-    match peer.ask(Request::Peer(replica.greeting()))? {
-        Reply::Peer { greeting, arrivals } => {
-            let member = replica.meet(&greeting, Contact::Dialed).map_err(PeerError::Refused)?;
-            Ok((member, greeting.incarnation, arrivals))
+impl Round<'_> {
+    /// Makes both sides equal. Then confirms that this side holds what the peer held when it had said `arrivals`.
+    fn run(&mut self, arrivals: Arrival) -> Result<(), PeerError> {
+        let has_digests = self.replica.rules().has(Rule::Digests);
+        let differing = if has_digests { self.find_differing_leaves()? } else { whole_tree() };
+        let mut rest = differing.as_slice();
+        while !rest.is_empty() {
+            let done = self.reconcile_first(rest)?;
+            rest = &rest[done..];
         }
-        other => Err(unexpected(other)),
-    }
-}
-
-/// Sends the entries of some keys as they are now; returns how many were newer than what the peer held. The replicator and
-/// the rounds both send entries in this way only.
-pub fn push(replica: &Replica, peer: &mut dyn Peer, keys: &[impl AsRef<[u8]>]) -> Result<u64, PeerError> {
-    let mut won = 0;
-    let mut rest = keys.iter();
-    while rest.len() > 0 {
-        // Looked up only now, when nothing can be sent before it: see `Peer::exchange`.
-        let replies = peer.exchange(&mut || {
-            let (mut batch, mut bytes) = (Vec::new(), 0);
-            while batch.len() < PROPAGATION_BATCH && bytes < PUSH_BATCH_BYTES {
-                let Some(key) = rest.next() else { break };
-                let record = replica.store().record(key.as_ref());
-                bytes += record.as_ref().map_or(0, Record::bytes);
-                batch.extend(record.map(Request::Propagate));
-            }
-            batch
-        })?;
-        for reply in replies {
-            match reply {
-                Reply::Merged(newer) => won += u64::from(newer),
-                other => return Err(unexpected(other)),
-            }
+        match self.peer.ask(Request::Confirm(arrivals))? {
+            Reply::Ok => Ok(()),
+            other => Err(unexpected(other)),
         }
     }
-    Ok(won)
-}
 
-/// Walks down the two trees, a level a request, and returns the leaves that differ, in ascending order.
-fn find_differing_leaves(replica: &Replica, peer: &mut dyn Peer) -> Result<Vec<Prefix>, PeerError> {
-    let root = match peer.ask(Request::Root)? {
-        Reply::Root(root) => root,
-        other => return Err(unexpected(other)),
-    };
-    let mut differing = if root == replica.store().root() { Vec::new() } else { vec![Prefix::ROOT] };
-    for _level in 0..DEPTH {
-        let mut children = Vec::new();
-        for nodes in differing.chunks(DIGEST_BATCH) {
-            let theirs = match peer.ask(Request::Digest(nodes.to_vec()))? {
-                Reply::Children(theirs) => theirs,
+    /// Walks down the two trees, a level a request, and returns the leaves that differ, in ascending order.
+    fn find_differing_leaves(&mut self) -> Result<Vec<Prefix>, PeerError> {
+        let store = self.replica.store();
+        let root = match self.peer.ask(Request::Root)? {
+            Reply::Root(root) => root,
+            other => return Err(unexpected(other)),
+        };
+        let mut differing = if root == store.root() { Vec::new() } else { vec![Prefix::ROOT] };
+        for _level in 0..DEPTH {
+            let mut children = Vec::new();
+            for branches in differing.chunks(DIGEST_BATCH) {
+                let theirs = match self.peer.ask(Request::Digest(branches.to_vec()))? {
+                    Reply::Children(theirs) => theirs,
+                    other => return Err(unexpected(other)),
+                };
+                for (branch, theirs) in branches.iter().zip(theirs) {
+                    let ours = store.children(*branch);
+                    let differ = (0..FANOUT).filter(|&digit| ours[digit] != theirs[digit]);
+                    children.extend(differ.map(|digit| branch.child(digit)));
+                }
+            }
+            differing = children;
+        }
+        Ok(differing)
+    }
+
+    /// Makes both sides equal below the first of some branches; returns below how many.
+    fn reconcile_first(&mut self, branches: &[Prefix]) -> Result<usize, PeerError> {
+        let differences =
+            self.ask_leaf(held_below(self.replica.store(), affordable(self.replica.store(), branches)))?;
+        let covered = differences.covered;
+        let same = self.settle_differences(differences, &branches[..covered])?;
+        if covered > 0 {
+            return Ok(covered);
+        }
+        self.reconcile_in_parts(branches[0], same)?;
+        Ok(1)
+    }
+
+    /// The edge case: a branch of which the peer has more to tell than one reply holds. Such a reply tells a part. `same` has
+    /// the digests of what it told and we hold as well (settled tombstones, or what has come on another way meanwhile). We
+    /// had not named those; from now on we do, so each part tells something new.
+    fn reconcile_in_parts(&mut self, branch: Prefix, mut same: BTreeSet<Digest>) -> Result<(), PeerError> {
+        loop {
+            let before = (self.report.pulled, self.report.pushed, same.len());
+            let mut held = held_below(self.replica.store(), &[branch]);
+            held[0].digests.extend(&same);
+            let differences = self.ask_leaf(held)?;
+            let covered = differences.covered;
+            same.extend(self.settle_differences(differences, &[branch][..covered])?);
+            if covered > 0 {
+                return Ok(());
+            }
+            if before == (self.report.pulled, self.report.pushed, same.len()) {
+                return Err(PeerError::Malformed("the peer keeps repeating the same differences".into()));
+            }
+        }
+    }
+
+    fn ask_leaf(&mut self, held: Vec<Held>) -> Result<Differences, PeerError> {
+        match self.peer.ask(Request::Leaf(held))? {
+            Reply::Leaf(differences) => Ok(differences),
+            other => Err(unexpected(other)),
+        }
+    }
+
+    /// Takes over what the peer has newer, and sends what it lacks. `below` are the branches that the differences cover.
+    /// Returns the digests of the entries that turn out to be the same on both sides.
+    fn settle_differences(
+        &mut self,
+        differences: Differences,
+        below: &[Prefix],
+    ) -> Result<BTreeSet<Digest>, PeerError> {
+        let Differences { news, mut listed, lacking, .. } = differences;
+        let store = self.replica.store();
+        let told = news.len();
+        let rejected = self.replica.merge_all(&self.report.peer, news);
+        self.report.pulled += (told - rejected.len()) as u64;
+        // What has come on another way meanwhile, and settled tombstones, which we have not named.
+        listed.extend(rejected.iter().map(Listed::from));
+
+        let (mut to_pull, mut to_push, mut same) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let mut lacking: BTreeSet<Digest> = lacking.into_iter().collect();
+        for theirs in listed {
+            // A settled tombstone is kept while a peer lists what it has settled.
+            store.keep_settled(&theirs.key, self.replica.current_tick());
+            let Some(ours) = store.record(&theirs.key) else {
+                to_pull.push(theirs.key);
+                continue;
+            };
+            lacking.remove(&ours.digest());
+            match ours.version().cmp(&theirs.version) {
+                Ordering::Less => to_pull.push(theirs.key),
+                Ordering::Greater => to_push.push(theirs.key),
+                Ordering::Equal if ours.check() == theirs.check => _ = same.insert(ours.digest()),
+                // Different contents under one version go both ways, and the merge rule decides on both sides.
+                Ordering::Equal => {
+                    to_pull.push(theirs.key.clone());
+                    to_push.push(theirs.key);
+                }
+            }
+        }
+        self.pull(to_pull)?;
+        // What else the peer lacks. Looked up after the pulling: what has just been replaced here is no longer found.
+        to_push.extend(keys_of(store, below, &lacking));
+        // In an order that does not depend on that of a table.
+        to_push.sort_unstable();
+        self.report.pushed += push(self.replica, self.peer, &to_push)?;
+        Ok(same)
+    }
+
+    /// Fetches the entries of some keys and merges them.
+    fn pull(&mut self, mut keys: Vec<Box<[u8]>>) -> Result<(), PeerError> {
+        keys.sort_unstable();
+        while !keys.is_empty() {
+            let mut bytes = 0;
+            let fitting = keys.iter().take_while(|key| {
+                bytes += key.len();
+                bytes <= PUSH_BATCH_BYTES
+            });
+            let asked: Vec<_> = keys[..fitting.count()].to_vec();
+            let (covered, records) = match self.peer.ask(Request::Fetch(asked))? {
+                Reply::Entries { covered, records } => (covered, records),
                 other => return Err(unexpected(other)),
             };
-            for (node, theirs) in nodes.iter().zip(theirs) {
-                let ours = replica.store().children(*node);
-                let differ = (0..FANOUT).filter(|&digit| ours[digit] != theirs[digit]);
-                children.extend(differ.map(|digit| node.child(digit)));
-            }
+            let fetched = records.len();
+            self.report.pulled += (fetched - self.replica.merge_all(&self.report.peer, records).len()) as u64;
+            keys.drain(..covered);
         }
-        differing = children;
+        Ok(())
     }
-    Ok(differing)
 }
 
-/// All shards: what a round looks at that knows no digests.
+/// All shards: what a round compares without the rule of digests.
 fn whole_tree() -> Vec<Prefix> {
     (0..FANOUT).flat_map(|a| (0..FANOUT).map(move |b| Prefix::ROOT.child(a).child(b))).collect()
 }
 
-/// Makes both sides equal below the first of some nodes of the tree; returns below how many.
-///
-/// `seen` has the digests of what the peer has told of the first node that we hold as well, though we had not named it. While
-/// the first node is told in parts, it is named with the rest, so that each part tells something new.
-fn reconcile_leaves(
-    replica: &Replica,
-    peer: &mut dyn Peer,
-    nodes: &[Prefix],
-    seen: &mut BTreeSet<Digest>,
-    report: &mut RoundReport,
-) -> Result<usize, PeerError> {
-    let mut held = first_held(replica.store(), nodes);
-    held[0].digests.extend(&*seen);
-    let Differences { covered, news, mut listed, lacking } = match peer.ask(Request::Leaf(held))? {
-        Reply::Leaf(differences) => differences,
-        other => return Err(unexpected(other)),
-    };
-    let before = (report.pulled, report.pushed, seen.len());
-    let told = news.len();
-    let rejected = replica.merge_all(&report.peer, news);
-    report.pulled += (told - rejected.len()) as u64;
-    // What has come on another way meanwhile, and settled tombstones, which we have not named.
-    listed.extend(rejected.iter().map(Listed::from));
-
-    let (mut to_pull, mut to_push) = (Vec::new(), Vec::new());
-    let mut lacking: BTreeSet<Digest> = lacking.into_iter().collect();
-    for theirs in listed {
-        // A settled tombstone is kept while a peer lists what it has settled.
-        replica.store().keep_settled(&theirs.key, replica.current_tick());
-        let Some(ours) = replica.store().record(&theirs.key) else {
-            to_pull.push(theirs.key);
-            continue;
-        };
-        lacking.remove(&ours.digest());
-        match ours.version().cmp(&theirs.version) {
-            Ordering::Less => to_pull.push(theirs.key),
-            Ordering::Greater => to_push.push(theirs.key),
-            Ordering::Equal if ours.check() == theirs.check => {
-                seen.insert(ours.digest());
-            }
-            // Different contents under one version go both ways, and the merge rule decides on both sides.
-            Ordering::Equal => {
-                to_pull.push(theirs.key.clone());
-                to_push.push(theirs.key);
-            }
-        }
-    }
-    // In an order that does not depend on that of a table.
-    to_pull.sort_unstable();
-    report.pulled += pull(replica, peer, &report.peer, to_pull)?;
-
-    // What else the peer lacks. Looked up after the pulling: what has just been replaced here is no longer found.
-    if !lacking.is_empty() {
-        replica.store().visit_below(&nodes[..covered], |_, ours| {
-            if lacking.contains(&ours.digest()) {
-                to_push.push(ours.key().into());
-            }
-            ControlFlow::Continue(())
-        });
-    }
-    to_push.sort_unstable();
-    report.pushed += push(replica, peer, &to_push)?;
-
-    if covered > 0 {
-        seen.clear();
-    } else if before == (report.pulled, report.pushed, seen.len()) {
-        return Err(PeerError::Malformed("what it tells of a leaf comes to no end".into()));
-    }
-    Ok(covered)
+/// As many of some branches, from the first on, as one LEAF should name.
+fn affordable<'b>(store: &KeyValueStore, branches: &'b [Prefix]) -> &'b [Prefix] {
+    let most = store.leaves_for(LEAF_REQUEST_ENTRIES);
+    let mut leaves = 0;
+    let fitting = branches.iter().take(LEAF_BATCH).take_while(|branch| {
+        leaves += branch.leaves().len();
+        leaves <= most
+    });
+    &branches[..fitting.count().max(1)]
 }
 
-/// What we hold below the first of some nodes of the tree, of as many as one request should name.
-fn first_held(store: &KeyValueStore, nodes: &[Prefix]) -> Vec<Held> {
-    let affordable = store.leaves_for(LEAF_REQUEST_ENTRIES);
-    let mut leaves = 0;
-    let fitting = nodes.iter().take(LEAF_BATCH).take_while(|node| {
-        leaves += node.leaves().len();
-        leaves <= affordable
-    });
-    let nodes = &nodes[..fitting.count().max(1)];
-    let mut held: Vec<Held> =
-        nodes.iter().map(|&node| Held { node, newest: Timestamp::ZERO, digests: Vec::new() }).collect();
-    store.visit_below(nodes, |index, record| {
+/// What we hold below some branches.
+fn held_below(store: &KeyValueStore, branches: &[Prefix]) -> Vec<Held> {
+    let nothing = |&branch: &Prefix| Held { branch, newest: Timestamp::ZERO, digests: Vec::new() };
+    let mut held: Vec<Held> = branches.iter().map(nothing).collect();
+    store.visit_below(branches, |index, record| {
         let held = &mut held[index];
         held.newest = held.newest.max(record.version().timestamp);
         held.digests.push(record.digest());
@@ -256,262 +291,16 @@ fn first_held(store: &KeyValueStore, nodes: &[Prefix]) -> Vec<Held> {
     held
 }
 
-/// Fetches the entries of some keys and merges them; returns how many were newer than ours.
-fn pull(replica: &Replica, peer: &mut dyn Peer, from: &Member, mut keys: Vec<Box<[u8]>>) -> Result<u64, PeerError> {
-    let mut won = 0;
-    while !keys.is_empty() {
-        let mut bytes = 0;
-        let fitting = keys.iter().take_while(|key| {
-            bytes += key.len();
-            bytes <= PUSH_BATCH_BYTES
+/// The keys of the entries below some branches that have these digests.
+fn keys_of(store: &KeyValueStore, branches: &[Prefix], digests: &BTreeSet<Digest>) -> Vec<Box<[u8]>> {
+    let mut keys = Vec::new();
+    if !digests.is_empty() {
+        store.visit_below(branches, |_, record| {
+            if digests.contains(&record.digest()) {
+                keys.push(record.key().into());
+            }
+            ControlFlow::Continue(())
         });
-        let asked: Vec<_> = keys[..fitting.count()].to_vec();
-        let (covered, records) = match peer.ask(Request::Fetch(asked))? {
-            Reply::Entries { covered, records } => (covered, records),
-            other => return Err(unexpected(other)),
-        };
-        let fetched = records.len();
-        won += (fetched - replica.merge_all(from, records).len()) as u64;
-        keys.drain(..covered);
     }
-    Ok(won)
-}
-
-fn unexpected(reply: Reply) -> PeerError {
-    match reply {
-        Reply::Refused(why) => PeerError::Refused(why),
-        other => PeerError::Malformed(format!("a reply of another kind: {other:?}")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::replica::{Identity, PeerSession};
-    use super::*;
-    use crate::framing::RequestParser;
-    use crate::framing::resp;
-    use crate::limits::{MAX_VALUE_BYTES, REPLY_BYTES};
-    use crate::rules::{Rule, Rules};
-
-    /// A peer in the same process. What is said to it is encoded and decoded, and so has the bounds of what travels.
-    struct Near<'a> {
-        replica: &'a Replica,
-        session: PeerSession,
-        /// The longest reply so far, in bytes.
-        longest: usize,
-        /// How many LEAF requests there were.
-        leaf_requests: usize,
-    }
-
-    impl Peer for Near<'_> {
-        fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
-            let mut answer = |request: Request| {
-                let (mut sent, mut received) = (Vec::new(), Vec::new());
-                request.encode(&mut sent);
-                let mut parser = RequestParser::default();
-                let (form, _) = parser.parse(&sent).expect("well-formed").expect("whole");
-                let arrived = Request::decode(parser.args(form, &sent))?;
-                self.leaf_requests += usize::from(matches!(arrived, Request::Leaf(_)));
-                self.replica.handle(&mut self.session, arrived).encode(&mut received);
-                self.longest = self.longest.max(received.len());
-                let mut parser = resp::Parser::default();
-                let (frame, _) = parser.parse_reply(&received).expect("within the bounds").expect("whole");
-                Ok(Reply::decode(frame, &request)?)
-            };
-            prepare().into_iter().map(&mut answer).collect()
-        }
-    }
-
-    fn near(replica: &Replica) -> Near<'_> {
-        Near { replica, session: PeerSession::default(), longest: 0, leaf_requests: 0 }
-    }
-
-    fn replica(node: u16, rules: Rules) -> Replica {
-        let identity = Identity { name: format!("node{node}"), node, incarnation: u64::from(node) };
-        Replica::new(identity, rules, Box::new(|| Timestamp::from_millis(1_800_000_000_000)))
-    }
-
-    /// Takes a round, after which both must be equal; returns what it did, the longest reply, and how many LEAF requests it took.
-    fn round(ours: &Replica, theirs: &Replica) -> (RoundReport, usize, usize) {
-        let mut peer = near(theirs);
-        let report = reconcile(ours, &mut peer).expect("nothing goes wrong here");
-        assert_eq!(ours.store().root(), theirs.store().root());
-        (report, peer.longest, peer.leaf_requests)
-    }
-
-    /// Keys of `len` bytes that stand below one node of the tree.
-    fn keys_below(node: Prefix, len: usize) -> impl Iterator<Item = Vec<u8>> {
-        let key = move |number: u32| [&number.to_be_bytes()[..], &vec![b'k'; len - 4]].concat();
-        let stands = move |key: &Vec<u8>| {
-            let leaf = Prefix::leaf_of(xxhash_rust::xxh3::xxh3_64(key)).leaves().start;
-            node.leaves().contains(&leaf)
-        };
-        (0..).map(key).filter(stands)
-    }
-
-    #[test]
-    fn the_largest_values_of_one_leaf_arrive_though_no_reply_can_hold_two() {
-        let (ours, theirs) = (replica(1, Rules::default()), replica(2, Rules::default()));
-        let value = vec![b'v'; MAX_VALUE_BYTES];
-        keys_below(Prefix::leaf(7), 16).take(4).for_each(|key| theirs.set(&key, &value));
-        let (report, longest, _) = round(&ours, &theirs);
-        assert_eq!((report.pulled, report.pushed), (4, 0));
-        assert!(longest < MAX_VALUE_BYTES + REPLY_BYTES, "{longest} bytes in one reply");
-    }
-
-    #[test]
-    fn a_node_of_the_tree_with_more_than_a_reply_holds_comes_in_parts() {
-        let rules = Rules::default().without(Rule::Digests);
-        let (ours, theirs) = (replica(1, rules), replica(2, rules));
-        let shard = Prefix::ROOT.child(3).child(5);
-        let keys: Vec<_> = keys_below(shard, 60_000).take(60).collect();
-        keys.iter().for_each(|key| theirs.set(key, b"1"));
-        // Later than what the other side holds: it cannot know what we lack, and lists its keys.
-        keys.iter().step_by(2).for_each(|key| {
-            ours.set(key, b"2");
-            ours.set(key, b"3");
-        });
-        let (report, longest, leaf_requests) = round(&ours, &theirs);
-        assert_eq!((report.pulled, report.pushed), (30, 30));
-        assert!(longest < 2 * REPLY_BYTES, "{longest} bytes in one reply");
-        assert!(leaf_requests >= 4, "60 keys of 60,000 bytes do not fit in {leaf_requests} replies");
-    }
-
-    #[test]
-    fn many_entries_are_named_in_many_requests() {
-        let rules = Rules::default().without(Rule::Digests);
-        let (ours, theirs) = (replica(1, rules), replica(2, rules));
-        for number in 0..4 * LEAF_REQUEST_ENTRIES {
-            let key = number.to_string();
-            if number % 3 > 0 {
-                ours.set(key.as_bytes(), b"ours");
-            }
-            if number % 3 < 2 {
-                theirs.set(key.as_bytes(), b"theirs");
-            }
-        }
-        let (report, _, leaf_requests) = round(&ours, &theirs);
-        assert_eq!(ours.store().counts().keys, 4 * LEAF_REQUEST_ENTRIES);
-        assert!(report.pulled > 0 && report.pushed > 0);
-        assert!((3..10).contains(&leaf_requests), "{leaf_requests}");
-    }
-
-    #[test]
-    fn an_entry_that_stands_on_one_side_travels_once() {
-        let (ours, theirs) = (replica(1, Rules::default()), replica(2, Rules::default()));
-        for number in 0..200 {
-            let key = format!("key{number}");
-            [&ours, &theirs][number % 2].set(key.as_bytes(), b"v");
-        }
-        let (report, _, leaf_requests) = round(&ours, &theirs);
-        assert_eq!((report.pulled, report.pushed, leaf_requests), (100, 100, 1));
-        let (report, _, leaf_requests) = round(&ours, &theirs);
-        assert_eq!((report.pulled, report.pushed, leaf_requests), (0, 0, 0));
-    }
-
-    #[test]
-    fn a_peer_that_only_repeats_itself_ends_the_round() {
-        /// Says that it differs, and again the same.
-        struct Repeats<'a>(&'a Replica, PeerSession);
-        impl Peer for Repeats<'_> {
-            fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
-                let same = self.0.store().record(b"k").expect("was written");
-                let answer = |request| match request {
-                    Request::Leaf(_) => {
-                        Reply::Leaf(Differences { listed: vec![Listed::from(&same)], ..Differences::default() })
-                    }
-                    Request::Root => Reply::Root(Digest::default()),
-                    other => self.0.handle(&mut self.1, other),
-                };
-                Ok(prepare().into_iter().map(answer).collect())
-            }
-        }
-        let rules = Rules::default().without(Rule::Digests);
-        let (ours, theirs) = (replica(1, rules), replica(2, rules));
-        theirs.set(b"k", b"v");
-        round(&ours, &theirs);
-        let error = reconcile(&ours, &mut Repeats(&theirs, PeerSession::default())).unwrap_err();
-        assert!(error.error.to_string().contains("comes to no end"), "{error:?}");
-    }
-
-    #[test]
-    fn a_part_that_only_pulls_or_only_pushes_is_progress() {
-        let shard = Prefix::ROOT.child(3).child(5);
-        let keys: Vec<_> = keys_below(shard, 60_000).take(41).collect();
-        for ours_are_later in [false, true] {
-            let rules = Rules::default().without(Rule::Digests);
-            let (ours, theirs) = (replica(1, rules), replica(2, rules));
-            for key in &keys[1..] {
-                let (earlier, later) = if ours_are_later { (&theirs, &ours) } else { (&ours, &theirs) };
-                earlier.set(key, b"1");
-                later.set(key, b"2");
-                later.set(key, b"3");
-            }
-            // Later than all, so that nothing of theirs is certainly news.
-            (0..100).for_each(|_| ours.set(&keys[0], b"last"));
-            let (report, ..) = round(&ours, &theirs);
-            assert_eq!((report.pulled, report.pushed), if ours_are_later { (0, 41) } else { (40, 1) });
-        }
-    }
-
-    #[test]
-    fn a_large_value_that_has_come_on_another_way_meanwhile_does_not_fail_the_round() {
-        /// As `Near`, but what the reply to LEAF tells is here before it.
-        struct Overtaken<'a>(Near<'a>, &'a Replica);
-        impl Peer for Overtaken<'_> {
-            fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
-                let replies = self.0.exchange(prepare)?;
-                if matches!(replies[0], Reply::Leaf(_)) {
-                    self.1.store().merge(self.0.replica.store().record(b"k").expect("was written"));
-                }
-                Ok(replies)
-            }
-        }
-        for bytes in [1, REPLY_BYTES, MAX_VALUE_BYTES] {
-            let (ours, theirs) = (replica(1, Rules::default()), replica(2, Rules::default()));
-            theirs.set(b"k", &vec![b'v'; bytes]);
-            let report = reconcile(&ours, &mut Overtaken(near(&theirs), &ours)).expect("an honest peer");
-            assert_eq!((report.pulled, report.pushed), (0, 0));
-        }
-    }
-
-    #[test]
-    fn settled_tombstones_beyond_a_reply_hold_no_round_up() {
-        let (ours, theirs) = (replica(1, Rules::default()), replica(2, Rules::default()));
-        for key in keys_below(Prefix::ROOT.child(3).child(5).child(7), 60_000).take(60) {
-            ours.delete(&key);
-            theirs.store().merge(ours.store().record(&key).expect("was written"));
-        }
-        // At first contact nothing is settled.
-        round(&ours, &theirs);
-        assert_eq!(ours.store().settle(u64::MAX, Timestamp::YEAR_2200, 1), 60);
-        let mut peer = near(&theirs);
-        let report = reconcile(&ours, &mut peer).expect("an honest peer");
-        assert_eq!((report.pulled, report.pushed), (0, 0));
-        assert!(peer.leaf_requests >= 4, "60 keys of 60,000 bytes do not fit in {} replies", peer.leaf_requests);
-        assert_eq!(theirs.member("node1").expect("it has spoken").progress().confirmed, 60);
-        // All of them were seen in the peer's list, and are kept.
-        assert_eq!(ours.store().forget(0), 0);
-    }
-
-    #[test]
-    fn a_peer_that_lists_what_it_does_not_bring_ends_the_round() {
-        struct Lies<'a>(&'a Replica, PeerSession);
-        impl Peer for Lies<'_> {
-            fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
-                let same = self.0.store().record(b"k").expect("was written");
-                let listed = vec![Listed { key: b"nothing"[..].into(), ..Listed::from(&same) }];
-                let answer = |request| match request {
-                    Request::Leaf(_) => Reply::Leaf(Differences { listed: listed.clone(), ..Differences::default() }),
-                    Request::Fetch(_) => Reply::Entries { covered: 1, records: Vec::new() },
-                    other => self.0.handle(&mut self.1, other),
-                };
-                Ok(prepare().into_iter().map(answer).collect())
-            }
-        }
-        let (ours, theirs) = (replica(1, Rules::default()), replica(2, Rules::default()));
-        theirs.set(b"k", b"v");
-        let error = reconcile(&ours, &mut Lies(&theirs, PeerSession::default())).unwrap_err();
-        assert!(error.error.to_string().contains("comes to no end"), "{error:?}");
-    }
+    keys
 }

@@ -1,39 +1,31 @@
-//! A node's replica: its store, its clock, and what it knows of its peers. Here is the responder's side of the protocol; the
-//! initiator's is in [`reconcile`](super::reconcile).
+//! A node's replica: its store, its clock, and its members. What a node *is*, without sockets and threads.
+//!
+//! Clients write here, peers' entries are merged here, and members are met here. The two sides of the peer protocol stand
+//! in files of their own: [`reconcile`](super::reconcile) is the initiator, [`responder`](super::responder) the responder.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use log::{info, warn};
 use parking_lot::Mutex;
 
-use super::message::{Differences, Greeting, Held, Reply, Request};
-use crate::limits::{MAX_DISMISSED, MAX_GUESTS, MAX_MEMBERS, REPLY_BYTES};
-use crate::rules::Rules;
+use super::member::{Contact, Members, Refusal};
+pub use super::member::{Identity, Member, Progress};
+use super::message::Greeting;
+use crate::rules::{Rule, Rules};
 use crate::store::KeyValueStore;
+use crate::store::accepted::Accepted;
 use crate::store::clock::{HybridClock, Timestamp};
-use crate::store::digest::{Digest, Prefix};
-use crate::store::entry::Content;
+use crate::store::content::Content;
+use crate::store::graveyard::TickNumber;
+use crate::store::merge::Outcome;
 use crate::store::record::Record;
 use crate::store::version::Version;
 
-/// Reads the wall clock. Part of what a replica is given, so that tests can set it.
+/// Reads the wall clock. A replica is given one, so that tests can set the time.
 pub type WallClock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// Who a node is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The node's name, unique in the cluster.
-    pub name: String,
-    /// The node's number, unique in the cluster.
-    pub node: u16,
-    /// Random, drawn anew whenever the node starts without its old data.
-    pub incarnation: u64,
-}
-
-/// One node's share in the cluster's state. All methods may be called from any thread.
+/// One node's part of the cluster's state. All methods may be called from any thread.
 pub struct Replica {
     identity: Identity,
     rules: Rules,
@@ -42,95 +34,34 @@ pub struct Replica {
     wall: WallClock,
     /// Whether an impossible time of the wall clock was reported.
     wall_reported: AtomicBool,
-    /// Every node that has ever spoken with us and was not dismissed, by name: [`MAX_MEMBERS`] at most.
-    members: Mutex<BTreeMap<String, Arc<Member>>>,
-    /// The incarnations that were dismissed last, the oldest first: [`MAX_DISMISSED`] at most. They are refused.
-    dismissed: Mutex<VecDeque<u64>>,
-    /// Held while tombstones are checked and settled, and while a member shows another incarnation and settling is taken back: rule 6
-    /// in [`tombstones`](super::tombstones). Locked before `members` and before any member's progress.
+    pub(super) members: Members,
+    /// Held while tombstones are checked and settled, and while a member shows another incarnation and settling is taken
+    /// back: rule 6 in [`tombstones`](super::tombstones). Locked before the table of members and any member's progress.
     pub(super) settling: Mutex<()>,
     /// How many entries came from too far in the future to move our clock.
     clock_drift_rejected: AtomicU64,
     /// How many ticks were complete; see [`tombstones`](super::tombstones).
-    pub(super) complete_ticks: AtomicU64,
+    complete_ticks: AtomicU64,
     /// How many tombstones were forgotten.
-    pub(super) forgotten: AtomicU64,
+    forgotten: AtomicU64,
 }
-
-/// What a replica knows of one other node.
-#[derive(Debug)]
-pub struct Member {
-    /// The node's name.
-    pub name: String,
-    /// The node's number.
-    pub node: u16,
-    /// Whether this replica has reached it by itself, as one of its configured peers. Otherwise it is a guest.
-    dialed: AtomicBool,
-    /// The thread that merges what this node sends holds this lock, so that a connection can be revoked between two entries.
-    progress: Mutex<Progress>,
-}
-
-/// Which side has opened the connection on which two nodes meet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Contact {
-    /// This one: the other is a configured peer.
-    Dialed,
-    /// The other.
-    Accepted,
-}
-
-/// How far one other node has come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// The node's incarnation when it last spoke with us.
-    pub incarnation: u64,
-    /// The node holds everything that arrived here up to this number, or something newer. 0 at first and after each change of
-    /// the incarnation, otherwise only grows.
-    pub confirmed: u64,
-    /// The number of the node's newest connection to us. Requests on older ones are refused. Only grows, with each new
-    /// connection and each new incarnation.
-    connection: u64,
-    /// The operator said that this incarnation will never return. It has left the table of members.
-    pub dismissed: bool,
-    /// Whether this incarnation was reported for a clock that is too far ahead.
-    drift_reported: bool,
-}
-
-impl Member {
-    /// How far the node has come.
-    pub fn progress(&self) -> Progress {
-        *self.progress.lock()
-    }
-}
-
-/// What the responder keeps about one connection.
-#[derive(Debug, Default)]
-pub struct PeerSession {
-    /// Who speaks, and the number of its connection. `None` until PEER.
-    member: Option<(Arc<Member>, u64)>,
-}
-
-impl PeerSession {
-    /// The name of the node that speaks, once it has said it.
-    pub fn peer(&self) -> Option<&str> {
-        self.member.as_ref().map(|(member, _)| member.name.as_str())
-    }
-}
-
-type Refusal = String;
 
 impl Replica {
     /// A replica that holds nothing yet.
     pub fn new(identity: Identity, rules: Rules, wall: WallClock) -> Self {
+        Self::with_output(identity, rules, wall, None)
+    }
+
+    /// A replica that holds nothing yet, and tells `output` of each entry that it accepts.
+    pub fn with_output(identity: Identity, rules: Rules, wall: WallClock, output: Option<Arc<dyn Accepted>>) -> Self {
         Self {
             identity,
             rules,
-            store: KeyValueStore::new(rules),
+            store: KeyValueStore::with_output(rules, output),
             clock: HybridClock::default(),
             wall,
             wall_reported: AtomicBool::new(false),
-            members: Mutex::default(),
-            dismissed: Mutex::default(),
+            members: Members::default(),
             settling: Mutex::default(),
             clock_drift_rejected: AtomicU64::new(0),
             complete_ticks: AtomicU64::new(0),
@@ -158,13 +89,33 @@ impl Replica {
         self.clock.last()
     }
 
-    /// The number of the tick that is under way, or comes next; see [`tombstones`](super::tombstones).
-    pub(super) fn current_tick(&self) -> u64 {
-        self.complete_ticks.load(Relaxed) + 1
+    // ---- what clients write -------------------------------------------------------------------------------------------
+
+    /// Stores a value.
+    pub fn set(&self, key: &[u8], value: &[u8]) {
+        self.store.write(key, Content::Value(value), |replaced| self.stamp(replaced));
     }
 
-    /// The wall clock's time. A clock that shows an impossible one stands still for us, and is reported once: stamps taken from it would
-    /// leave no room for later writes.
+    /// Deletes a key, whether or not this replica holds it: a peer may hold a value that has not arrived here, and that
+    /// value must lose. Returns whether the delete has replaced a value.
+    pub fn delete(&self, key: &[u8]) -> bool {
+        let outcome = self.store.write(key, Content::Tombstone, |replaced| self.stamp(replaced));
+        matches!(outcome, Outcome::Replaced(Some(replaced)) if !replaced.is_tombstone())
+    }
+
+    /// The version of a write that replaces `replaced`: now, but later than that in any case.
+    fn stamp(&self, replaced: Option<Version>) -> Version {
+        let wall = self.wall();
+        let now = if self.rules.has(Rule::HybridClock) { self.clock.now(wall) } else { wall };
+        let timestamp = match replaced {
+            Some(replaced) if self.rules.has(Rule::StampBump) => now.max(replaced.timestamp.next()),
+            _ => now,
+        };
+        Version::new(timestamp, self.identity.node)
+    }
+
+    /// The wall clock's time. An impossible one counts as the latest possible, and is reported once: versions stamped from it
+    /// would leave no room for later writes.
     fn wall(&self) -> Timestamp {
         let wall = (self.wall)();
         if wall > Timestamp::LATEST_WALL && !self.wall_reported.swap(true, Relaxed) {
@@ -173,152 +124,30 @@ impl Replica {
         wall.min(Timestamp::LATEST_WALL)
     }
 
-    /// Moves the clock up to the wall clock, and returns it: whatever is written here from now on is later.
+    /// Moves the clock up to the wall clock, and returns it: what is written here from now on is later.
     pub(super) fn advance_clock(&self) -> Timestamp {
         self.clock.now(self.wall())
     }
 
-    /// Whether a thread is checking and settling tombstones, or a member is shown with another incarnation, at this moment.
-    pub fn is_settling(&self) -> bool {
-        self.settling.is_locked()
+    // ---- what members send --------------------------------------------------------------------------------------------
+
+    /// Merges entries that `sender` has sent in a round; returns those for which something newer, or the same, stands here.
+    pub(super) fn merge_all(&self, sender: &Member, records: Vec<Record>) -> Vec<Record> {
+        let mut progress = sender.lock();
+        records.into_iter().filter_map(|record| self.merge_locked(sender, &mut progress, record)).collect()
     }
 
-    /// How many entries came from too far in the future to move the clock.
-    pub fn clock_drift_rejected(&self) -> u64 {
-        self.clock_drift_rejected.load(Relaxed)
-    }
-
-    /// How many tombstones were forgotten since the start.
-    pub fn tombstones_forgotten(&self) -> u64 {
-        self.forgotten.load(Relaxed)
-    }
-
-    /// Every node that has ever spoken with this one, in the order of their names.
-    pub fn members(&self) -> Vec<Arc<Member>> {
-        self.members.lock().values().cloned().collect()
-    }
-
-    /// The node with this name, if it has ever spoken with this one.
-    pub fn member(&self, name: &str) -> Option<Arc<Member>> {
-        self.members.lock().get(name).cloned()
-    }
-
-    // ---- what clients write -------------------------------------------------------------------------------------------
-
-    /// Stores a value.
-    pub fn set(&self, key: &[u8], value: &[u8]) {
-        self.store.write(key, Content::Value(value), |replaced| self.stamp(replaced));
-    }
-
-    /// Deletes a key, whether or not this replica holds it: a peer may hold a value that has not arrived here, and must lose
-    /// it. Returns whether this replica held a value.
-    pub fn delete(&self, key: &[u8]) -> bool {
-        self.store.write(key, Content::Tombstone, |replaced| self.stamp(replaced)).held_value
-    }
-
-    /// The version of a write that replaces `replaced`: now, but later than that in any case.
-    fn stamp(&self, replaced: Option<Version>) -> Version {
-        let wall = self.wall();
-        let now = if self.rules.hybrid_clock { self.clock.now(wall) } else { wall };
-        let timestamp = match replaced {
-            Some(replaced) if self.rules.stamp_bump => now.max(replaced.timestamp.next()),
-            _ => now,
-        };
-        Version::new(timestamp, self.identity.node)
-    }
-
-    // ---- both sides ---------------------------------------------------------------------------------------------------
-
-    /// Who we are, for the other side.
-    pub fn greeting(&self) -> Greeting {
-        let Identity { name, node, incarnation } = self.identity.clone();
-        Greeting { name, node, incarnation, clock: self.clock.last() }
-    }
-
-    /// Takes note of who the other side is: checks that it belongs to us, merges its clock, and notices if it is met for the first time
-    /// or its memory is gone. Then it has confirmed nothing, and every settled tombstone that is still here waits again.
-    pub(super) fn meet(&self, other: &Greeting, contact: Contact) -> Result<Arc<Member>, Refusal> {
-        let own = &self.identity;
-        if other.name == own.name || other.node == own.node {
-            return Err(format!("{} has the name or the number ({}) of {} itself", other.name, other.node, own.name));
+    /// Merges an entry that `sender` has sent. Returns it if something newer or the same stands here, or if its version is
+    /// impossible. The caller holds the sender's lock.
+    pub(super) fn merge_locked(&self, sender: &Member, progress: &mut Progress, record: Record) -> Option<Record> {
+        self.observe(record.version().timestamp, sender, progress);
+        if record.version().timestamp >= Timestamp::YEAR_2199 {
+            return Some(record);
         }
-        if self.dismissed.lock().contains(&other.incarnation) {
-            return Err(format!("{} was dismissed by FORGET: start it again without its data", other.name));
-        }
-        let _nothing_settles = self.settling.lock();
-        let member = self.register(other, contact)?;
-        let mut progress = member.progress.lock();
-        if progress.dismissed {
-            return Err(format!("{} is being dismissed", member.name));
-        }
-        if progress.incarnation != other.incarnation {
-            if progress.incarnation != 0 {
-                info!("{}: {} has started again without its data", own.name, member.name);
-            }
-            // Nothing that the former incarnation has sent may count for this one: its connections are revoked.
-            let connection = progress.connection + 1;
-            *progress = Progress { incarnation: other.incarnation, connection, ..Progress::default() };
-            self.store.take_back_settled();
-        }
-        self.observe(other.clock, &member, &mut progress);
-        drop(progress);
-        Ok(member)
+        self.store.merge(record).rejected()
     }
 
-    /// The member with the name and number of this greeting. A configured peer finds a place also where strangers have taken its name,
-    /// its number, or all places for guests.
-    fn register(&self, other: &Greeting, contact: Contact) -> Result<Arc<Member>, Refusal> {
-        let mut members = self.members.lock();
-        let clashing = |member: &&Arc<Member>| (member.name == other.name) != (member.node == other.node);
-        while let Some(clash) = members.values().find(clashing).cloned() {
-            if contact == Contact::Accepted || clash.dialed.load(Relaxed) {
-                let Member { name, node, .. } = &*clash;
-                return Err(format!(
-                    "{} has the number {}, but {name} with the number {node} is a member: both must be unique",
-                    other.name, other.node
-                ));
-            }
-            warn!("{}: {} takes the place of the stranger {}", self.identity.name, other.name, clash.name);
-            self.retire(&mut members, &clash);
-        }
-        let member = match members.get(&other.name) {
-            Some(member) => Arc::clone(member),
-            None => {
-                let guests = members.values().filter(|member| !member.dialed.load(Relaxed)).count();
-                if contact == Contact::Accepted && guests >= MAX_GUESTS {
-                    return Err(format!(
-                        "{MAX_GUESTS} nodes are here already that are not among the peers of this one (--peer)"
-                    ));
-                }
-                if members.len() >= MAX_MEMBERS {
-                    return Err(format!(
-                        "{MAX_MEMBERS} nodes have spoken with this one already: type FORGET for those that are gone"
-                    ));
-                }
-                let (name, node) = (other.name.clone(), other.node);
-                let member =
-                    Arc::new(Member { name, node, dialed: AtomicBool::new(false), progress: Mutex::default() });
-                members.insert(other.name.clone(), Arc::clone(&member));
-                member
-            }
-        };
-        member.dialed.fetch_or(contact == Contact::Dialed, Relaxed);
-        Ok(member)
-    }
-
-    /// Takes a member out of the table, and refuses its present incarnation from now on.
-    fn retire(&self, members: &mut BTreeMap<String, Arc<Member>>, member: &Member) {
-        let mut progress = member.progress.lock();
-        progress.dismissed = true;
-        // What is open is revoked.
-        progress.connection += 1;
-        let mut dismissed = self.dismissed.lock();
-        dismissed.push_back(progress.incarnation);
-        let excess = dismissed.len().saturating_sub(MAX_DISMISSED);
-        dismissed.drain(..excess);
-        members.remove(&member.name);
-    }
-
+    /// Moves the clock past a timestamp that `sender` has sent. One that is too far ahead is counted, and its sender logged.
     fn observe(&self, timestamp: Timestamp, sender: &Member, progress: &mut Progress) {
         let Err(too_far) = self.clock.observe(timestamp, self.wall()) else { return };
         self.clock_drift_rejected.fetch_add(1, Relaxed);
@@ -331,140 +160,81 @@ impl Replica {
         }
     }
 
-    /// Merges an entry that `sender` has sent, and returns it if what stands here is newer or the same, or its version is impossible. The
-    /// sender's lock is held.
-    fn merge_locked(&self, sender: &Member, progress: &mut Progress, record: Record) -> Option<Record> {
-        self.observe(record.version().timestamp, sender, progress);
-        if record.version().timestamp >= Timestamp::YEAR_2199 {
-            return Some(record);
+    /// How many entries came from too far in the future to move the clock.
+    pub fn clock_drift_rejected(&self) -> u64 {
+        self.clock_drift_rejected.load(Relaxed)
+    }
+
+    // ---- members ------------------------------------------------------------------------------------------------------
+
+    /// Who we are, for the other side.
+    pub fn greeting(&self) -> Greeting {
+        let Identity { name, node, incarnation } = self.identity.clone();
+        Greeting { name, node, incarnation, clock: self.clock.last() }
+    }
+
+    /// Meets the node that has sent this greeting: checks that it belongs to the cluster, and merges its clock. A node that
+    /// is met for the first time, or that has lost its memory, has confirmed nothing: every settled tombstone that is still
+    /// here waits again.
+    pub(super) fn meet(&self, other: &Greeting, contact: Contact) -> Result<Arc<Member>, Refusal> {
+        let _nothing_settles = self.settling.lock();
+        let member = self.members.register(&self.identity, other, contact)?;
+        let mut progress = member.lock();
+        if progress.dismissed {
+            return Err(format!("{} is being dismissed", member.name));
         }
-        self.store.merge(record).rejected
+        if progress.incarnation != Some(other.incarnation) {
+            if progress.incarnation.is_some() {
+                info!("{}: {} has started again without its data", self.identity.name, member.name);
+            }
+            progress.begin(other.incarnation);
+            self.store.take_back_settled();
+        }
+        self.observe(other.clock, &member, &mut progress);
+        drop(progress);
+        Ok(member)
     }
 
-    /// Merges entries that `sender` has answered in a round; returns those for which something newer, or the same, stands here.
-    pub(super) fn merge_all(&self, sender: &Member, records: Vec<Record>) -> Vec<Record> {
-        let mut progress = sender.progress.lock();
-        records.into_iter().filter_map(|record| self.merge_locked(sender, &mut progress, record)).collect()
+    /// Every node that has ever spoken with this one and was not dismissed, in the order of their names.
+    pub fn members(&self) -> Vec<Arc<Member>> {
+        self.members.all()
     }
 
-    /// Dismisses a node that will never return, so that deletes no longer wait for it. It leaves the table of members, and its present
-    /// incarnation is refused for as long as this replica lives. What only that node holds is lost; if it starts again without its data, it is welcome.
-    /// Returns whether the name is known.
+    /// The member with this name.
+    pub fn member(&self, name: &str) -> Option<Arc<Member>> {
+        self.members.named(name)
+    }
+
+    /// Dismisses a node that will never return, so that deletes no longer wait for it. It leaves the table of members, and
+    /// its present incarnation is refused for as long as this replica lives. What only that node holds is lost. If it starts
+    /// again without its data, it is admitted again. Returns whether there is a member with this name.
     ///
-    /// The node must have been stopped for good. This replica does not tell the others, and a replica that starts anew does not know:
-    /// it would take back, from a dismissed node that still lives, what was deleted and forgotten meanwhile.
+    /// The node must have been stopped for good. This replica does not tell the others, and a replica that starts anew does
+    /// not know: it would take back, from a dismissed node that still runs, what was deleted and forgotten meanwhile.
     pub fn dismiss(&self, name: &str) -> bool {
-        let mut members = self.members.lock();
-        let member = members.get(name).cloned();
-        member.inspect(|member| self.retire(&mut members, member)).is_some()
+        self.members.dismiss(name)
     }
 
-    // ---- the responder ------------------------------------------------------------------------------------------------
+    // ---- ticks --------------------------------------------------------------------------------------------------------
 
-    /// Answers one request of a peer. After [`Reply::Refused`] the connection must be ended.
-    pub fn handle(&self, session: &mut PeerSession, request: Request) -> Reply {
-        let answer = match (request, &session.member) {
-            (Request::Peer(greeting), _) => self.on_peer(session, &greeting),
-            (_, None) => Err("say PEER first".into()),
-            (Request::Propagate(record), Some((member, connection))) => self.on_propagate(member, *connection, record),
-            (Request::Confirm(arrivals), Some((member, connection))) => self.on_confirm(member, *connection, arrivals),
-            (Request::Root, _) => Ok(Reply::Root(self.store.root())),
-            (Request::Digest(nodes), _) => {
-                Ok(Reply::Children(nodes.iter().map(|&node| self.store.children(node)).collect()))
-            }
-            (Request::Leaf(nodes), _) => Ok(self.on_leaf(&nodes)),
-            (Request::Fetch(keys), _) => Ok(self.on_fetch(&keys)),
-        };
-        answer.unwrap_or_else(Reply::Refused)
+    /// The number of the tick that is under way, or comes next; see [`tombstones`](super::tombstones).
+    pub(super) fn current_tick(&self) -> TickNumber {
+        TickNumber(self.complete_ticks.load(Relaxed) + 1)
     }
 
-    /// The first PEER of a connection makes it the peer's only one. The initiator waits for the answer before it sends anything
-    /// else, so a PEER that arrives late has nothing behind it.
-    fn on_peer(&self, session: &mut PeerSession, greeting: &Greeting) -> Result<Reply, Refusal> {
-        let member = self.meet(greeting, Contact::Accepted)?;
-        let mut progress = member.progress.lock();
-        match &session.member {
-            Some((known, connection)) => {
-                if known.name != member.name {
-                    return Err(format!("this connection belongs to {}", known.name));
-                }
-                self.check_not_revoked(&progress, *connection)?;
-            }
-            None => {
-                progress.connection += 1;
-                session.member = Some((Arc::clone(&member), progress.connection));
-            }
-        }
-        Ok(Reply::Peer { greeting: self.greeting(), arrivals: self.store.arrivals() })
+    /// Notes that a tick is complete, and has forgotten so many tombstones.
+    pub(super) fn complete_tick(&self, tick: TickNumber, forgotten: usize) {
+        self.complete_ticks.store(tick.0, Relaxed);
+        self.forgotten.fetch_add(forgotten as u64, Relaxed);
     }
 
-    fn on_propagate(&self, sender: &Member, connection: u64, record: Record) -> Result<Reply, Refusal> {
-        let mut progress = sender.progress.lock();
-        self.check_not_revoked(&progress, connection)?;
-        Ok(Reply::Merged(self.merge_locked(sender, &mut progress, record).is_none()))
+    /// Whether a thread is checking and settling tombstones, or meeting a member, at this moment.
+    pub fn is_settling(&self) -> bool {
+        self.settling.is_locked()
     }
 
-    fn on_confirm(&self, sender: &Member, connection: u64, arrivals: u64) -> Result<Reply, Refusal> {
-        let mut progress = sender.progress.lock();
-        self.check_not_revoked(&progress, connection)?;
-        if arrivals > self.store.arrivals() {
-            return Err(format!("{} confirms {arrivals} entries, but not as many have arrived here", sender.name));
-        }
-        progress.confirmed = progress.confirmed.max(arrivals);
-        Ok(Reply::Ok)
-    }
-
-    fn check_not_revoked(&self, progress: &Progress, connection: u64) -> Result<(), Refusal> {
-        if self.rules.ordered_link && progress.connection != connection {
-            return Err("this connection was revoked by a newer one".into());
-        }
-        Ok(())
-    }
-
-    /// Tells how this replica differs from what the initiator holds below some nodes of the tree: of as many as fit in one reply.
-    fn on_leaf(&self, held: &[Held]) -> Reply {
-        let nodes: Vec<Prefix> = held.iter().map(|held| held.node).collect();
-        // By digest, below which of the nodes the initiator holds it.
-        let mut lacking: HashMap<Digest, usize> = HashMap::new();
-        for (index, held) in held.iter().enumerate() {
-            lacking.extend(held.digests.iter().map(|&digest| (digest, index)));
-        }
-        let (mut news, mut listed, mut bytes) = (Vec::new(), Vec::new(), 0);
-        let covered = self.store.visit_below(&nodes, |index, record| {
-            if lacking.remove(&record.digest()).is_some() {
-                return ControlFlow::Continue(());
-            }
-            if bytes > REPLY_BYTES {
-                return ControlFlow::Break(());
-            }
-            let is_later = record.version().timestamp > held[index].newest;
-            if is_later && bytes + record.bytes() <= REPLY_BYTES {
-                bytes += record.bytes();
-                news.push(record.clone());
-            } else {
-                bytes += record.key().len() + Record::HEADER_BYTES;
-                listed.push(record.into());
-            }
-            ControlFlow::Continue(())
-        });
-        let mut lacking: Vec<Digest> =
-            lacking.into_iter().filter(|&(_, index)| index < covered).map(|(digest, _)| digest).collect();
-        lacking.sort_unstable();
-        Reply::Leaf(Differences { covered, news, listed, lacking })
-    }
-
-    /// Sends what stands under some keys: under as many as fit in one reply.
-    fn on_fetch(&self, keys: &[Box<[u8]>]) -> Reply {
-        let (mut covered, mut bytes, mut records) = (0, 0, Vec::new());
-        for key in keys {
-            let record = self.store.record(key);
-            bytes += record.as_ref().map_or(0, Record::bytes);
-            if covered > 0 && bytes > REPLY_BYTES {
-                break;
-            }
-            covered += 1;
-            records.extend(record);
-        }
-        Reply::Entries { covered, records }
+    /// How many tombstones were forgotten since the start.
+    pub fn tombstones_forgotten(&self) -> u64 {
+        self.forgotten.load(Relaxed)
     }
 }

@@ -18,11 +18,11 @@
 //!    that has read a number n finds all entries up to n.
 //! 2. At the end of a successful round the initiator holds everything that the responder held when it said its number n at
 //!    the round's beginning, or something newer. It says so: CONFIRM n. The responder keeps n for that peer.
-//! 3. At the start of a tick a node notes the numbers of all members, which are all nodes that have ever spoken with it and were not
-//!    dismissed ([`Tick::begin`]). Then it runs its own rounds with all of them. If all succeed, and every member still has the
-//!    incarnation that was noted ([`Tick::check`]), the tombstones up to the smallest noted number are *settled*
-//!    ([`Permit::settle`]): every node holds them. Except those that lie ahead of our clock: a later write of ours could be stamped
-//!    before such a delete, and must still find it.
+//! 3. At the start of a tick ([`Tick::run`]) a node notes the numbers of all members, which are all nodes that have ever
+//!    spoken with it and were not dismissed. Then it runs its own rounds with all of them. If all succeed, and every member
+//!    still has the incarnation that was noted, the tombstones up to the smallest noted number are *settled*: every node
+//!    holds them. Tombstones that lie ahead of our clock are left out: a later write of ours could be stamped before such a
+//!    delete, and must still find it.
 //! 4. A settled tombstone leaves the digests and lists at once. It still wins over what is older, until [`TICKS_KEPT`]
 //!    complete ticks have passed in which no peer listed it any more: then it is forgotten.
 //! 5. *A new incarnation takes settling back.* When a member shows another incarnation, or its first, it has confirmed nothing. Every
@@ -30,10 +30,11 @@
 //! 6. *One lock* is held around the check and the settling of rule 3, and around the change of incarnation and the taking back of
 //!    rule 5; it is released before PEER is answered.
 //!
-//! **Why rules 5 and 6.** A node that starts empty loads what its peers list. If a peer had settled a delete, it would list nothing,
-//! and the node would never learn of it. Is the clock of that node behind, its next write of the key is older than the delete: it is
-//! acknowledged, and overruled a moment later by a delete that was made before it. The lock closes the same hole
-//! where it is narrow: between the check and the settling, a member could restart, be answered, and find nothing listed.
+//! **Why rules 5 and 6.** A node that starts empty loads what its peers list. If a peer had settled a delete, it would list
+//! nothing, and the node would never learn of it. If that node's clock is behind, its next write of the key gets a smaller
+//! version than the delete has. It is acknowledged, and overruled a moment later by a delete that was made before it. The
+//! lock closes the same hole where it is narrow: between the check and the settling, a member could restart, be answered,
+//! and find nothing listed.
 //!
 //! **Why it is safe.** When a tombstone t settles here, every peer holds t or something newer, and was found alive with
 //! its memory after it had said so. So nothing older *stands* anywhere. And nothing older is *under way*:
@@ -62,27 +63,40 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::MutexGuard;
 
 use super::PeerError;
+use super::message::Incarnation;
 use super::reconcile::{FailedRound, RoundReport};
 use super::replica::{Member, Progress, Replica};
+use crate::rules::Rule;
+use crate::store::accepted::Arrival;
 use crate::store::clock::Timestamp;
+use crate::store::graveyard::TickNumber;
 
-/// For how many complete ticks a settled tombstone is kept after no peer lists it any more. Two are needed to see every peer that
-/// lists it; one more absorbs what the argument leaves to the implementation, such as an answer that is being
-/// written while the tombstone settles.
+/// For how many complete ticks a settled tombstone is kept after no peer lists it any more. Two are needed to see every peer
+/// that lists it. One more absorbs what the argument leaves to the implementation, such as a reply that is being written
+/// while the tombstone settles.
 pub const TICKS_KEPT: u64 = 3;
 
-/// One turn of the anti-entropy timer: from the noting of the numbers to the settling, with the rounds in between.
+/// One turn of the anti-entropy timer.
 #[derive(Debug)]
 pub struct Tick {
-    /// How many entries had arrived here when the tick began.
-    arrivals: u64,
-    /// By name, how far each known node had come when the tick began.
+    /// How far arrivals had come here when the tick began.
+    arrivals: Arrival,
+    /// By name, how far each member had come when the tick began.
     noted: Vec<(String, Progress)>,
+}
+
+/// What a tick needs of the node that runs it: its rounds.
+pub trait Rounds {
+    /// Runs a round with each configured peer, and returns when all have ended. `None` if the node ends.
+    fn run(&mut self) -> Option<Vec<PeerRound>>;
+
+    /// Called between the check and the settling. They are one step, under the replica's lock, so that no member can show
+    /// another incarnation here. The simulator tries to let that happen.
+    fn about_to_settle(&mut self) {}
 }
 
 /// How the round of a tick with one configured peer has ended.
@@ -99,16 +113,27 @@ pub struct PeerRound {
 }
 
 impl PeerRound {
-    /// Whether a node that starts must run this round again before it serves clients: the peer was reached, so it may hold what is
-    /// not here yet.
+    /// Whether a node that starts must run this round again before it serves clients: the peer was reached, so it may hold what
+    /// is not here yet.
     pub fn is_missed(&self) -> bool {
         self.result.as_ref().is_err_and(|failed| !matches!(failed.error, PeerError::Unreachable(_)))
     }
 
-    /// How many entries the round brought, whether or not it came to its end.
+    /// How many entries the round brought, whether or not it succeeded.
     pub fn pulled(&self) -> u64 {
         self.result.as_ref().map_or_else(|failed| failed.pulled, |report| report.pulled)
     }
+}
+
+/// What a tick has done.
+#[derive(Debug)]
+pub struct TickReport {
+    /// How the rounds have ended, in the order in which [`Rounds::run`] returned them.
+    pub rounds: Vec<PeerRound>,
+    /// How many tombstones were forgotten.
+    pub forgotten: usize,
+    /// The nodes for which deletes must wait. If there is none, the tick is complete.
+    pub holdups: Vec<Holdup>,
 }
 
 /// A node for which deletes cannot be forgotten, and why.
@@ -116,7 +141,8 @@ impl PeerRound {
 pub enum Holdup {
     /// The round with this member failed: it is away. The name.
     Away(String),
-    /// This member was met in this tick for the first time, or in another incarnation than before. The next tick can settle. The name.
+    /// This member was met in this tick for the first time, or in another incarnation than before. The next tick can settle.
+    /// The name.
     JustMet(String),
     /// No node was ever met at this configured address.
     NeverMet(String),
@@ -138,31 +164,34 @@ impl fmt::Display for Holdup {
     }
 }
 
-/// The permission to settle. While it lives, no member can show another incarnation.
-pub struct Permit<'a> {
-    replica: &'a Replica,
-    up_to: u64,
-    clock: Timestamp,
-    _no_new_incarnation: MutexGuard<'a, ()>,
-}
-
 impl Tick {
-    /// Notes how far every peer has come. Before the rounds.
-    pub fn begin(replica: &Replica) -> Self {
+    /// Runs a tick: notes how far all members have come, runs the rounds, then settles and forgets what may be. `None` if the
+    /// node ends meanwhile.
+    pub fn run(replica: &Replica, rounds: &mut dyn Rounds) -> Option<TickReport> {
+        let tick = Self::begin(replica);
+        let ended = rounds.run()?;
+        let (forgotten, holdups) = match tick.check(replica, &ended) {
+            Ok(permit) => {
+                rounds.about_to_settle();
+                (permit.settle(), Vec::new())
+            }
+            Err(holdups) => (0, holdups),
+        };
+        Some(TickReport { rounds: ended, forgotten, holdups })
+    }
+
+    fn begin(replica: &Replica) -> Self {
         let arrivals = replica.store().arrivals();
         let noted = replica.members().iter().map(|member| (member.name.clone(), member.progress())).collect();
         Self { arrivals, noted }
     }
 
-    /// Checks that all members have confirmed and live, after the rounds with all configured peers.
-    ///
-    /// # Errors
-    /// The nodes for which the deletes must wait.
-    pub fn check<'a>(&self, replica: &'a Replica, rounds: &[PeerRound]) -> Result<Permit<'a>, Vec<Holdup>> {
+    /// Checks that all members have confirmed and live, after the rounds. If not, says for which nodes deletes must wait.
+    fn check<'a>(&self, replica: &'a Replica, rounds: &[PeerRound]) -> Result<Permit<'a>, Vec<Holdup>> {
         // The clock moves only when it is read. A tombstone from ahead of it would otherwise wait for the next write.
         let (clock, no_new_incarnation) = (replica.advance_clock(), replica.settling.lock());
         let permit = |up_to| Permit { replica, up_to, clock, _no_new_incarnation: no_new_incarnation };
-        if !replica.rules().confirmation {
+        if !replica.rules().has(Rule::Confirmation) {
             return Ok(permit(self.arrivals));
         }
         let mut confirmed = self.arrivals;
@@ -179,7 +208,7 @@ impl Tick {
     }
 
     /// Up to which number a member had confirmed when the tick began, if it has lived through the whole tick.
-    fn confirmed_by(&self, member: &Member, rounds: &[PeerRound]) -> Result<u64, Holdup> {
+    fn confirmed_by(&self, member: &Member, rounds: &[PeerRound]) -> Result<Arrival, Holdup> {
         let name = || member.name.clone();
         let leads_to = |round: &&PeerRound| round.member.as_ref().is_some_and(|met| met.name == member.name);
         let mut rounds = rounds.iter().filter(leads_to);
@@ -187,7 +216,7 @@ impl Tick {
         if second.is_some() {
             return Err(Holdup::Twice(name()));
         }
-        let met = round.result.as_ref().map_err(|_| Holdup::Away(name()))?.incarnation;
+        let met: Option<Incarnation> = Some(round.result.as_ref().map_err(|_| Holdup::Away(name()))?.incarnation);
         let noted = self.noted.iter().find(|(known, _)| *known == member.name).map(|(_, progress)| progress);
         let lived_through =
             |noted: &&Progress| met == noted.incarnation && member.progress().incarnation == noted.incarnation;
@@ -195,17 +224,26 @@ impl Tick {
     }
 }
 
+/// The permission to settle. While it lives, no member can show another incarnation.
+struct Permit<'a> {
+    replica: &'a Replica,
+    up_to: Arrival,
+    clock: Timestamp,
+    _no_new_incarnation: MutexGuard<'a, ()>,
+}
+
 impl Permit<'_> {
-    /// Settles the tombstones that all members have confirmed, and forgets those that have been settled for long enough. Returns how
-    /// many were forgotten.
-    pub fn settle(self) -> usize {
+    /// Settles the tombstones that all members have confirmed, and forgets those that have been settled for long enough.
+    /// Returns how many were forgotten.
+    fn settle(self) -> usize {
         let (replica, store) = (self.replica, self.replica.store());
-        let (tick, ticks_kept) =
-            if replica.rules().confirmation { (replica.current_tick(), TICKS_KEPT) } else { (0, 0) };
-        replica.complete_ticks.store(tick, Relaxed);
+        let (tick, ticks_kept) = match replica.rules().has(Rule::Confirmation) {
+            true => (replica.current_tick(), TICKS_KEPT),
+            false => (TickNumber(0), 0),
+        };
         store.settle(self.up_to, self.clock, tick);
-        let forgotten = store.forget(tick.saturating_sub(ticks_kept));
-        replica.forgotten.fetch_add(forgotten as u64, Relaxed);
+        let forgotten = store.forget(TickNumber(tick.0.saturating_sub(ticks_kept)));
+        replica.complete_tick(tick, forgotten);
         forgotten
     }
 }

@@ -13,14 +13,14 @@
 //! The hybrid (Kulkarni, Demirbas et al., "Logical Physical Clocks", 2014) keeps both properties. A [`Timestamp`] is
 //! milliseconds since the epoch in its upper 48 bits and a counter in its lower 16, in one `u64`. [`HybridClock::now`]
 //! follows the wall clock while that moves forward, and counts when it does not; [`HybridClock::observe`] jumps past what
-//! arrives. So it is within the disagreement of the machines' clocks of the real time, and a write that follows
-//! another, in the sense that its node had seen the other, always has the greater timestamp.
+//! arrives. So a hybrid clock is as close to the real time as the machines' clocks are to each other. And when a node has
+//! seen a write, every write that it makes afterwards has the greater timestamp.
 //!
-//! One rule is left: a single node whose clock is a year ahead would pull every other clock along, for ever. So a clock is
-//! never dragged more than [`MAX_CLOCK_DRIFT_MS`] beyond its own wall clock. What is lost is stated
-//! at [`HybridClock::observe`].
+//! One more rule is needed: a single node whose clock is a year ahead would pull every other clock along, for ever. So a
+//! clock never moves more than [`MAX_CLOCK_DRIFT_MS`] beyond its own wall clock. [`HybridClock::observe`] says what that
+//! costs.
 //!
-//! Left out: a bound on the error of the clock. A system that offers more than last-write-wins (Spanner) waits it out;
+//! Left out: a bound on the error of the clock. Spanner offers more than last-write-wins, and waits that error out;
 //! CockroachDB refuses to serve when clocks are too far apart.
 
 use std::fmt;
@@ -40,16 +40,16 @@ impl Timestamp {
     /// The epoch, smaller than every timestamp of a write.
     pub const ZERO: Self = Self(0);
 
-    /// The latest time that a node believes its wall clock, the first instant of the year 2190. One that shows a later time is wrong, and
-    /// counts as showing this.
+    /// The latest time that a wall clock can show: the first instant of the year 2190. A wall clock that shows a later time
+    /// is wrong, and counts as showing this one.
     pub const LATEST_WALL: Self = Self::from_millis(MAX_WALL_CLOCK_MS);
 
-    /// The first instant of the year 2199. A version from there on is not accepted from a peer: no clock can have made it, and what
-    /// is accepted must leave room for the versions of the writes that replace it.
+    /// The first instant of the year 2199. A version from there on is not accepted from a peer: no clock can have made it,
+    /// and an accepted version must leave room for the versions of the writes that replace it.
     pub const YEAR_2199: Self = Self::from_millis(7_226_582_400_000);
 
-    /// The first instant of the year 2200. No version reaches it, so adding to one can never overflow. A timestamp from there on is
-    /// taken for damage: the message that has it is malformed.
+    /// The first instant of the year 2200. No version reaches it, so adding to one can never overflow. A message with a
+    /// timestamp from there on is malformed.
     pub const YEAR_2200: Self = Self::from_millis(7_258_118_400_000);
 
     /// The earliest timestamp of a millisecond, given in milliseconds since the Unix epoch.
@@ -129,8 +129,8 @@ impl HybridClock {
     /// Moves the clock past a timestamp that has arrived, so that what happens next here is ordered after it.
     ///
     /// A timestamp from more than [`MAX_CLOCK_DRIFT_MS`] ahead of `wall` leaves the clock as it is and is reported. A write
-    /// that follows such an entry still wins over it (it is stamped with at least the version it replaces plus one), but
-    /// a write to another key may be ordered before it although it came after.
+    /// to the same key still wins over it, because it is stamped with at least the version that it replaces plus one. But a
+    /// write to another key may get a smaller timestamp although it came later.
     pub fn observe(&self, remote: Timestamp, wall: Timestamp) -> Result<(), TooFarAhead> {
         let ahead_ms = remote.millis().saturating_sub(wall.millis());
         if ahead_ms > MAX_CLOCK_DRIFT_MS {

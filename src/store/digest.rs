@@ -1,13 +1,13 @@
 //! The hash tree over the keys: how two nodes find the few entries in which they differ among millions.
 //!
 //! To compare all entries, two nodes would have to send them. A hash over the whole store says in eight bytes whether
-//! anything differs, but not what. So hashes are kept for parts of the store too: a tree (Merkle, 1987) in which a node is named
-//! by the first hex digits of the keys' hashes. The root covers all keys, its child `a` those whose hash begins with `a`,
+//! anything differs, but not what. So hashes are kept for parts of the store too: a tree (Merkle, 1987) in which a branch is
+//! named by the first hex digits of the keys' hashes. The root covers all keys, its child `a` those whose hash begins with `a`,
 //! that one's child `a3` those with `a3`, down to 65,536 leaves of four digits. Two nodes compare the root; where it
 //! differs, its 16 children; where one of these differs, its own 16; and name single entries only for the leaves at the end.
 //!
 //! ```text
-//!            root           1 node
+//!            root           1 branch
 //!          0 1 … f         16
 //!     00 01 … … … ff      256     one per shard
 //!    000 … … … … … fff  4,096
@@ -31,7 +31,7 @@ use std::fmt;
 use std::iter::Sum;
 use std::ops::Range;
 
-/// How many children a node of the tree has: one hex digit's worth.
+/// How many children a branch has: one for each hex digit.
 pub const FANOUT: usize = 16;
 
 /// How many levels lie below the root; the last are the leaves.
@@ -78,7 +78,7 @@ impl fmt::Display for Digest {
     }
 }
 
-/// A node of the tree: the first zero to four hex digits of a key's hash.
+/// A branch of the tree, or a leaf: the first zero to four hex digits of a key's hash.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix {
     /// The digits as a number; less than `FANOUT.pow(len)`.
@@ -119,18 +119,18 @@ impl Prefix {
     /// The child with this digit, below [`FANOUT`]. Not for leaves.
     #[must_use]
     pub fn child(self, digit: usize) -> Self {
-        assert!(!self.is_leaf() && digit < FANOUT, "a leaf has no children, and a node has {FANOUT}");
+        assert!(!self.is_leaf() && digit < FANOUT, "a leaf has no children, and a branch has {FANOUT}");
         Self { digits: self.digits * FANOUT as u16 + digit as u16, len: self.len + 1 }
     }
 
-    /// The numbers of the leaves below this node.
+    /// The numbers of the leaves below this branch; its own number, if it is a leaf.
     pub fn leaves(self) -> Range<usize> {
         let width = FANOUT.pow(u32::from(DEPTH - self.len));
         let first = usize::from(self.digits) * width;
         first..first + width
     }
 
-    /// The node with the name `text`: up to four hex digits; `None` for anything else.
+    /// The branch or leaf with the name `text`: up to four hex digits; `None` for anything else.
     pub fn parse(text: &[u8]) -> Option<Self> {
         if text.len() > usize::from(DEPTH) {
             return None;
@@ -173,11 +173,11 @@ mod tests {
     }
 
     #[test]
-    fn the_children_of_a_node_share_its_leaves_among_them() {
+    fn the_children_of_a_branch_share_its_leaves_among_them() {
         for name in ["", "7", "7b", "7b0"] {
-            let node = Prefix::parse(name.as_bytes()).expect(name);
-            let below: Vec<usize> = (0..FANOUT).flat_map(|digit| node.child(digit).leaves()).collect();
-            assert_eq!(below, node.leaves().collect::<Vec<_>>());
+            let branch = Prefix::parse(name.as_bytes()).expect(name);
+            let below: Vec<usize> = (0..FANOUT).flat_map(|digit| branch.child(digit).leaves()).collect();
+            assert_eq!(below, branch.leaves().collect::<Vec<_>>());
         }
         assert_eq!(Prefix::ROOT.leaves(), 0..LEAVES);
         assert_eq!(Prefix::leaf_of(0xa3b4_0000_0000_0000).to_string(), "a3b4");

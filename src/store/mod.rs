@@ -1,36 +1,41 @@
 //! What a node stores. Nothing here knows of sockets, threads, chance or the time of day.
 //!
-//! In reading order: [`clock`] and [`version`] say what "newer" means, [`entry`] holds the one rule that follows from it,
-//! [`record`] how an entry lies in memory, [`digest`] how two stores find out where they differ. [`KeyValueStore`] puts them
-//! together.
+//! In reading order: [`clock`] and [`version`] say what "newer" means, [`content`] what stands under a key, [`mod@merge`]
+//! holds the one rule that follows. [`digest`] is how two stores find out where they differ. Then the plumbing: [`record`]
+//! is how an entry lies in memory, [`accepted`] what happens when one wins, [`graveyard`] the queues of tombstones,
+//! `shard.rs` what changes together under one lock, `scan.rs` lists keys. [`KeyValueStore`] puts them together.
 
+pub mod accepted;
 pub mod clock;
+pub mod content;
 pub mod digest;
-pub mod entry;
+pub mod graveyard;
+pub mod merge;
 pub mod record;
+mod scan;
 mod shard;
 pub mod version;
 
 use std::ops::{ControlFlow, Range};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::RwLock;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::rules::Rules;
+use accepted::{Accepted, Arrival};
 use clock::Timestamp;
+use content::{Content, Entry};
 use digest::{Digest, FANOUT, LEAVES, Prefix};
-use entry::{Content, Entry};
+use graveyard::TickNumber;
+use merge::Outcome;
 use record::Record;
-pub use shard::Merged;
-use shard::{LEAVES_PER_SHARD, LEAVES_PER_TABLE, Shard, Totals};
+use shard::{LEAVES_PER_SHARD, LEAVES_PER_TABLE, Ledger, Shard};
 use version::Version;
 
 /// How many shards there are, each with a lock of its own: one for each first byte of a hash.
 const SHARDS: usize = 256;
-
-/// How many bits of a key's hash a scan's cursor has: few enough for a client that keeps it in a floating-point number.
-const CURSOR_BITS: u32 = 48;
 
 /// The hash that places a key: the same on every node, on every machine, for ever (xxh3, seed 0).
 fn hash_key(key: &[u8]) -> u64 {
@@ -54,15 +59,20 @@ pub struct Counts {
 /// happens. Every way in ends in the same merge, so the store never goes back to an older version of a key.
 pub struct KeyValueStore {
     shards: Box<[RwLock<Shard>]>,
-    totals: Totals,
-    rules: Rules,
+    ledger: Ledger,
 }
 
 impl KeyValueStore {
     /// An empty store.
     pub fn new(rules: Rules) -> Self {
+        Self::with_output(rules, None)
+    }
+
+    /// An empty store that tells `output` of each entry that it accepts.
+    pub fn with_output(rules: Rules, output: Option<Arc<dyn Accepted>>) -> Self {
         let shards = (0..SHARDS).map(|_| RwLock::new(Shard::new())).collect();
-        Self { shards, totals: Totals::default(), rules }
+        let (arrivals, bytes) = (AtomicU64::new(0), AtomicUsize::new(0));
+        Self { shards, ledger: Ledger { rules, output, arrivals, bytes } }
     }
 
     /// Calls `read` with the value of `key`, if it has one, and returns what that returns. The value is not copied: `read`
@@ -87,23 +97,23 @@ impl KeyValueStore {
 
     /// Writes `content` under `key`. `stamp` gives its version; it is called with the version that is being replaced, while
     /// the shard is locked, so that nothing can come between.
-    pub fn write(&self, key: &[u8], content: Content<'_>, stamp: impl FnOnce(Option<Version>) -> Version) -> Merged {
+    pub fn write(&self, key: &[u8], content: Content<'_>, stamp: impl FnOnce(Option<Version>) -> Version) -> Outcome {
         let hash = hash_key(key);
         let mut shard = self.shard(hash).write();
         let version = stamp(shard.find(hash, key).map(Record::version));
-        shard.merge(hash, Record::new(key, Entry { version, content }), &self.totals, self.rules)
+        shard.merge(hash, Record::new(key, Entry { version, content }), &self.ledger)
     }
 
     /// Merges an entry that was written elsewhere.
-    pub fn merge(&self, record: Record) -> Merged {
+    pub fn merge(&self, record: Record) -> Outcome {
         let hash = hash_key(record.key());
-        self.shard(hash).write().merge(hash, record, &self.totals, self.rules)
+        self.shard(hash).write().merge(hash, record, &self.ledger)
     }
 
-    /// How many entries this store has accepted. An entry that was accepted under this number or a smaller one is found by
-    /// whoever looks for it after this call.
-    pub fn arrivals(&self) -> u64 {
-        self.totals.arrivals.load(Relaxed)
+    /// The number of the last entry that was accepted. A thread that looks after this call finds every entry that was
+    /// accepted under this number or a smaller one.
+    pub fn arrivals(&self) -> Arrival {
+        Arrival(self.ledger.arrivals.load(Relaxed))
     }
 
     /// The digest of the whole store.
@@ -111,7 +121,7 @@ impl KeyValueStore {
         self.shards.iter().map(|shard| shard.read().total()).sum()
     }
 
-    /// The digest of one node of the tree.
+    /// The digest of one branch or leaf of the tree.
     pub fn digest(&self, prefix: Prefix) -> Digest {
         let leaves = prefix.leaves();
         if leaves.len() >= LEAVES_PER_SHARD {
@@ -122,24 +132,24 @@ impl KeyValueStore {
         shard.read().sums()[leaves].iter().copied().sum()
     }
 
-    /// The digests of the children of a node of the tree, which must not be a leaf.
+    /// The digests of the children of a branch, which must not be a leaf.
     pub fn children(&self, prefix: Prefix) -> [Digest; FANOUT] {
         std::array::from_fn(|digit| self.digest(prefix.child(digit)))
     }
 
-    /// Visits the entries below some nodes of the tree, except settled tombstones: calls `visit` with the index of the node and the
-    /// entry, while the shard is locked for reading. Returns below how many of the nodes everything was visited: all, unless
-    /// `visit` breaks off.
+    /// Visits the entries below some branches, except settled tombstones: calls `visit` with the index of the branch and the
+    /// entry, while the shard is locked for reading. Returns how many branches were visited completely: all, unless `visit`
+    /// breaks off.
     ///
-    /// The nodes have two digits at least, stand in ascending order, and none below another.
-    pub fn visit_below(&self, nodes: &[Prefix], mut visit: impl FnMut(usize, &Record) -> ControlFlow<()>) -> usize {
-        let table_of = |node: &Prefix| node.leaves().start / LEAVES_PER_TABLE;
+    /// The branches have two digits at least, stand in ascending order, and none below another.
+    pub fn visit_below(&self, branches: &[Prefix], mut visit: impl FnMut(usize, &Record) -> ControlFlow<()>) -> usize {
+        let table_of = |branch: &Prefix| branch.leaves().start / LEAVES_PER_TABLE;
         let mut visited = 0;
-        for group in nodes.chunk_by(|a, b| table_of(a) == table_of(b)) {
+        for group in branches.chunk_by(|a, b| table_of(a) == table_of(b)) {
             let (shard, leaves) = self.shard_of(group[0].leaves().start..group[group.len() - 1].leaves().end);
             for record in shard.read().unsettled_near(leaves) {
                 let leaf = Prefix::leaf_of(hash_key(record.key())).leaves().start;
-                if let Some(index) = group.iter().position(|node| node.leaves().contains(&leaf))
+                if let Some(index) = group.iter().position(|branch| branch.leaves().contains(&leaf))
                     && visit(visited + index, record).is_break()
                 {
                     return visited;
@@ -156,67 +166,31 @@ impl KeyValueStore {
         (entries * LEAVES / (keys + tombstones + settled).max(1)).clamp(1, LEAVES)
     }
 
-    /// Calls `visit` with every key that has a value, in no particular order, a shard at a time.
-    pub fn visit_keys(&self, mut visit: impl FnMut(&[u8])) {
-        for shard in &self.shards {
-            for record in shard.read().records().filter(|record| record.content() != Content::Tombstone) {
-                visit(record.key());
-            }
-        }
-    }
-
-    /// Some keys with a value, about `count` of them, from `cursor` on, and the cursor for the next call. A scan begins with
-    /// cursor 0, and has ended when 0 comes back.
-    ///
-    /// Keys come in the order of their hashes, so a scan misses no key that stands in the store from its beginning to its
-    /// end, and shows none twice, whatever is written meanwhile.
-    pub fn scan(&self, cursor: u64, count: usize) -> (u64, Vec<Box<[u8]>>) {
-        let position = |record: &Record| hash_key(record.key()) >> (u64::BITS - CURSOR_BITS);
-        let first_table = Prefix::leaf_of(cursor << (u64::BITS - CURSOR_BITS)).leaves().start / LEAVES_PER_TABLE;
-        let (mut keys, mut last) = (Vec::new(), None);
-        for table in first_table..LEAVES / LEAVES_PER_TABLE {
-            let (shard, leaves) = self.shard_of(table * LEAVES_PER_TABLE..(table + 1) * LEAVES_PER_TABLE);
-            let shard = shard.read();
-            let values = shard.unsettled_near(leaves).filter(|record| record.content() != Content::Tombstone);
-            let mut ahead: Vec<(u64, &Record)> = values.map(|record| (position(record), record)).collect();
-            ahead.sort_unstable_by_key(|&(position, _)| position);
-            for (position, record) in ahead.into_iter().filter(|&(position, _)| position >= cursor) {
-                // Keys that share a position stay together: the cursor could not tell them apart.
-                if keys.len() >= count.max(1) && last != Some(position) {
-                    return (position, keys);
-                }
-                keys.push(record.key().into());
-                last = Some(position);
-            }
-        }
-        (0, keys)
-    }
-
     /// How much is stored.
     pub fn counts(&self) -> Counts {
         self.shards.iter().fold(Counts::default(), |counts, shard| {
             let shard = shard.read();
             Counts {
                 keys: counts.keys + shard.live(),
-                tombstones: counts.tombstones + shard.waiting().len(),
-                settled: counts.settled + shard.settled(),
+                tombstones: counts.tombstones + shard.graveyard().waiting(),
+                settled: counts.settled + shard.graveyard().settled(),
             }
         })
     }
 
     /// About how many bytes all that is stored takes.
     pub fn bytes(&self) -> usize {
-        self.totals.bytes.load(Relaxed)
+        self.ledger.bytes.load(Relaxed)
     }
 
     /// How many unsettled tombstones arrived after `arrival`: those that wait for a peer that has confirmed up to there.
-    pub fn tombstones_after(&self, arrival: u64) -> usize {
-        self.shards.iter().map(|shard| shard.read().waiting().range(arrival + 1..).count()).sum()
+    pub fn tombstones_after(&self, arrival: Arrival) -> usize {
+        self.shards.iter().map(|shard| shard.read().graveyard().waiting_after(arrival)).sum()
     }
 
     /// Settles the tombstones that arrived up to `up_to` and do not lie ahead of `clock`: from now on they count in no digest and
     /// stand in no list. They still win over what is older. Returns how many.
-    pub fn settle(&self, up_to: u64, clock: Timestamp, tick: u64) -> usize {
+    pub fn settle(&self, up_to: Arrival, clock: Timestamp, tick: TickNumber) -> usize {
         self.shards.iter().map(|shard| shard.write().settle(up_to, clock, tick)).sum()
     }
 
@@ -227,14 +201,14 @@ impl KeyValueStore {
     }
 
     /// Keeps the settled tombstone of a key as if it had settled at `tick`. Nothing if there is none.
-    pub fn keep_settled(&self, key: &[u8], tick: u64) {
+    pub fn keep_settled(&self, key: &[u8], tick: TickNumber) {
         let hash = hash_key(key);
         self.shard(hash).write().keep_settled(hash, key, tick);
     }
 
     /// Forgets the tombstones that settled at `tick` or before. Returns how many.
-    pub fn forget(&self, tick: u64) -> usize {
-        self.shards.iter().map(|shard| shard.write().forget(tick, &self.totals)).sum()
+    pub fn forget(&self, tick: TickNumber) -> usize {
+        self.shards.iter().map(|shard| shard.write().forget(tick, &self.ledger)).sum()
     }
 
     /// The digest of the whole store, computed from the entries. For tests: it must always equal [`KeyValueStore::root`].

@@ -1,66 +1,68 @@
 //! One shard of the store: what changes together, under one lock.
 
-use std::collections::BTreeMap;
-use std::mem;
 use std::ops::Range;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
+use super::accepted::{Accepted, Arrival};
 use super::clock::Timestamp;
 use super::digest::{Digest, FANOUT, LEAVES, Prefix};
-use super::entry::{Content, Survivor, merge};
+use super::graveyard::{Grave, Graveyard, TickNumber};
+use super::merge::{Outcome, merge};
 use super::record::Record;
 use super::{SHARDS, hash_key};
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 
 /// How many leaves of the digest tree one shard covers.
 pub(super) const LEAVES_PER_SHARD: usize = LEAVES / SHARDS;
 
-/// How many of these share a table.
+/// How many of these have a table together.
 pub(super) const LEAVES_PER_TABLE: usize = FANOUT;
 
 const TABLES: usize = LEAVES_PER_SHARD / LEAVES_PER_TABLE;
 
-/// Part of the keys, with their share of the digest tree and the queues of their tombstones.
+/// A part of the keys, with the part of the digest tree that covers them, and the queues of their tombstones.
 ///
-/// Every 16 leaves, a node of three digits, have a table of their own. So a leaf is listed without looking at the whole shard, and
-/// a table that grows moves few records at a time. (With a table for each leaf, a GET of a key that is in no cache takes 1.3 to 2
-/// times as long: the 65,536 tables and their contents do not fit in there either. `cargo bench --bench store -- get`)
+/// Every 16 leaves, a branch of three digits, have a table of their own. So a leaf is listed without a look at the whole
+/// shard, and a table that grows moves few records at a time. (With a table for each leaf, a GET of a key that is in no
+/// cache takes 1.3 to 2 times as long: the 65,536 tables and their contents do not fit in there either.
+/// `cargo bench --bench store -- get`)
 ///
-/// Invariants, which hold whenever nobody has the lock for writing:
+/// Invariants, which hold whenever no thread has the lock for writing:
 /// * `sums[leaf]` is the sum of the digests of the records of that leaf that are not settled, `total` the sum of `sums`.
-/// * `live` counts the values. Every tombstone's arrival number stands in `waiting` or, if it is settled, in `settled`,
-///   and nothing else stands there.
+/// * `live` counts the values. Every tombstone has its grave, and nothing else has one.
 pub(super) struct Shard {
     tables: [HashTable<Record>; TABLES],
     sums: Box<[Digest; LEAVES_PER_SHARD]>,
     total: Digest,
     live: usize,
-    /// The tombstones that some peer may not hold yet: by arrival number, the hash of the key.
-    waiting: BTreeMap<u64, u64>,
-    /// The tombstones that every peer holds: by arrival number, the hash of the key and the tick at which it settled, or was
-    /// last seen in a peer's list.
-    settled: BTreeMap<u64, (u64, u64)>,
+    graveyard: Graveyard,
 }
 
-/// What all shards count together.
-#[derive(Debug, Default)]
-pub(super) struct Totals {
-    /// How many entries were accepted. Only grows.
+/// What all shards have in common.
+pub(super) struct Ledger {
+    pub(super) rules: Rules,
+    /// Where accepted entries go.
+    pub(super) output: Option<Arc<dyn Accepted>>,
+    /// The number of the last accepted entry. Only grows.
     pub(super) arrivals: AtomicU64,
-    /// How many bytes the records take, with the table's share for each.
+    /// How many bytes the records take, with what tables and queues take for each.
     pub(super) bytes: AtomicUsize,
 }
 
-impl Totals {
-    fn add(&self, record: &Record) {
-        self.bytes.fetch_add(record.bytes() + TABLE_BYTES, Relaxed);
-    }
-
-    fn remove(&self, record: &Record) {
-        self.bytes.fetch_sub(record.bytes() + TABLE_BYTES, Relaxed);
+impl Ledger {
+    /// Numbers an accepted entry and hands it to the output. The shard is locked for writing: so a thread that has read a
+    /// number finds every entry up to it, if it waits for the locks.
+    fn accept(&self, record: &mut Record) -> Arrival {
+        let arrival = Arrival(self.arrivals.fetch_add(1, Relaxed)).next();
+        record.set_arrival(arrival);
+        if let Some(output) = &self.output {
+            output.accepted(record, arrival);
+        }
+        arrival
     }
 }
 
@@ -68,13 +70,12 @@ impl Totals {
 /// full, and an allocation's header.
 const TABLE_BYTES: usize = 40;
 
-/// What became of an entry that was offered to a shard.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Merged {
-    /// The entry, if it was not accepted: what stands in the store is newer or the same.
-    pub rejected: Option<Record>,
-    /// Whether the key held a value before.
-    pub held_value: bool,
+/// About what a tombstone takes in its queue.
+const GRAVE_BYTES: usize = 24;
+
+/// How many bytes are counted for a record.
+fn bytes_of(record: &Record) -> usize {
+    record.bytes() + TABLE_BYTES + if record.is_tombstone() { GRAVE_BYTES } else { 0 }
 }
 
 impl Shard {
@@ -84,8 +85,7 @@ impl Shard {
             sums: Box::new([Digest::default(); LEAVES_PER_SHARD]),
             total: Digest::default(),
             live: 0,
-            waiting: BTreeMap::new(),
-            settled: BTreeMap::new(),
+            graveyard: Graveyard::default(),
         }
     }
 
@@ -93,88 +93,74 @@ impl Shard {
         self.tables[table_index(hash)].find(spread(hash), |record| record.key() == key)
     }
 
-    /// The only way in: offers an entry to the merge rule, and keeps it if it wins.
-    pub(super) fn merge(&mut self, hash: u64, mut incoming: Record, totals: &Totals, rules: Rules) -> Merged {
+    /// The only way in: merges an entry with what stands under its key.
+    pub(super) fn merge(&mut self, hash: u64, incoming: Record, ledger: &Ledger) -> Outcome {
         let same_key = |record: &Record| record.key() == incoming.key();
-        let table = &mut self.tables[table_index(hash)];
-        let slot = table.entry(spread(hash), same_key, |record| spread(hash_key(record.key())));
-        let current = match &slot {
-            Slot::Occupied(slot) => Some(slot.get()),
-            Slot::Vacant(_) => None,
+        let slot =
+            self.tables[table_index(hash)].entry(spread(hash), same_key, |record| spread(hash_key(record.key())));
+        let (outcome, survivor) = match slot {
+            Slot::Vacant(slot) => (Outcome::Replaced(None), slot.insert(incoming).into_mut()),
+            Slot::Occupied(slot) => {
+                let current = slot.into_mut();
+                (merge(current, incoming, ledger.rules), current)
+            }
         };
-        let held_value = current.is_some_and(|record| record.content() != Content::Tombstone);
-        let loses = current
-            .is_some_and(|current| merge(current.entry(), incoming.entry(), rules.tie_break) == Survivor::Current);
-        if loses {
-            return Merged { rejected: Some(incoming), held_value };
-        }
-
-        // The number is taken inside the lock: whoever reads it finds every entry up to it by waiting for the locks.
-        let arrival = totals.arrivals.fetch_add(1, Relaxed) + 1;
-        incoming.set_arrival(arrival);
-        let is_value = incoming.content() != Content::Tombstone;
-        if !is_value && !rules.tombstones {
-            if let Slot::Occupied(slot) = slot {
-                let (gone, _) = slot.remove();
-                self.uncount(hash, &gone, totals);
+        if let Outcome::Replaced(replaced) = &outcome {
+            let arrival = ledger.accept(survivor);
+            let (digest, is_tombstone, bytes) = (survivor.digest(), survivor.is_tombstone(), bytes_of(survivor));
+            ledger.bytes.fetch_add(bytes, Relaxed);
+            self.list(hash, digest);
+            match is_tombstone {
+                true => self.graveyard.bury(Grave { arrival, hash }),
+                false => self.live += 1,
             }
-            return Merged { rejected: None, held_value };
-        }
-        let digest = incoming.digest();
-        totals.add(&incoming);
-        match slot {
-            Slot::Occupied(mut slot) => {
-                let replaced = mem::replace(slot.get_mut(), incoming);
-                self.uncount(hash, &replaced, totals);
-            }
-            Slot::Vacant(slot) => {
-                slot.insert(incoming);
+            replaced.iter().for_each(|replaced| self.uncount(hash, replaced, ledger));
+            if is_tombstone && !ledger.rules.has(Rule::Tombstones) {
+                let tombstone = self.remove(Grave { arrival, hash });
+                self.uncount(hash, &tombstone, ledger);
             }
         }
-        self.sums[leaf_index(hash)].add(digest);
-        self.total.add(digest);
-        if is_value {
-            self.live += 1;
-        } else {
-            self.waiting.insert(arrival, hash);
-        }
-        Merged { rejected: None, held_value }
+        outcome
     }
 
-    /// Takes a record that leaves the table out of sums, counts and queues.
-    fn uncount(&mut self, hash: u64, record: &Record, totals: &Totals) {
-        totals.remove(record);
+    /// Takes a record that has left the table out of sums, counts and queues.
+    fn uncount(&mut self, hash: u64, record: &Record, ledger: &Ledger) {
+        ledger.bytes.fetch_sub(bytes_of(record), Relaxed);
         if !record.is_settled() {
-            let digest = record.digest();
-            self.sums[leaf_index(hash)].remove(digest);
-            self.total.remove(digest);
+            self.unlist(hash, record.digest());
         }
         match record.arrival() {
             None => self.live -= 1,
-            Some(arrival) => {
-                let queued = self.waiting.remove(&arrival).is_some() || self.settled.remove(&arrival).is_some();
-                debug_assert!(queued, "every tombstone waits in one of the queues");
-            }
+            Some(arrival) => self.graveyard.remove(arrival),
         }
     }
 
+    /// Adds an entry to the digests.
+    fn list(&mut self, hash: u64, digest: Digest) {
+        self.sums[leaf_index(hash)].add(digest);
+        self.total.add(digest);
+    }
+
+    /// Takes an entry out of the digests.
+    fn unlist(&mut self, hash: u64, digest: Digest) {
+        self.sums[leaf_index(hash)].remove(digest);
+        self.total.remove(digest);
+    }
+
+    // ---- tombstones -----------------------------------------------------------------------------------------------------
+
     /// Settles the waiting tombstones that arrived up to `up_to` and do not lie ahead of `clock`; returns how many.
-    pub(super) fn settle(&mut self, up_to: u64, clock: Timestamp, tick: u64) -> usize {
-        let due: Vec<(u64, u64)> = self.waiting.range(..=up_to).map(|(&arrival, &hash)| (arrival, hash)).collect();
+    pub(super) fn settle(&mut self, up_to: Arrival, clock: Timestamp, tick: TickNumber) -> usize {
         let mut settled = 0;
-        for (arrival, hash) in due {
-            let tombstone = self.tables[table_index(hash)]
-                .find_mut(spread(hash), |record| record.arrival() == Some(arrival))
-                .expect("a tombstone that is replaced leaves the queue at once");
+        for grave in self.graveyard.waiting_up_to(up_to) {
+            let tombstone = self.tombstone_mut(grave);
             if tombstone.version().timestamp > clock {
                 continue;
             }
-            let digest = tombstone.digest();
             tombstone.set_settled(true);
-            self.sums[leaf_index(hash)].remove(digest);
-            self.total.remove(digest);
-            self.waiting.remove(&arrival);
-            self.settled.insert(arrival, (hash, tick));
+            let digest = tombstone.digest();
+            self.unlist(grave.hash, digest);
+            self.graveyard.settle(grave, tick);
             settled += 1;
         }
         settled
@@ -182,46 +168,50 @@ impl Shard {
 
     /// Returns all settled tombstones to the digests and lists, to wait again; returns how many.
     pub(super) fn take_back_settled(&mut self) -> usize {
-        let settled = mem::take(&mut self.settled);
-        for (&arrival, &(hash, _)) in &settled {
-            let tombstone = self.tables[table_index(hash)]
-                .find_mut(spread(hash), |record| record.arrival() == Some(arrival))
-                .expect("a settled tombstone that is replaced leaves the queue at once");
+        let graves = self.graveyard.take_back_settled();
+        for &grave in &graves {
+            let tombstone = self.tombstone_mut(grave);
             tombstone.set_settled(false);
             let digest = tombstone.digest();
-            self.sums[leaf_index(hash)].add(digest);
-            self.total.add(digest);
-            self.waiting.insert(arrival, hash);
+            self.list(grave.hash, digest);
         }
-        settled.len()
+        graves.len()
     }
 
-    /// Keeps a settled tombstone as if it had settled at `tick`. Nothing for any other record.
-    pub(super) fn keep_settled(&mut self, hash: u64, key: &[u8], tick: u64) {
-        let arrival = self.find(hash, key).and_then(Record::arrival);
-        if let Some((_, settled_at)) = arrival.and_then(|arrival| self.settled.get_mut(&arrival)) {
-            *settled_at = tick;
+    /// Keeps a settled tombstone as if it had settled at `tick`. Does nothing for any other record.
+    pub(super) fn keep_settled(&mut self, hash: u64, key: &[u8], tick: TickNumber) {
+        if let Some(arrival) = self.find(hash, key).and_then(Record::arrival) {
+            self.graveyard.keep_settled(arrival, tick);
         }
     }
 
     /// Forgets the tombstones that settled at `tick` or before; returns how many.
-    pub(super) fn forget(&mut self, tick: u64, totals: &Totals) -> usize {
-        let before = self.settled.len();
-        self.settled.retain(|&arrival, &mut (hash, settled_at)| {
-            if settled_at > tick {
-                return true;
-            }
-            let table = &mut self.tables[table_index(hash)];
-            let slot = table.find_entry(spread(hash), |record| record.arrival() == Some(arrival));
-            let (tombstone, _) = slot.expect("a settled tombstone that is replaced leaves the queue at once").remove();
-            totals.remove(&tombstone);
+    pub(super) fn forget(&mut self, tick: TickNumber, ledger: &Ledger) -> usize {
+        let graves = self.graveyard.forget(tick);
+        for &grave in &graves {
+            let tombstone = self.remove(grave);
+            ledger.bytes.fetch_sub(bytes_of(&tombstone), Relaxed);
+            let table = &mut self.tables[table_index(grave.hash)];
             if table.len() < table.capacity() / 4 {
                 table.shrink_to(table.len() * 2, |record| spread(hash_key(record.key())));
             }
-            false
-        });
-        before - self.settled.len()
+        }
+        graves.len()
     }
+
+    fn tombstone_mut(&mut self, grave: Grave) -> &mut Record {
+        self.tables[table_index(grave.hash)]
+            .find_mut(spread(grave.hash), |record| record.arrival() == Some(grave.arrival))
+            .expect("a tombstone that is replaced loses its grave at once")
+    }
+
+    fn remove(&mut self, grave: Grave) -> Record {
+        let table = &mut self.tables[table_index(grave.hash)];
+        let slot = table.find_entry(spread(grave.hash), |record| record.arrival() == Some(grave.arrival));
+        slot.expect("a tombstone that is replaced loses its grave at once").remove().0
+    }
+
+    // ---- what is here ---------------------------------------------------------------------------------------------------
 
     /// All records, those of smaller hashes first, but in no order within each 16 leaves.
     pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
@@ -248,12 +238,8 @@ impl Shard {
         self.live
     }
 
-    pub(super) fn waiting(&self) -> &BTreeMap<u64, u64> {
-        &self.waiting
-    }
-
-    pub(super) fn settled(&self) -> usize {
-        self.settled.len()
+    pub(super) fn graveyard(&self) -> &Graveyard {
+        &self.graveyard
     }
 }
 

@@ -10,16 +10,17 @@ use std::time::{Duration, Instant};
 use criterion::{BatchSize, Criterion, Throughput};
 use kvstore::framing::RequestParser;
 use kvstore::framing::resp::{self, write_array, write_bulk};
-use kvstore::replication::message::{Reply, Request};
+use kvstore::replication::message::{Incarnation, Reply, Request};
 use kvstore::replication::reconcile::reconcile;
-use kvstore::replication::replica::{Identity, PeerSession, Replica};
+use kvstore::replication::replica::{Identity, Replica};
+use kvstore::replication::responder::PeerSession;
 use kvstore::replication::{Peer, PeerError};
 use kvstore::rules::Rules;
 use kvstore::store::KeyValueStore;
 use kvstore::store::clock::Timestamp;
-use kvstore::store::entry::{Content, Entry};
+use kvstore::store::content::{Content, Entry};
 use kvstore::store::record::Record;
-use kvstore::store::version::Version;
+use kvstore::store::version::{NodeId, Version};
 
 /// How many keys there are, as long as redis-benchmark's: `key:000000000042`.
 const KEYS: u64 = 1_000_000;
@@ -50,7 +51,7 @@ fn key(number: u64) -> [u8; 16] {
 
 /// The version of the `count`-th write.
 fn version(count: u64) -> Version {
-    Version::new(Timestamp::from_bits(count), 1)
+    Version::new(Timestamp::from_bits(count), NodeId(1))
 }
 
 // ---- the store ---------------------------------------------------------------------------------------------------------
@@ -154,7 +155,8 @@ fn bench_round(criterion: &mut Criterion) {
 }
 
 fn replica(node: u16) -> Replica {
-    let identity = Identity { name: format!("node{node}"), node, incarnation: u64::from(node) };
+    let incarnation = Incarnation(u64::from(node));
+    let identity = Identity { name: format!("node{node}"), node: NodeId(node), incarnation };
     Replica::new(identity, Rules::default(), Box::new(|| Timestamp::from_millis(1)))
 }
 

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use kvstore::replication::message::Request;
 use kvstore::replication::reconcile::{self, FailedRound, RoundReport};
-use kvstore::replication::tombstones::{PeerRound, Permit, Tick};
-use kvstore::rules::Rules;
+use kvstore::replication::tombstones::{PeerRound, Rounds, Tick};
+use kvstore::rules::{Rule, Rules};
 use kvstore::store::Counts;
 
 use super::judge::Judge;
@@ -79,7 +79,7 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// A cluster of `count` empty nodes, connected and in time.
     pub(crate) fn new(count: usize, rules: Rules, bounds: Bounds, director: Rc<dyn Director>, trace: Trace) -> Self {
-        let nodes: Vec<Node> = (0..count).map(|number| Node::new(number, count, rules)).collect();
+        let nodes: Vec<Node> = (0..count).map(|number| Node::new(number, count, rules, bounds.queue)).collect();
         nodes.iter().for_each(|node| node.life().serving.set(true));
         Self {
             nodes,
@@ -132,17 +132,13 @@ impl Cluster {
         if let Some(judge) = &self.judge {
             judge.borrow_mut().acknowledged(self, node, key, value);
         }
-        if self.rules.propagation {
-            for peer in self.peers(node) {
-                let mut queue = life.links[peer].queue.borrow_mut();
-                if queue.len() < self.bounds.queue {
-                    queue.push_back(key.into());
-                } else {
-                    self.trace.note(node, || {
-                        format!("the queue for {} is full, this key does not wait there", self.nodes[peer].name)
-                    });
-                }
-            }
+        let dropped = || life.links.iter().map(|link| link.queue.dropped());
+        let before: Vec<u64> = dropped().collect();
+        life.outbox.changed(key);
+        for peer in self.peers(node).filter(|&peer| life.links[peer].queue.dropped() > before[peer]) {
+            self.trace.note(node, || {
+                format!("the queue for {} is full, this key does not wait there", self.nodes[peer].name)
+            });
         }
         self.observe(node);
     }
@@ -157,23 +153,17 @@ impl Cluster {
             return;
         }
         self.step();
-        let keys = {
-            let (mut queue, mut batch) = (link.queue.borrow_mut(), link.batch.borrow_mut());
-            if batch.is_empty() {
-                let taken = queue.len().min(self.bounds.batch);
-                batch.extend(queue.drain(..taken));
-                batch.sort_unstable();
-                batch.dedup();
-            }
-            batch.clone()
-        };
-        link.replicating.set(true);
-        let pushed =
-            Wire::open(self, node, peer, &life).and_then(|mut wire| reconcile::push(&life.replica, &mut wire, &keys));
-        link.replicating.set(false);
-        match pushed {
-            Ok(_) => link.batch.borrow_mut().clear(),
-            Err(error) => self.trace.note(node, || format!("keeps what it has for {}: {error}", self.nodes[peer].name)),
+        let mut propagation = link.propagation.take().expect("a replicator at work has no other work");
+        if !propagation.is_under_way() {
+            let (keys, is_up) = (link.queue.keys(), link.connection.borrow().is_some());
+            let first = keys.try_recv().expect("there is work");
+            propagation.take(first, keys, self.bounds.batch, is_up);
+        }
+        let delivered = Wire::open(self, node, peer, &life)
+            .and_then(|mut wire| propagation.deliver(&life.replica, &mut wire, &link.queue));
+        *link.propagation.borrow_mut() = Some(propagation);
+        if let Err(error) = delivered {
+            self.trace.note(node, || format!("keeps what it has for {}: {error}", self.nodes[peer].name));
         }
     }
 
@@ -188,27 +178,24 @@ impl Cluster {
     pub(crate) fn tick(&self, node: usize) -> bool {
         let life = self.nodes[node].life();
         self.step();
-        if !self.rules.anti_entropy {
+        if !self.rules.has(Rule::AntiEntropy) {
             life.serving.set(true);
             return true;
         }
         life.ticking.set(true);
         self.trace.note(node, || "tick begins".into());
-        let tick = Tick::begin(&life.replica);
-        if let Some(judge) = &self.judge {
-            self.peers(node).for_each(|peer| judge.borrow_mut().confirmed(self, node, peer));
-        }
-        life.to_compare.borrow_mut().extend(self.peers(node));
-        while self.begin_round(node, &life) {}
+        let tombstones = || if self.trace.is_on() { life.replica.store().counts() } else { Counts::default() };
+        let before = Cell::new(Counts::default());
+        let mut rounds = TickOf { cluster: self, node, life: &life, rounds_ended: || before.set(tombstones()) };
+        let report = Tick::run(&life.replica, &mut rounds);
         life.ticking.set(false);
-        let rounds = life.rounds.take();
-        if !self.alive(node, &life) {
-            return false;
+        let Some(report) = report else { return false };
+        self.trace.tick_ended(node, before.get(), tombstones(), report.forgotten, report.holdups.is_empty());
+        if let Some(judge) = &self.judge {
+            judge.borrow_mut().tick_ended(self, node);
         }
-        (0..self.nodes.len()).for_each(|node| self.observe(node));
-        self.settle(node, &life, &tick, &rounds);
-        self.finish_loading(node, &life, &rounds);
-        rounds.iter().all(|round| round.result.is_ok())
+        self.finish_loading(node, &life, &report.rounds);
+        report.rounds.iter().all(|round| round.result.is_ok())
     }
 
     /// Runs the next round of the tick that is under way, if there is one. The rounds of a tick run side by side: while one waits, the
@@ -228,22 +215,6 @@ impl Cluster {
         let member = life.links[peer].met.borrow().clone();
         life.rounds.borrow_mut().push(PeerRound { address, member, dismissed: false, result });
         true
-    }
-
-    /// The end of a tick: checks, settles and forgets. Both are one step, under the replica's lock. If they were not, other things could
-    /// happen in between, and here they do.
-    fn settle(&self, node: usize, life: &Rc<Life>, tick: &Tick, rounds: &[PeerRound]) {
-        let tombstones = || if self.trace.is_on() { life.replica.store().counts() } else { Counts::default() };
-        let (before, permit) = (tombstones(), tick.check(&life.replica, rounds));
-        if permit.is_ok() && !life.replica.is_settling() {
-            self.director.pause(self, node, None);
-        }
-        let is_complete = permit.is_ok();
-        let forgotten = permit.map_or(0, Permit::settle);
-        self.trace.tick_ended(node, before, tombstones(), forgotten, is_complete);
-        if let Some(judge) = &self.judge {
-            judge.borrow_mut().tick_ended(self, node);
-        }
     }
 
     /// Serves clients if the load is complete, or a peer is not waited for any longer.
@@ -281,7 +252,7 @@ impl Cluster {
     /// Ends a node at once and starts it again with nothing in its memory.
     pub(crate) fn restart(&self, node: usize) {
         self.step();
-        self.nodes[node].restart(node, self.nodes.len(), self.rules);
+        self.nodes[node].restart(node, self.nodes.len(), self.rules, self.bounds.queue);
         self.trace.note(node, || "starts again, its memory is gone".into());
         if let Some(judge) = &self.judge {
             judge.borrow_mut().restarted(node);
@@ -314,5 +285,40 @@ impl Cluster {
     /// Whether the judge has found a violation: the run ends.
     pub(crate) fn failed(&self) -> bool {
         self.judge.as_ref().is_some_and(|judge| judge.borrow().violation.is_some())
+    }
+}
+
+/// A tick of one node, as [`Tick::run`] sees the node.
+struct TickOf<'a, F: Fn()> {
+    cluster: &'a Cluster,
+    node: usize,
+    life: &'a Rc<Life>,
+    /// Called when all rounds have ended, before anything settles.
+    rounds_ended: F,
+}
+
+impl<F: Fn()> Rounds for TickOf<'_, F> {
+    /// The rounds run side by side: while one waits, the director may begin another inside it.
+    fn run(&mut self) -> Option<Vec<PeerRound>> {
+        let Self { cluster, node, life, .. } = *self;
+        if let Some(judge) = &cluster.judge {
+            cluster.peers(node).for_each(|peer| judge.borrow_mut().confirmed(cluster, node, peer));
+        }
+        life.to_compare.borrow_mut().extend(cluster.peers(node));
+        while cluster.begin_round(node, life) {}
+        let rounds = life.rounds.take();
+        if !cluster.alive(node, life) {
+            return None;
+        }
+        (0..cluster.nodes.len()).for_each(|node| cluster.observe(node));
+        (self.rounds_ended)();
+        Some(rounds)
+    }
+
+    /// What happens here would be a fault of the lock.
+    fn about_to_settle(&mut self) {
+        if !self.life.replica.is_settling() {
+            self.cluster.director.pause(self.cluster, self.node, None);
+        }
     }
 }

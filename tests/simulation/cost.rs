@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use kvstore::replication::message::Request;
 use kvstore::rules::{Rule, Rules};
 use kvstore::store::clock::Timestamp;
-use kvstore::store::entry::{Content, Entry};
+use kvstore::store::content::{Content, Entry};
 use kvstore::store::record::Record;
-use kvstore::store::version::Version;
+use kvstore::store::version::{NodeId, Version};
 
 use super::cluster::{Bounds, Cluster, Director, Fate};
 use super::network::Traffic;
@@ -58,7 +58,7 @@ pub(crate) const HEAD: &str = "     keys differing  requests       bytes";
 
 /// Gives some nodes the same `keys` keys of 16 bytes, or makes the first of them newer.
 pub(crate) fn fill(cluster: &Cluster, nodes: &[usize], keys: usize, written_ms: u64) {
-    let version = Version::new(Timestamp::from_millis(written_ms), 9);
+    let version = Version::new(Timestamp::from_millis(written_ms), NodeId(9));
     for number in 0..keys {
         let record =
             Record::new(format!("key-{number:012}").as_bytes(), Entry { version, content: Content::Value(&VALUE) });

@@ -34,6 +34,9 @@ pub(crate) enum Invariant {
     NoResurrection,
     /// The digest is that of the entries.
     DigestOfEntries,
+    /// The store's output is told of every accepted entry, before it is acknowledged: these entries, merged in any order, give
+    /// the same store.
+    OutputIsWhole,
     /// No queue grows beyond its bound.
     QueueBounds,
     /// At the end all nodes hold the same.
@@ -64,6 +67,7 @@ impl fmt::Display for Invariant {
             Self::SettledEverywhere => "a settled tombstone is held by every peer",
             Self::NoResurrection => "nothing older stands where a tombstone was forgotten",
             Self::DigestOfEntries => "the digest is that of the entries",
+            Self::OutputIsWhole => "the store's output is told of every accepted entry",
             Self::QueueBounds => "queues stay within their bounds",
             Self::Agreement => "in the end all nodes hold the same",
             Self::GreatestSurvives => "the greatest acknowledged write survives",

@@ -5,16 +5,19 @@ use std::ops::ControlFlow;
 
 use kvstore::limits::MAX_CLOCK_DRIFT_MS;
 use kvstore::replication::replica::Replica;
+use kvstore::rules::Rule;
 use kvstore::store::KeyValueStore;
+use kvstore::store::accepted::Arrival;
 use kvstore::store::clock::Timestamp;
+use kvstore::store::content::Content;
 use kvstore::store::digest::{Digest, Prefix};
-use kvstore::store::entry::Content;
 use kvstore::store::record::Record;
-use kvstore::store::version::Version;
+use kvstore::store::version::{NodeId, Version};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::cluster::Cluster;
 use super::invariants::{Invariant, KEYS, Violation};
+use super::node::Life;
 use super::trace::in_words;
 
 /// What the merge rule compares: the version, then whether it is a tombstone, then the value.
@@ -44,7 +47,7 @@ struct Seen {
     /// The greatest that ever stood there.
     high: Option<Rank>,
     /// The node's `arrivals` when `last` was first seen: its own number is not greater.
-    arrival: u64,
+    arrival: Arrival,
     /// Whether `last` is a settled tombstone.
     settled: bool,
     /// At which step the last tombstone settled.
@@ -119,15 +122,21 @@ impl Judge {
         let store = life.replica.store();
         let record = store.record(key);
         let expected = value.map_or(Content::Tombstone, Content::Value);
-        let is_deleted = value.is_none() && !cluster.rules().tombstones && record.is_none();
+        let is_deleted = value.is_none() && !cluster.rules().has(Rule::Tombstones) && record.is_none();
         if !is_deleted && record.as_ref().is_none_or(|record| record.content() != expected) {
             let details = format!("{name} has acknowledged {value:?} for {}, but holds {record:?}", KEYS[k]);
             return self.violate(Invariant::WriteStands, details);
         }
+        if life.accepted.last().is_none_or(|told| told.key() != key || told.content() != expected) {
+            let details =
+                format!("{name} has acknowledged {value:?} for {}, but its output was told last of another", KEYS[k]);
+            return self.violate(Invariant::OutputIsWhole, details);
+        }
         let seen = &mut self.seen[node][k];
         // Without tombstones, the version of a delete is known to nobody. It was taken from the clock just now.
-        let version =
-            record.as_ref().map_or_else(|| Version::new(life.replica.clock(), node as u16 + 1), Record::version);
+        let version = record
+            .as_ref()
+            .map_or_else(|| Version::new(life.replica.clock(), NodeId(node as u16 + 1)), Record::version);
         let written: Rank = (version, value.is_none(), value.unwrap_or_default().to_vec());
         let high = seen.high.clone().filter(|high| high.0 >= version);
         seen.arrival = store.arrivals();
@@ -279,6 +288,26 @@ impl Judge {
         }
     }
 
+    /// Merging what the store's output was told of, in the wrong order, gives the same store. Only a forgotten tombstone
+    /// stands there again.
+    fn check_output(&mut self, life: &Life, name: &str) {
+        let accepted = life.accepted.all();
+        if !accepted.iter().map(|(_, arrival)| arrival.0).eq(1..=accepted.len() as u64) {
+            return self
+                .violate(Invariant::OutputIsWhole, format!("the arrivals of {name} are not numbered one by one"));
+        }
+        let copy = KeyValueStore::new(life.replica.rules());
+        accepted.into_iter().rev().for_each(|(record, _)| drop(copy.merge(record)));
+        for key in KEYS {
+            let [told, held] = [&copy, life.replica.store()].map(|store| store.record(key.as_bytes()));
+            let is_forgotten = held.is_none() && told.as_ref().is_some_and(Record::is_tombstone);
+            if told.as_ref().map(rank) != held.as_ref().map(rank) && !is_forgotten {
+                let details = format!("{key} on {name}: {held:?} stands there, the output gives {told:?}");
+                return self.violate(Invariant::OutputIsWhole, details);
+            }
+        }
+    }
+
     /// A tombstone has settled on `node`: does every peer hold it? Of a peer that has lost its memory and not yet told, nobody
     /// can ask that.
     fn settled(&mut self, cluster: &Cluster, node: usize, k: usize, tombstone: Rank) {
@@ -303,7 +332,7 @@ impl Judge {
     fn knows_incarnation(&self, cluster: &Cluster, node: usize, peer: usize) -> bool {
         let member = cluster.nodes[node].life().replica.member(&cluster.nodes[peer].name);
         let incarnation = cluster.nodes[peer].life().replica.identity().incarnation;
-        member.is_none_or(|member| member.progress().incarnation == incarnation)
+        member.is_none_or(|member| member.progress().incarnation == Some(incarnation))
     }
 
     /// Does `peer` hold what `node` believes that it has confirmed? Of a peer that has lost its memory and not yet told, nobody can
@@ -311,7 +340,7 @@ impl Judge {
     pub(crate) fn confirmed(&mut self, cluster: &Cluster, node: usize, peer: usize) {
         let Some(member) = cluster.nodes[node].life().replica.member(&cluster.nodes[peer].name) else { return };
         let confirmed = member.progress().confirmed;
-        if confirmed == 0 || !self.knows_incarnation(cluster, node, peer) {
+        if confirmed == Arrival::NONE || !self.knows_incarnation(cluster, node, peer) {
             return;
         }
         self.observe(cluster, node, false);
@@ -385,6 +414,7 @@ impl Judge {
                 return self.violate(Invariant::Agreement, format!("node1 and {} differ in {differing:?}", node.name));
             }
             self.check_digests(store, &node.name);
+            self.check_output(life, &node.name);
             for (k, key) in KEYS.iter().enumerate() {
                 let survivor = store.record(key.as_bytes()).as_ref().map(rank);
                 let greatest = self.greatest(k);

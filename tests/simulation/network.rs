@@ -10,7 +10,7 @@ use std::rc::{Rc, Weak};
 use kvstore::framing::RequestParser;
 use kvstore::framing::resp;
 use kvstore::replication::message::{Reply, Request};
-use kvstore::replication::replica::PeerSession;
+use kvstore::replication::responder::PeerSession;
 use kvstore::replication::{Peer, PeerError, reconcile};
 
 use super::cluster::{Cluster, Fate};

@@ -1,23 +1,24 @@
 //! A simulated node: a machine with a clock, and on it one life of the node after the other.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 
+use kvstore::replication::message::Incarnation;
+use kvstore::replication::propagate::{self, Outbox, Propagation, Queue};
 use kvstore::replication::replica::{Identity, Member, Replica};
 use kvstore::replication::tombstones::PeerRound;
-use kvstore::rules::Rules;
+use kvstore::rules::{Rule, Rules};
+use kvstore::store::accepted::{Accepted, Arrival};
 use kvstore::store::clock::Timestamp;
+use kvstore::store::record::Record;
+use kvstore::store::version::NodeId;
 
 use super::network::Connection;
 
 /// When every simulated run begins: 2026-01-01T12:00:00Z, in milliseconds since the epoch.
 pub(crate) const START_MS: u64 = 1_767_268_800_000;
-
-/// A key as the queues hold it.
-pub(crate) type Key = Box<[u8]>;
 
 /// A machine: what outlives a restart of its node.
 pub(crate) struct Node {
@@ -33,6 +34,10 @@ pub(crate) struct Node {
 /// A node from a start with empty memory to its end. Activities hold on to the life they began in and end when it is over.
 pub(crate) struct Life {
     pub(crate) replica: Replica,
+    /// Every entry that the replica has accepted, in the order in which its store's output told of them.
+    pub(crate) accepted: Arc<AcceptedEntries>,
+    /// Where changed keys are left for the peers.
+    pub(crate) outbox: Outbox,
     /// What the node has towards each node of the cluster; the one towards itself is not used.
     pub(crate) links: Vec<Link>,
     /// Whether the anti-entropy thread is in the middle of a tick.
@@ -48,7 +53,6 @@ pub(crate) struct Life {
 }
 
 /// The one connection to a peer, and what waits to be propagated on it.
-#[derive(Default)]
 pub(crate) struct Link {
     pub(crate) connection: RefCell<Option<Rc<Connection>>>,
     /// The peer, once a round with it has succeeded.
@@ -57,22 +61,33 @@ pub(crate) struct Link {
     pub(crate) compared_on: RefCell<Option<Rc<Connection>>>,
     /// Whether an exchange holds the link's lock.
     pub(crate) busy: Cell<bool>,
-    /// Whether the replicator is at work.
-    pub(crate) replicating: Cell<bool>,
-    pub(crate) queue: RefCell<VecDeque<Key>>,
-    /// What the replicator has taken from the queue and not yet delivered.
-    pub(crate) batch: RefCell<Vec<Key>>,
+    /// What waits for the replicator.
+    pub(crate) queue: Queue,
+    /// What the replicator keeps between its steps. Taken out while it is at work.
+    pub(crate) propagation: RefCell<Option<Propagation>>,
 }
 
 impl Link {
-    /// How many keys wait in the queue, and in the replicator's batch.
+    /// A link that was never used, with the queue for its peer.
+    pub(crate) fn new(queue: Queue) -> Self {
+        Self {
+            connection: RefCell::default(),
+            met: RefCell::default(),
+            compared_on: RefCell::default(),
+            busy: Cell::new(false),
+            queue,
+            propagation: RefCell::new(Some(Propagation::default())),
+        }
+    }
+
+    /// How many keys wait in the queue, and in the batch of a replicator that is not at work.
     pub(crate) fn waiting(&self) -> (usize, usize) {
-        (self.queue.borrow().len(), self.batch.borrow().len())
+        (self.queue.len(), self.propagation.borrow().as_ref().map_or(0, Propagation::under_way))
     }
 
     pub(crate) fn has_work(&self) -> bool {
-        let (queued, taken) = self.waiting();
-        queued + taken > 0 && !self.busy.get() && !self.replicating.get()
+        let (queued, under_way) = self.waiting();
+        queued + under_way > 0 && !self.busy.get() && self.propagation.borrow().is_some()
     }
 
     /// Drops the connection, if it still is this one.
@@ -87,18 +102,38 @@ impl Link {
     }
 }
 
+/// What the output of a store has told.
+#[derive(Default)]
+pub(crate) struct AcceptedEntries(Mutex<Vec<(Record, Arrival)>>);
+
+impl AcceptedEntries {
+    pub(crate) fn last(&self) -> Option<Record> {
+        self.0.lock().expect("no run panics while it is locked").last().map(|(record, _)| record.clone())
+    }
+
+    pub(crate) fn all(&self) -> Vec<(Record, Arrival)> {
+        self.0.lock().expect("no run panics while it is locked").clone()
+    }
+}
+
+impl Accepted for AcceptedEntries {
+    fn accepted(&self, record: &Record, arrival: Arrival) {
+        self.0.lock().expect("no run panics while it is locked").push((record.clone(), arrival));
+    }
+}
+
 impl Node {
     /// Node `number` of `count`, counted from 0, in its first life.
-    pub(crate) fn new(number: usize, count: usize, rules: Rules) -> Self {
+    pub(crate) fn new(number: usize, count: usize, rules: Rules, queue: usize) -> Self {
         let wall_ms = Arc::new(AtomicU64::new(START_MS));
-        let life = RefCell::new(new_life(number, 1, count, rules, &wall_ms));
+        let life = RefCell::new(new_life(number, 1, count, rules, queue, &wall_ms));
         Self { name: format!("node{}", number + 1), wall_ms, pace: Cell::new(1000), life, lives: Cell::new(1) }
     }
 
     /// Begins the node's next life.
-    pub(crate) fn restart(&self, number: usize, count: usize, rules: Rules) {
+    pub(crate) fn restart(&self, number: usize, count: usize, rules: Rules, queue: usize) {
         self.lives.set(self.lives.get() + 1);
-        *self.life.borrow_mut() = new_life(number, self.lives.get(), count, rules, &self.wall_ms);
+        *self.life.borrow_mut() = new_life(number, self.lives.get(), count, rules, queue, &self.wall_ms);
     }
 
     pub(crate) fn life(&self) -> Rc<Life> {
@@ -118,15 +153,20 @@ impl Node {
     }
 }
 
-fn new_life(number: usize, life: u64, count: usize, rules: Rules, wall_ms: &Arc<AtomicU64>) -> Rc<Life> {
+fn new_life(number: usize, life: u64, count: usize, rules: Rules, queue: usize, wall_ms: &Arc<AtomicU64>) -> Rc<Life> {
     let node = number as u16 + 1;
-    let identity = Identity { name: format!("node{node}"), node, incarnation: (u64::from(node) << 32) + life };
-    let wall_ms = Arc::clone(wall_ms);
-    let replica = Replica::new(identity, rules, Box::new(move || Timestamp::from_millis(wall_ms.load(Relaxed))));
-    let links = (0..count).map(|_| Link::default()).collect();
+    let incarnation = Incarnation((u64::from(node) << 32) + life);
+    let identity = Identity { name: format!("node{node}"), node: NodeId(node), incarnation };
+    let (wall_ms, accepted) = (Arc::clone(wall_ms), Arc::<AcceptedEntries>::default());
+    let wall = Box::new(move || Timestamp::from_millis(wall_ms.load(Relaxed)));
+    let replica = Replica::with_output(identity, rules, wall, Some(accepted.clone()));
+    // The node has a queue towards itself, too, which nothing drains: it has no bound that matters.
+    let (outbox, queues) = propagate::queues(count, queue, usize::MAX);
     Rc::new(Life {
         replica,
-        links,
+        accepted,
+        outbox: if rules.has(Rule::Propagation) { outbox } else { Outbox::none() },
+        links: queues.into_iter().map(Link::new).collect(),
         ticking: Cell::new(false),
         to_compare: RefCell::default(),
         rounds: RefCell::default(),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use kvstore::replication::message::Request;
 use kvstore::rules::Rules;
-use kvstore::store::entry::Content;
+use kvstore::store::content::Content;
 
 use super::cluster::{Bounds, Cluster, Director, Fate};
 use super::cost;

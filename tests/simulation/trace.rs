@@ -6,8 +6,8 @@ use kvstore::replication::message::{Differences, Greeting, Held, Listed, Reply, 
 use kvstore::replication::reconcile::RoundReport;
 use kvstore::store::Counts;
 use kvstore::store::clock::Timestamp;
+use kvstore::store::content::Content;
 use kvstore::store::digest::Prefix;
-use kvstore::store::entry::Content;
 use kvstore::store::record::Record;
 use kvstore::store::version::Version;
 
@@ -245,11 +245,11 @@ fn describe_reply(reply: &Reply) -> String {
 }
 
 fn describe_held(held: &Held) -> String {
-    let Held { node, newest, digests } = held;
+    let Held { branch, newest, digests } = held;
     match digests.len() {
-        0 => format!("{node} empty"),
-        1 => format!("{node} 1 hash to {}", time_in_words(*newest)),
-        count => format!("{node} {count} hashes to {}", time_in_words(*newest)),
+        0 => format!("{branch} empty"),
+        1 => format!("{branch} 1 hash to {}", time_in_words(*newest)),
+        count => format!("{branch} {count} hashes to {}", time_in_words(*newest)),
     }
 }
 
@@ -273,7 +273,7 @@ fn describe_differences(differences: &Differences) -> String {
 fn describe_greeting(greeting: &Greeting) -> String {
     let Greeting { name, incarnation, clock, .. } = greeting;
     let clock = if *clock == Timestamp::ZERO { "0".into() } else { time_in_words(*clock) };
-    format!("{name} incarnation {} clock {clock}", *incarnation as u32)
+    format!("{name} incarnation {} clock {clock}", incarnation.0 as u32)
 }
 
 fn describe_record(record: &Record) -> String {

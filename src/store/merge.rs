@@ -1,0 +1,146 @@
+//! The one rule that decides between two entries of a key.
+//!
+//! Two nodes take a write of the same key in the same second. Whatever the network does, both nodes must end with the same
+//! entry, without a vote and without a lock. The obvious answer, "what comes later replaces what was there", fails: each
+//! node receives the other's write later than its own, so the two swap their values and differ for ever.
+//!
+//! The answer is to make the winner a property of the entries themselves, never of the order in which they arrive: a
+//! last-write-wins register (Shapiro et al., "A comprehensive study of Convergent and Commutative Replicated Data Types",
+//! 2011). The greater [`Version`](super::version::Version) survives; on equal versions a tombstone wins over a value, then
+//! the greater bytes. This order is total over everything that differs, and so merging is
+//!
+//! * *commutative*: entries may arrive in any order;
+//! * *associative*: a third node may have merged some of them first;
+//! * *idempotent*: an entry may arrive again.
+//!
+//! Nodes that have received the same entries therefore hold the same state.
+//!
+//! Two contents meet under one version only after a fault: two nodes were given the same number, or a node has restarted
+//! with its clock put back. What last-write-wins costs: of two writes that did not know of each other, one is lost. Dynamo
+//! (DeCandia et al., 2007) keeps both and lets the client choose.
+
+use std::cmp::Ordering;
+use std::mem;
+
+use super::content::{Content, Entry};
+use super::record::Record;
+use crate::rules::{Rule, Rules};
+
+/// What [`merge`] has made of an incoming entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Something greater stands there. Here is the incoming entry again.
+    Stale(Record),
+    /// The same entry stands there already. Here is the incoming one again.
+    Same(Record),
+    /// The incoming entry was accepted, and stands there now. Here is what it has replaced; `None` for a key that had no
+    /// entry.
+    Replaced(Option<Record>),
+}
+
+impl Outcome {
+    /// Whether the incoming entry was accepted.
+    pub fn is_accepted(&self) -> bool {
+        matches!(self, Self::Replaced(_))
+    }
+
+    /// The incoming entry, if it was not accepted.
+    pub fn rejected(self) -> Option<Record> {
+        match self {
+            Self::Stale(incoming) | Self::Same(incoming) => Some(incoming),
+            Self::Replaced(_) => None,
+        }
+    }
+}
+
+/// Merges an incoming entry into the one that stands under its key.
+pub fn merge(current: &mut Record, incoming: Record, rules: Rules) -> Outcome {
+    match order(incoming.entry(), current.entry(), rules) {
+        Ordering::Less => Outcome::Stale(incoming),
+        Ordering::Equal => Outcome::Same(incoming),
+        Ordering::Greater => Outcome::Replaced(Some(mem::replace(current, incoming))),
+    }
+}
+
+/// The order in which the greater entry survives.
+fn order(a: Entry<'_>, b: Entry<'_>, rules: Rules) -> Ordering {
+    a.version.cmp(&b.version).then_with(|| match rules.has(Rule::TieBreak) {
+        true => rank(a.content).cmp(&rank(b.content)),
+        false => Ordering::Equal,
+    })
+}
+
+/// What decides between contents of one version: a tombstone wins over every value, then the greater bytes.
+fn rank(content: Content<'_>) -> (bool, &[u8]) {
+    (content.is_tombstone(), content.value().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::clock::Timestamp;
+    use super::super::version::{NodeId, Version};
+    use super::*;
+    use proptest::prelude::*;
+
+    fn record(time: u64, node: u16, content: Content<'_>) -> Record {
+        Record::new(b"k", Entry { version: Version::new(Timestamp::from_bits(time), NodeId(node)), content })
+    }
+
+    /// Entries of so few versions and contents that ties and tombstones are common.
+    fn records() -> impl Strategy<Value = Record> {
+        let contents = [Content::Tombstone, Content::Value(b""), Content::Value(b"a"), Content::Value(b"b")];
+        (0u64..3, 1u16..3, prop::sample::select(contents.to_vec()))
+            .prop_map(|(time, node, content)| record(time, node, content))
+    }
+
+    fn merged(current: &Record, incoming: &Record) -> Record {
+        let mut survivor = current.clone();
+        merge(&mut survivor, incoming.clone(), Rules::default());
+        survivor
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn merge_is_commutative(a in records(), b in records()) {
+            prop_assert_eq!(merged(&a, &b), merged(&b, &a));
+        }
+
+        #[test]
+        fn merge_is_associative(a in records(), b in records(), c in records()) {
+            prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
+        }
+
+        #[test]
+        fn merge_is_idempotent_and_says_so(a in records()) {
+            prop_assert_eq!(merge(&mut a.clone(), a.clone(), Rules::default()), Outcome::Same(a));
+        }
+
+        #[test]
+        fn the_greater_version_always_survives(a in records(), b in records()) {
+            prop_assert_eq!(merged(&a, &b).version(), a.version().max(b.version()));
+        }
+    }
+
+    #[test]
+    fn the_outcome_says_what_was_replaced_or_not_accepted() {
+        let (old, new) = (record(1, 1, Content::Value(b"a")), record(2, 1, Content::Tombstone));
+        let mut current = old.clone();
+        assert_eq!(merge(&mut current, new.clone(), Rules::default()), Outcome::Replaced(Some(old.clone())));
+        assert_eq!(current, new);
+        assert_eq!(merge(&mut current, old.clone(), Rules::default()), Outcome::Stale(old));
+        assert_eq!(current, new);
+    }
+
+    #[test]
+    fn on_a_tie_a_tombstone_wins_over_a_value_then_the_greater_bytes() {
+        let [gone, a, b] = [Content::Tombstone, Content::Value(b"a"), Content::Value(b"b")].map(|it| record(1, 1, it));
+        for (smaller, greater) in [(&b, &gone), (&a, &gone), (&a, &b)] {
+            assert_eq!(&merged(smaller, greater), greater);
+            assert_eq!(&merged(greater, smaller), greater);
+        }
+        let mut first = a.clone();
+        merge(&mut first, b, Rules::default().without(Rule::TieBreak));
+        assert_eq!(first, a, "without the rule, what came first stays");
+    }
+}

@@ -1,0 +1,47 @@
+//! Walks over all keys, for clients that list them.
+
+use super::digest::{LEAVES, Prefix};
+use super::record::Record;
+use super::shard::LEAVES_PER_TABLE;
+use super::{KeyValueStore, hash_key};
+
+/// How many bits of a key's hash a scan's cursor has: few enough for a client that keeps it in a floating-point number.
+const CURSOR_BITS: u32 = 48;
+
+impl KeyValueStore {
+    /// Calls `visit` with every key that has a value, in no particular order, a shard at a time.
+    pub fn visit_keys(&self, mut visit: impl FnMut(&[u8])) {
+        for shard in &self.shards {
+            for record in shard.read().records().filter(|record| !record.is_tombstone()) {
+                visit(record.key());
+            }
+        }
+    }
+
+    /// Some keys with a value, about `count` of them, from `cursor` on, and the cursor for the next call. A scan begins with
+    /// cursor 0, and has ended when 0 comes back.
+    ///
+    /// Keys come in the order of their hashes, so a scan misses no key that stands in the store from its beginning to its
+    /// end, and shows none twice, whatever is written meanwhile.
+    pub fn scan(&self, cursor: u64, count: usize) -> (u64, Vec<Box<[u8]>>) {
+        let position = |record: &Record| hash_key(record.key()) >> (u64::BITS - CURSOR_BITS);
+        let first_table = Prefix::leaf_of(cursor << (u64::BITS - CURSOR_BITS)).leaves().start / LEAVES_PER_TABLE;
+        let (mut keys, mut last) = (Vec::new(), None);
+        for table in first_table..LEAVES / LEAVES_PER_TABLE {
+            let (shard, leaves) = self.shard_of(table * LEAVES_PER_TABLE..(table + 1) * LEAVES_PER_TABLE);
+            let shard = shard.read();
+            let values = shard.unsettled_near(leaves).filter(|record| !record.is_tombstone());
+            let mut ahead: Vec<(u64, &Record)> = values.map(|record| (position(record), record)).collect();
+            ahead.sort_unstable_by_key(|&(position, _)| position);
+            for (position, record) in ahead.into_iter().filter(|&(position, _)| position >= cursor) {
+                // Keys that share a position stay together: the cursor could not tell them apart.
+                if keys.len() >= count.max(1) && last != Some(position) {
+                    return (position, keys);
+                }
+                keys.push(record.key().into());
+                last = Some(position);
+            }
+        }
+        (0, keys)
+    }
+}

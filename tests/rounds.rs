@@ -1,0 +1,370 @@
+//! Anti-entropy rounds between replicas in one process: whatever stands on both sides, one round makes them equal. What is
+//! said is encoded and decoded, and so has the bounds of what travels.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kvstore::framing::{RequestParser, resp};
+use kvstore::limits::{LEAF_REQUEST_ENTRIES, MAX_VALUE_BYTES, REPLY_BYTES};
+use kvstore::replication::message::{Differences, Incarnation, Listed, Reply, Request};
+use kvstore::replication::reconcile::{RoundReport, reconcile};
+use kvstore::replication::replica::{Identity, Replica};
+use kvstore::replication::responder::PeerSession;
+use kvstore::replication::{Peer, PeerError};
+use kvstore::rules::{Rule, Rules};
+use kvstore::store::accepted::Arrival;
+use kvstore::store::clock::Timestamp;
+use kvstore::store::content::{Content, Entry};
+use kvstore::store::digest::{Digest, Prefix};
+use kvstore::store::graveyard::TickNumber;
+use kvstore::store::merge::merge;
+use kvstore::store::record::Record;
+use kvstore::store::version::{NodeId, Version};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// A peer in the same process. What is said to it is encoded and decoded, and so has the bounds of what travels.
+struct Near<'a> {
+    replica: &'a Replica,
+    session: PeerSession,
+    /// The longest reply so far, in bytes.
+    longest: usize,
+    /// How many LEAF requests there were.
+    leaf_requests: usize,
+}
+
+impl Peer for Near<'_> {
+    fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
+        let mut answer = |request: Request| {
+            let (mut sent, mut received) = (Vec::new(), Vec::new());
+            request.encode(&mut sent);
+            let mut parser = RequestParser::default();
+            let (form, _) = parser.parse(&sent).expect("well-formed").expect("whole");
+            let arrived = Request::decode(parser.args(form, &sent))?;
+            self.leaf_requests += usize::from(matches!(arrived, Request::Leaf(_)));
+            self.replica.handle(&mut self.session, arrived).encode(&mut received);
+            self.longest = self.longest.max(received.len());
+            let mut parser = resp::Parser::default();
+            let (frame, _) = parser.parse_reply(&received).expect("within the bounds").expect("whole");
+            Ok(Reply::decode(frame, &request)?)
+        };
+        prepare().into_iter().map(&mut answer).collect()
+    }
+}
+
+fn near(replica: &Replica) -> Near<'_> {
+    Near { replica, session: PeerSession::default(), longest: 0, leaf_requests: 0 }
+}
+
+fn replica(node: u16, rules: Rules) -> Replica {
+    let incarnation = Incarnation(u64::from(node));
+    let identity = Identity { name: format!("node{node}"), node: NodeId(node), incarnation };
+    Replica::new(identity, rules, Box::new(|| Timestamp::from_millis(1_800_000_000_000)))
+}
+
+/// Takes a round, after which both must be equal; returns what it did, the longest reply, and how many LEAF requests it took.
+fn round(ours: &Replica, theirs: &Replica) -> (RoundReport, usize, usize) {
+    let mut peer = near(theirs);
+    let report = reconcile(ours, &mut peer).expect("nothing goes wrong here");
+    assert_eq!(ours.store().root(), theirs.store().root());
+    (report, peer.longest, peer.leaf_requests)
+}
+
+/// Keys of `len` bytes that stand below one branch of the digest tree.
+fn keys_below(branch: Prefix, len: usize) -> impl Iterator<Item = Vec<u8>> {
+    let key = move |number: u32| [&number.to_be_bytes()[..], &vec![b'k'; len - 4]].concat();
+    let stands = move |key: &Vec<u8>| {
+        let leaf = Prefix::leaf_of(xxhash_rust::xxh3::xxh3_64(key)).leaves().start;
+        branch.leaves().contains(&leaf)
+    };
+    (0..).map(key).filter(stands)
+}
+
+#[test]
+fn the_largest_values_of_one_leaf_arrive_though_no_reply_can_hold_two() {
+    let (ours, theirs) = (replica(1, Rules::default()), replica(2, Rules::default()));
+    let value = vec![b'v'; MAX_VALUE_BYTES];
+    keys_below(Prefix::leaf(7), 16).take(4).for_each(|key| theirs.set(&key, &value));
+    let (report, longest, _) = round(&ours, &theirs);
+    assert_eq!((report.pulled, report.pushed), (4, 0));
+    assert!(longest < MAX_VALUE_BYTES + REPLY_BYTES, "{longest} bytes in one reply");
+}
+
+#[test]
+fn a_branch_with_more_than_a_reply_holds_comes_in_parts() {
+    let rules = Rules::default().without(Rule::Digests);
+    let (ours, theirs) = (replica(1, rules), replica(2, rules));
+    let shard = Prefix::ROOT.child(3).child(5);
+    let keys: Vec<_> = keys_below(shard, 60_000).take(60).collect();
+    keys.iter().for_each(|key| theirs.set(key, b"1"));
+    // Later than what the other side holds: it cannot know what we lack, and lists its keys.
+    keys.iter().step_by(2).for_each(|key| {
+        ours.set(key, b"2");
+        ours.set(key, b"3");
+    });
+    let (report, longest, leaf_requests) = round(&ours, &theirs);
+    assert_eq!((report.pulled, report.pushed), (30, 30));
+    assert!(longest < 2 * REPLY_BYTES, "{longest} bytes in one reply");
+    assert!(leaf_requests >= 4, "60 keys of 60,000 bytes do not fit in {leaf_requests} replies");
+}
+
+#[test]
+fn many_entries_are_named_in_many_requests() {
+    let rules = Rules::default().without(Rule::Digests);
+    let (ours, theirs) = (replica(1, rules), replica(2, rules));
+    for number in 0..4 * LEAF_REQUEST_ENTRIES {
+        let key = number.to_string();
+        if number % 3 > 0 {
+            ours.set(key.as_bytes(), b"ours");
+        }
+        if number % 3 < 2 {
+            theirs.set(key.as_bytes(), b"theirs");
+        }
+    }
+    let (report, _, leaf_requests) = round(&ours, &theirs);
+    assert_eq!(ours.store().counts().keys, 4 * LEAF_REQUEST_ENTRIES);
+    assert!(report.pulled > 0 && report.pushed > 0);
+    assert!((3..10).contains(&leaf_requests), "{leaf_requests}");
+}
+
+#[test]
+fn an_entry_that_stands_on_one_side_travels_once() {
+    let (ours, theirs) = (replica(1, Rules::default()), replica(2, Rules::default()));
+    for number in 0..200 {
+        let key = format!("key{number}");
+        [&ours, &theirs][number % 2].set(key.as_bytes(), b"v");
+    }
+    let (report, _, leaf_requests) = round(&ours, &theirs);
+    assert_eq!((report.pulled, report.pushed, leaf_requests), (100, 100, 1));
+    let (report, _, leaf_requests) = round(&ours, &theirs);
+    assert_eq!((report.pulled, report.pushed, leaf_requests), (0, 0, 0));
+}
+
+#[test]
+fn a_peer_that_only_repeats_itself_ends_the_round() {
+    /// Says that it differs, and again the same.
+    struct Repeats<'a>(&'a Replica, PeerSession);
+    impl Peer for Repeats<'_> {
+        fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
+            let same = self.0.store().record(b"k").expect("was written");
+            let answer = |request| match request {
+                Request::Leaf(_) => {
+                    Reply::Leaf(Differences { listed: vec![Listed::from(&same)], ..Differences::default() })
+                }
+                Request::Root => Reply::Root(Digest::default()),
+                other => self.0.handle(&mut self.1, other),
+            };
+            Ok(prepare().into_iter().map(answer).collect())
+        }
+    }
+    let rules = Rules::default().without(Rule::Digests);
+    let (ours, theirs) = (replica(1, rules), replica(2, rules));
+    theirs.set(b"k", b"v");
+    round(&ours, &theirs);
+    let error = reconcile(&ours, &mut Repeats(&theirs, PeerSession::default())).unwrap_err();
+    assert!(error.error.to_string().contains("keeps repeating the same differences"), "{error:?}");
+}
+
+#[test]
+fn a_part_that_only_pulls_or_only_pushes_is_progress() {
+    let shard = Prefix::ROOT.child(3).child(5);
+    let keys: Vec<_> = keys_below(shard, 60_000).take(41).collect();
+    for ours_are_later in [false, true] {
+        let rules = Rules::default().without(Rule::Digests);
+        let (ours, theirs) = (replica(1, rules), replica(2, rules));
+        for key in &keys[1..] {
+            let (earlier, later) = if ours_are_later { (&theirs, &ours) } else { (&ours, &theirs) };
+            earlier.set(key, b"1");
+            later.set(key, b"2");
+            later.set(key, b"3");
+        }
+        // Later than all, so that nothing of theirs is certainly news.
+        (0..100).for_each(|_| ours.set(&keys[0], b"last"));
+        let (report, ..) = round(&ours, &theirs);
+        assert_eq!((report.pulled, report.pushed), if ours_are_later { (0, 41) } else { (40, 1) });
+    }
+}
+
+#[test]
+fn a_large_value_that_has_come_on_another_way_meanwhile_does_not_fail_the_round() {
+    /// As `Near`, but what the reply to LEAF tells is here before it.
+    struct Overtaken<'a>(Near<'a>, &'a Replica);
+    impl Peer for Overtaken<'_> {
+        fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
+            let replies = self.0.exchange(prepare)?;
+            if matches!(replies[0], Reply::Leaf(_)) {
+                self.1.store().merge(self.0.replica.store().record(b"k").expect("was written"));
+            }
+            Ok(replies)
+        }
+    }
+    for bytes in [1, REPLY_BYTES, MAX_VALUE_BYTES] {
+        let (ours, theirs) = (replica(1, Rules::default()), replica(2, Rules::default()));
+        theirs.set(b"k", &vec![b'v'; bytes]);
+        let report = reconcile(&ours, &mut Overtaken(near(&theirs), &ours)).expect("an honest peer");
+        assert_eq!((report.pulled, report.pushed), (0, 0));
+    }
+}
+
+#[test]
+fn settled_tombstones_beyond_a_reply_hold_no_round_up() {
+    let (ours, theirs) = (replica(1, Rules::default()), replica(2, Rules::default()));
+    for key in keys_below(Prefix::ROOT.child(3).child(5).child(7), 60_000).take(60) {
+        ours.delete(&key);
+        theirs.store().merge(ours.store().record(&key).expect("was written"));
+    }
+    // At first contact nothing is settled.
+    round(&ours, &theirs);
+    assert_eq!(ours.store().settle(Arrival(u64::MAX), Timestamp::YEAR_2200, TickNumber(1)), 60);
+    let mut peer = near(&theirs);
+    let report = reconcile(&ours, &mut peer).expect("an honest peer");
+    assert_eq!((report.pulled, report.pushed), (0, 0));
+    assert!(peer.leaf_requests >= 4, "60 keys of 60,000 bytes do not fit in {} replies", peer.leaf_requests);
+    assert_eq!(theirs.member("node1").expect("it has spoken").progress().confirmed, Arrival(60));
+    // All of them were seen in the peer's list, and are kept.
+    assert_eq!(ours.store().forget(TickNumber(0)), 0);
+}
+
+#[test]
+fn a_peer_that_lists_what_it_does_not_bring_ends_the_round() {
+    struct Lies<'a>(&'a Replica, PeerSession);
+    impl Peer for Lies<'_> {
+        fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
+            let same = self.0.store().record(b"k").expect("was written");
+            let listed = vec![Listed { key: b"nothing"[..].into(), ..Listed::from(&same) }];
+            let answer = |request| match request {
+                Request::Leaf(_) => Reply::Leaf(Differences { listed: listed.clone(), ..Differences::default() }),
+                Request::Fetch(_) => Reply::Entries { covered: 1, records: Vec::new() },
+                other => self.0.handle(&mut self.1, other),
+            };
+            Ok(prepare().into_iter().map(answer).collect())
+        }
+    }
+    let (ours, theirs) = (replica(1, Rules::default()), replica(2, Rules::default()));
+    theirs.set(b"k", b"v");
+    let error = reconcile(&ours, &mut Lies(&theirs, PeerSession::default())).unwrap_err();
+    assert!(error.error.to_string().contains("keeps repeating the same differences"), "{error:?}");
+}
+
+// ---- whatever was written ------------------------------------------------------------------------------------------------
+
+/// A replica whose wall clock stands at the beginning of time, so that only versions decide.
+fn early_replica(node: u16) -> Replica {
+    let incarnation = Incarnation(u64::from(node));
+    let identity = Identity { name: format!("node{node}"), node: NodeId(node), incarnation };
+    Replica::new(identity, Rules::default(), Box::new(|| Timestamp::from_millis(1)))
+}
+
+/// A write of a client, or an entry from elsewhere. Keys, versions and contents are few, so that they meet.
+#[derive(Clone, Debug)]
+enum Operation {
+    Write { key: u8, value: Option<u8> },
+    Merge(Record),
+}
+
+/// A failing case is printed in its smallest form; no file is kept of it.
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+fn key(number: u8) -> Vec<u8> {
+    format!("key {number}").into_bytes()
+}
+
+fn records() -> impl Strategy<Value = Record> {
+    (0u8..40, prop::option::of(0u8..3), 1u64..6, 1u16..4).prop_map(|(number, value, time, node)| {
+        let value = value.map(|value| [value]);
+        let content = value.as_ref().map_or(Content::Tombstone, |value| Content::Value(value));
+        let version = Version::new(Timestamp::from_bits(time), NodeId(node));
+        Record::new(&key(number), Entry { version, content })
+    })
+}
+
+fn operations() -> impl Strategy<Value = Operation> {
+    prop_oneof![
+        (0u8..40, prop::option::of(0u8..3)).prop_map(|(key, value)| Operation::Write { key, value }),
+        records().prop_map(Operation::Merge),
+    ]
+}
+
+/// An operation on one of three replicas.
+fn steps() -> impl Strategy<Value = (usize, Operation)> {
+    (0usize..3, operations())
+}
+
+fn take(replica: &Replica, operation: &Operation) {
+    match operation {
+        Operation::Write { key: number, value: Some(value) } => replica.set(&key(*number), &[*value]),
+        Operation::Write { key: number, value: None } => drop(replica.delete(&key(*number))),
+        Operation::Merge(record) => drop(replica.store().merge(record.clone())),
+    }
+}
+
+fn visited(store: &kvstore::store::KeyValueStore) -> BTreeSet<Vec<u8>> {
+    let mut keys = BTreeSet::new();
+    store.visit_keys(|key| assert!(keys.insert(key.to_vec()), "a key was visited twice"));
+    keys
+}
+
+proptest! {
+    #![proptest_config(cases(256))]
+    #[test]
+    fn one_round_makes_two_replicas_equal_and_loses_nothing(steps in vec(steps(), 1..150)) {
+        let replicas = [early_replica(1), early_replica(2)];
+        steps.iter().for_each(|(at, operation)| take(&replicas[at % 2], operation));
+        let mut greatest: BTreeMap<Vec<u8>, Record> = BTreeMap::new();
+        for number in 0..40 {
+            for replica in &replicas {
+                let Some(record) = replica.store().record(&key(number)) else { continue };
+                let kept = greatest.entry(key(number)).or_insert_with(|| record.clone());
+                merge(kept, record, Rules::default());
+            }
+        }
+        let report = reconcile(&replicas[0], &mut near(&replicas[1])).expect("nothing can fail");
+        for replica in &replicas {
+            prop_assert_eq!(replica.store().root(), greatest.values().map(Record::digest).sum());
+            prop_assert_eq!(replica.store().rebuilt_root(), replica.store().root());
+        }
+        let again = reconcile(&replicas[1], &mut near(&replicas[0])).expect("nothing can fail");
+        prop_assert_eq!((again.pulled, again.pushed), (0, 0), "after {} and {}", report.pulled, report.pushed);
+    }
+
+    #[test]
+    fn replicas_that_take_rounds_in_any_order_end_equal(
+        steps in vec(steps(), 1..100),
+        rounds in vec((0usize..3, 1usize..3), 0..6),
+    ) {
+        let replicas = [early_replica(1), early_replica(2), early_replica(3)];
+        let round = |from: usize, to: usize| reconcile(&replicas[from], &mut near(&replicas[to])).expect("nothing can fail");
+        let mut rounds = rounds.into_iter();
+        for (at, operation) in &steps {
+            take(&replicas[*at], operation);
+            if at % 5 == 0 && let Some((from, step)) = rounds.next() {
+                round(from, (from + step) % 3);
+            }
+        }
+        // Once around, and around again: what is left of anybody reaches everybody.
+        [(0, 1), (1, 2), (2, 0), (0, 1)].into_iter().for_each(|(from, to)| { round(from, to); });
+        let roots: BTreeSet<u64> = replicas.iter().map(|replica| replica.store().root().to_bits()).collect();
+        prop_assert_eq!(roots.len(), 1);
+        prop_assert_eq!(visited(replicas[0].store()), visited(replicas[1].store()));
+        prop_assert_eq!(visited(replicas[0].store()), visited(replicas[2].store()));
+    }
+
+    #[test]
+    fn a_write_wins_over_all_that_its_replica_has_seen(records in vec(records(), 1..60), deletes: bool) {
+        let replica = early_replica(2);
+        for record in records {
+            let (key, theirs) = (record.key().to_vec(), record.version());
+            replica.store().merge(record.clone());
+            if deletes {
+                replica.delete(&key);
+            } else {
+                replica.set(&key, b"mine");
+            }
+            let mine = replica.store().record(&key).expect("was written just now");
+            prop_assert!(mine.version() > theirs);
+            prop_assert_eq!(mine.content().value(), (!deletes).then_some(&b"mine"[..]));
+            prop_assert!(replica.store().merge(record).rejected().is_some(), "what is older loses when it comes again");
+        }
+    }
+}

@@ -12,7 +12,7 @@
 //! | [`rules`] | The rules of that agreement, each of which can be switched off to see what it is for. |
 //! | [`framing`], [`commands`] | Bytes to words and back; what a client may ask for, in a plain line or as a Redis client. |
 //! | [`node`] | The threads and sockets around all this. |
-//! | [`config`], [`limits`], [`secret`], [`program`] | Options, bounds, who may come in, and what the programs share. |
+//! | [`config`], [`options`], [`limits`], [`secret`], [`program`] | What a node is told, and what the programs share. |
 //!
 //! [`store`] and [`replication`] know nothing of sockets, threads, chance and the time of day, which come in as arguments. So the
 //! code that runs in a node is the very code that `tests/simulation` drives through lost messages and broken clocks. (The
@@ -25,6 +25,7 @@ pub mod config;
 pub mod framing;
 pub mod limits;
 pub mod node;
+pub mod options;
 pub mod program;
 pub mod replication;
 pub mod rules;

@@ -134,14 +134,16 @@ pub const KEPT_ITEMS: usize = 256;
 /// The default of `--max-connections`. Each costs a thread.
 pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
 
-/// How many connections beyond `--max-connections` are heard out, so that peers get in when clients have taken every place.
+/// How many connections beyond `--max-connections` may show that they are peers, so that peers get in when clients have
+/// taken every place. When these places are full too, the oldest connection in them makes room for the next one.
 pub const PEER_RESERVE: usize = 64;
 
 /// How long a connection beyond `--max-connections` has to show that it is a peer.
 pub const RESERVE_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How many connections beyond [`PEER_RESERVE`] are told at once that there are too many. Each takes a descriptor for [`LINGER_TIME`];
-/// more than these are closed without a word.
+/// How many connections beyond [`PEER_RESERVE`] may be on their way out: those that have made room, and those that were
+/// told at once that there are too many. Each takes a descriptor until its session has ended: up to [`LINGER_TIME`].
+/// More than these are closed without a word.
 pub const TURNED_AWAY_AT_ONCE: usize = 64;
 
 /// How many file descriptors a node keeps for itself, beside those of accepted connections and of links: the standard streams, the

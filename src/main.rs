@@ -1,11 +1,11 @@
-//! `kvstore`: all nodes of a cluster in one process, the start with one command.
+//! `kvstore`: all nodes of a cluster in one process, started with one command.
 
 use std::process::ExitCode;
 
-use kvstore::{config, program};
+use kvstore::{options, program};
 
 fn main() -> ExitCode {
-    program::run(config::cluster_from_command_line(), "--port", |nodes| {
+    program::run(options::cluster(), "--port", |nodes| {
         let mut text = String::new();
         for node in nodes {
             text += &format!("{} listens on {}\n", node.name(), node.address());

@@ -8,12 +8,21 @@ use env_logger::Env;
 
 use crate::config::Config;
 use crate::node::{BoundNode, Node};
+use crate::options::OptionsError;
 
-/// Runs nodes in this process until Ctrl-C or SIGTERM. Prints where they listen, and `hint`, when all of them do. `port_option` is
-/// the option that picks another port if one is taken.
+/// Runs the nodes that the command line describes, until Ctrl-C or SIGTERM. Prints `hint` when all of them listen.
+/// `port_option` is the option that picks another port if one is taken.
 ///
-/// Returns failure, after one line that says why, when one of them cannot start.
-pub fn run(configs: Vec<Config>, port_option: &str, hint: impl FnOnce(&[Node]) -> String) -> ExitCode {
+/// Returns the code with which the program is to end: failure, after one line that says why, when a node cannot start.
+pub fn run(
+    configs: Result<Vec<Config>, OptionsError>,
+    port_option: &str,
+    hint: impl FnOnce(&[Node]) -> String,
+) -> ExitCode {
+    let configs = match configs {
+        Ok(configs) => configs,
+        Err(error) => return error.report(),
+    };
     init_log();
     match serve(configs, port_option, hint) {
         Ok(()) => ExitCode::SUCCESS,
@@ -27,21 +36,21 @@ pub fn run(configs: Vec<Config>, port_option: &str, hint: impl FnOnce(&[Node]) -
 fn serve(configs: Vec<Config>, port_option: &str, hint: impl FnOnce(&[Node]) -> String) -> io::Result<()> {
     let (interrupt, interrupted) = bounded(1);
     ctrlc::set_handler(move || {
-        // A second signal finds the first still there, which is enough.
+        // If the channel is full, a first signal is there already, which is enough.
         let _ = interrupt.try_send(());
     })
     .map_err(io::Error::other)?;
 
-    // All ports are taken before any node looks for its peers, so that they find each other at once.
+    // All nodes listen before the first one dials its peers, so that they find each other at once.
     let bind = |config| BoundNode::bind(config).map_err(|error| explain(error, port_option));
     let bound: Vec<BoundNode> = configs.into_iter().map(bind).collect::<io::Result<_>>()?;
     let share = open_files()? / bound.len().max(1);
     let start = |node: BoundNode| node.keep_within(share)?.start();
     let nodes: Vec<Node> = bound.into_iter().map(start).collect::<io::Result<_>>()?;
-    // Whether anybody reads it is none of the nodes' business.
+    // The nodes run on if nobody reads what the program prints.
     let _ = writeln!(io::stdout(), "{}", hint(&nodes)).and_then(|()| io::stdout().flush());
 
-    // An error would mean that the handler is gone, and then nothing can be waited for.
+    // An error would mean that the handler is gone. Then no signal can arrive any more.
     let _ = interrupted.recv();
     std::thread::scope(|scope| {
         for node in nodes {

@@ -1,4 +1,4 @@
-//! The shared secret of a cluster, which opens it to clients and other nodes.
+//! The shared secret of a cluster. Clients say it, and nodes prove that they know it, to be admitted.
 
 use std::fmt;
 use std::fs;
@@ -9,7 +9,7 @@ use sha2::Sha256;
 
 use crate::limits::MAX_SECRET_BYTES;
 
-/// What all nodes and clients of a cluster know, and nobody else. Never printed.
+/// What all nodes and clients of a cluster know, and no one else. Never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
@@ -17,7 +17,7 @@ impl Secret {
     /// The secret in `bytes`, without the newline that an editor leaves at the end of a file.
     ///
     /// # Errors
-    /// If it is empty or too long, or has a space in it.
+    /// When it is empty or too long, or has a space in it.
     pub fn new(bytes: &[u8]) -> Result<Self, String> {
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
@@ -32,17 +32,17 @@ impl Secret {
     /// The secret in a file.
     ///
     /// # Errors
-    /// If the file cannot be read, or holds none.
+    /// When the file cannot be read, or what it holds is no secret.
     pub fn read(path: &Path) -> Result<Self, String> {
         Self::new(&fs::read(path).map_err(|error| error.to_string())?)
     }
 
-    /// Whether a client's word is the secret. Takes the same time for every wrong word: what is compared are two hashes.
+    /// Whether a client's word is the secret. Takes the same time for every wrong word: it compares two hashes.
     pub fn is(&self, word: &[u8]) -> bool {
         self.verifies(&self.prove(word), &self.0)
     }
 
-    /// The proof that whoever made it knows the secret: HMAC-SHA-256 (RFC 2104) over a message.
+    /// Makes a proof that this node knows the secret: HMAC-SHA-256 (RFC 2104) over a message.
     pub fn prove(&self, message: &[u8]) -> Vec<u8> {
         self.mac(message).finalize().into_bytes().to_vec()
     }

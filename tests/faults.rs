@@ -13,6 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eventually};
 use kvstore::config::{Config, SharedWallClock};
 use kvstore::framing::RequestParser;
+use kvstore::limits::PEER_IO_TIMEOUT;
 use kvstore::node::Node;
 use kvstore::replication::message::{Differences, Greeting, Incarnation, Listed, Reply, Request};
 use kvstore::replication::replica::{Identity, Replica};
@@ -714,6 +715,19 @@ fn a_peer_that_takes_connections_but_stays_silent_is_waited_for_only_so_long() {
     assert!(two.line("GET k").starts_with("ERROR: loading"));
     two.wait_until_it_serves();
     assert!(started.elapsed() > Duration::from_secs(7), "after {:?}", started.elapsed());
+}
+
+#[test]
+fn a_peer_that_hangs_is_shown_as_down_when_the_first_exchange_has_timed_out() {
+    let cluster = Cluster::start(2);
+    let (mut one, mut two) = (cluster.client(1), cluster.client(2));
+    assert_eq!(one.line("SET k v"), "OK");
+    eventually("the link is up", DEADLINE, || two.line("GET k") == "v" && one.peer(1, "link") == "up");
+    cluster.links.set(Mode::Stalled);
+    // Now the replicator and the rounds wait for the peer in turn.
+    assert_eq!(one.line("SET k w"), "OK");
+    let took = eventually("the link is down", DEADLINE, || one.peer(1, "link") == "down");
+    assert!(took < PEER_IO_TIMEOUT + Duration::from_secs(2), "{took:?}: no second exchange is waited for");
 }
 
 #[test]

@@ -3,14 +3,19 @@
 mod common;
 
 use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Client, Cluster, DEADLINE, Links, Process, Value, encode, eventually};
+use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eventually};
 use kvstore::commands::glob;
 use kvstore::limits::{
     MAX_ANSWER_BYTES, MAX_ARGS, MAX_CLIENT_NAME_BYTES, MAX_FRAME_BYTES, MAX_KEY_BYTES, MAX_LINE_BYTES, MAX_SCAN_COUNT,
     MAX_VALUE_BYTES, PEER_RESERVE,
 };
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// How long a client that does nothing wrong may wait for an answer while others misbehave.
 const UNDISTURBED: Duration = Duration::from_secs(2);
@@ -80,16 +85,79 @@ fn a_thousand_clients_at_once_are_served_and_one_more_is_turned_away_with_a_reas
     eventually("there is room again", DEADLINE, || cluster.client(1).line("PING") == "PONG");
 }
 
-#[test]
-fn a_peer_gets_in_when_clients_have_taken_every_place() {
+/// A cluster of which node 1 holds a key and has clients in all its places, and node 2 has stopped. Node 1 cannot dial
+/// node 2: if the key arrives there, node 1 has admitted node 2.
+fn full_node() -> (Cluster, Vec<Client>) {
     let mut cluster = Cluster::start_with(2, |config| config.max_connections = 4);
     cluster.stop(2);
+    cluster.links.between(1, 2).set(Mode::Cut);
     let mut clients: Vec<Client> = (0..4).map(|_| client_with_a_place(&cluster)).collect();
     assert_eq!(clients[0].line("SET k v"), "OK");
+    (cluster, clients)
+}
+
+#[test]
+fn a_peer_gets_in_when_clients_have_taken_every_place() {
+    let (mut cluster, _clients) = full_node();
     cluster.start_again(2, |_| {});
     let mut other = cluster.client(2);
     other.wait_until_it_serves();
     assert_eq!(other.line("GET k"), "v");
+}
+
+/// Ends the crowds when it is dropped, also by a test that fails.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// Keeps this many connections to a node open until `done`. Opens a new one as soon as the node ends one.
+fn crowd(address: SocketAddr, size: usize, done: &AtomicBool) {
+    let mut clients: Vec<Client> = Vec::new();
+    while !done.load(Relaxed) {
+        clients.extend((clients.len()..size).filter_map(|_| Client::try_connect(address).ok()));
+        let mut ready: Vec<PollFd> =
+            clients.iter().map(|client| PollFd::new(client.stream().as_fd(), PollFlags::POLLIN)).collect();
+        poll(&mut ready, PollTimeout::from(10_u8)).expect("sockets can be waited for");
+        let mut ended = ready.iter().map(|client| client.any() != Some(false)).collect::<Vec<_>>().into_iter();
+        clients.retain(|_| ended.next() == Some(false));
+    }
+}
+
+#[test]
+fn a_peer_gets_in_although_many_clients_connect_again_as_soon_as_they_are_turned_away() {
+    let (mut cluster, mut clients) = full_node();
+    let first = &mut clients[0];
+    let (address, done) = (cluster.address(1), AtomicBool::new(false));
+    thread::scope(|scope| {
+        let _done = Done(&done);
+        for _ in 0..4 {
+            scope.spawn(|| crowd(address, 150, &done));
+        }
+        eventually("all places are taken", DEADLINE, || first.count("rejected_connections") > 10_000);
+        cluster.start_again(2, |_| {});
+        let mut other = cluster.client(2);
+        let took = eventually("the peer gets in", DEADLINE, || other.line("GET k") == "v");
+        println!("the peer was admitted after {took:?}; {} were turned away", first.count("rejected_connections"));
+        assert_undisturbed(first);
+    });
+}
+
+#[test]
+fn silent_connections_in_the_places_for_peers_make_room_for_a_peer_at_once() {
+    let (mut cluster, mut clients) = full_node();
+    let first = &mut clients[0];
+    let silent: Vec<Client> = (0..PEER_RESERVE).map(|_| cluster.client(1)).collect();
+    eventually("all places are taken", DEADLINE, || first.count("connected_clients") == 4 + PEER_RESERVE as u64);
+    cluster.start_again(2, |_| {});
+    let mut other = cluster.client(2);
+    other.wait_until_it_serves();
+    assert_eq!(other.line("GET k"), "v", "the first attempt has reached node 1");
+    assert!(first.count("rejected_connections") >= 1, "the oldest was turned away");
+    drop(silent);
 }
 
 #[test]

@@ -290,6 +290,27 @@ fn a_start_that_cannot_work_is_explained_in_one_line_and_fails() {
 }
 
 #[test]
+fn the_exit_code_tells_a_wrong_command_line_from_a_start_that_failed() {
+    let file = std::env::temp_dir().join(format!("kvstore-empty-secret-{}", std::process::id()));
+    std::fs::write(&file, "\n").expect("a temporary file");
+    let file = file.to_str().expect("a plain path");
+    for program in PROGRAMS {
+        for (arguments, code) in [(&["--help"][..], 0), (&["--version"], 0), (&["--frob"], 2)] {
+            assert_eq!(run(program, arguments).status.code(), Some(code), "{program} {arguments:?}");
+        }
+        let output = run(program, &["--secret-file", file]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.starts_with(&format!("error: --secret-file {file}: a secret has 1 to")), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    let output = run(PROGRAMS[0], &["--port", "65535"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: --port 65535: there are not 2 ports"));
+    std::fs::remove_file(file).expect("it was just written");
+}
+
+#[test]
 fn a_cluster_whose_port_is_taken_says_which_option_picks_another() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let port = taken.local_addr().expect("it is bound").port().to_string();

@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
-use kvstore::{config, program};
+use kvstore::{options, program};
 
 fn main() -> ExitCode {
-    let config = config::node_from_command_line("2", "127.0.0.1:5009", "127.0.0.1:5008");
-    program::run(vec![config], "--listen", |nodes| format!("{} listens on {}", nodes[0].name(), nodes[0].address()))
+    let config = options::node("2", "127.0.0.1:5009", "127.0.0.1:5008");
+    program::run(config.map(|config| vec![config]), "--listen", |nodes| {
+        format!("{} listens on {}", nodes[0].name(), nodes[0].address())
+    })
 }

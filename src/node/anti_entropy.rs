@@ -15,7 +15,9 @@ use log::{debug, info, warn};
 use parking_lot::Mutex;
 
 use super::Shared;
-use super::link::PeerLink;
+use super::link::Link;
+use super::remote_peer::RemotePeer;
+use super::shared::{PeerHandle, TickRequest};
 use crate::limits::HELD_TICKS;
 use crate::replication::message::{Reply, Request};
 use crate::replication::propagate::Backoff;
@@ -23,9 +25,6 @@ use crate::replication::reconcile::{FailedRound, RoundReport, reconcile};
 use crate::replication::tombstones::{Holdup, PeerRound, Rounds, Tick};
 use crate::replication::{Peer, PeerError};
 use crate::rules::Rule;
-
-/// Somebody wants a tick now, and perhaps to be told what it did: a line for each peer.
-pub(super) type Ask = Option<Sender<Vec<String>>>;
 
 /// How the rounds with one peer went, for INFO.
 #[derive(Default)]
@@ -106,21 +105,23 @@ impl Holdups {
 }
 
 /// Ticks until the node stops.
-pub(super) fn run(node: &Shared, asks: &Receiver<Ask>) {
+pub(super) fn run(node: &Shared, asked: &Receiver<TickRequest>) {
     load(node);
-    let mut waiting: Vec<Ask> = Vec::new();
+    let mut requests: Vec<TickRequest> = Vec::new();
     while !node.stop.is_stopping() {
         select! {
-            recv(asks) -> ask => waiting.extend(ask),
+            recv(asked) -> request => requests.extend(request),
             recv(node.stop.receiver()) -> _ => return,
             default(jittered(node.config.interval)) => {}
         }
-        waiting.extend(asks.try_iter());
+        requests.extend(asked.try_iter());
         let rounds = tick(node);
         let lines = in_words(node, &rounds);
-        for ask in waiting.drain(..).flatten() {
-            // The client may have gone.
-            let _ = ask.try_send(lines.clone());
+        for request in requests.drain(..) {
+            if let TickRequest::Report(report) = request {
+                // The client may have gone.
+                let _ = report.try_send(lines.clone());
+            }
         }
     }
 }
@@ -173,40 +174,38 @@ impl Rounds for SideBySide<'_> {
         let node = self.node;
         // Closes when no peer's first round is still under way.
         let (under_way, all_ended) = bounded::<()>(0);
-        let run_rounds = |link, log, under_way: Sender<()>| {
-            let mut round = run_round(node, link, log);
+        let run_rounds = |peer, under_way: Sender<()>| {
+            let mut round = run_round(node, peer);
             drop(under_way);
             // While another peer keeps the tick waiting, this one is compared at every interval all the same.
             while all_ended.recv_timeout(jittered(node.config.interval)) == Err(RecvTimeoutError::Timeout) {
-                round = run_round(node, link, log);
+                round = run_round(node, peer);
             }
             round
         };
-        let peers = node.links.iter().zip(&node.rounds);
         let rounds: Vec<PeerRound> = thread::scope(|scope| {
             let (run_rounds, under_way) = (&run_rounds, under_way);
-            let begun: Vec<_> = peers
-                .map(|(link, log)| {
-                    let (under_way, name) = (under_way.clone(), format!("{} round", node.name()));
-                    let run = move || run_rounds(link, log, under_way);
-                    (link, thread::Builder::new().name(name).spawn_scoped(scope, run))
-                })
-                .collect();
+            let begin = |peer| {
+                let (under_way, name) = (under_way.clone(), format!("{} round", node.name()));
+                (peer, thread::Builder::new().name(name).spawn_scoped(scope, move || run_rounds(peer, under_way)))
+            };
+            let begun: Vec<_> = node.peers.iter().map(begin).collect();
             drop(under_way);
             let ended =
-                begun.into_iter().map(|(link, thread)| (link, thread.ok().and_then(|thread| thread.join().ok())));
-            ended.map(|(link, round)| round.unwrap_or_else(|| no_round(link))).collect()
+                begun.into_iter().map(|(peer, thread)| (peer, thread.ok().and_then(|thread| thread.join().ok())));
+            ended.map(|(peer, round)| round.unwrap_or_else(|| no_round(&peer.link))).collect()
         });
         (!node.stop.is_stopping()).then_some(rounds)
     }
 }
 
 /// A round with one peer.
-fn run_round(node: &Shared, link: &PeerLink, log: &RoundLog) -> PeerRound {
+fn run_round(node: &Shared, handle: &PeerHandle) -> PeerRound {
+    let link = &handle.link;
     let started = Instant::now();
-    let mut peer = Stoppable { node, peer: link.for_round(&node.replica) };
+    let mut peer = Stoppable { node, peer: RemotePeer::for_round(link, &node.replica) };
     let result = reconcile(&node.replica, &mut peer);
-    log.record(started, &result);
+    handle.rounds.record(started, &result);
     match &result {
         Ok(report) => {
             let level = if report.pulled + report.pushed > 0 { log::Level::Info } else { log::Level::Debug };
@@ -230,7 +229,7 @@ fn run_round(node: &Shared, link: &PeerLink, log: &RoundLog) -> PeerRound {
 }
 
 /// A round that could not be run, because the machine has no thread left for it.
-fn no_round(link: &PeerLink) -> PeerRound {
+fn no_round(link: &Link) -> PeerRound {
     let error = PeerError::Lost("this machine has no thread left".into());
     let (address, member, dismissed) = (link.address.clone(), link.peer(), link.is_dismissed());
     PeerRound { address, member, dismissed, result: Err(FailedRound { error, pulled: 0 }) }
@@ -241,13 +240,13 @@ fn in_words(node: &Shared, rounds: &[PeerRound]) -> Vec<String> {
     if !node.config.rules.has(Rule::AntiEntropy) {
         return vec!["anti-entropy is switched off".into()];
     }
-    let line = |((round, link), log): ((&PeerRound, &PeerLink), &RoundLog)| match &round.result {
+    let line = |(round, peer): (&PeerRound, &PeerHandle)| match &round.result {
         Ok(RoundReport { pulled, pushed, .. }) => {
-            format!("{}: pulled {pulled}, pushed {pushed} in {:.1?}", link.describe(), log.totals().took)
+            format!("{}: pulled {pulled}, pushed {pushed} in {:.1?}", peer.link.describe(), peer.rounds.totals().took)
         }
-        Err(failed) => format!("{}: failed: {}", link.describe(), failed.error),
+        Err(failed) => format!("{}: failed: {}", peer.link.describe(), failed.error),
     };
-    rounds.iter().zip(&node.links).zip(&node.rounds).map(line).collect()
+    rounds.iter().zip(&node.peers).map(line).collect()
 }
 
 /// A peer that is not asked anything more once the node stops: a round may be long.

@@ -1,7 +1,8 @@
-//! Who may come in: the shared secret of a cluster.
+//! How clients and nodes show that they know the shared secret of the cluster.
 //!
-//! A client says the secret (`AUTH secret`); whoever can listen on the wire can hear it. Nodes do better, since they speak to each
-//! other for months: each proves that it knows the secret without saying it. Before the first PEER of a connection:
+//! A client says the secret (`AUTH secret`), so anyone who can read the packets learns it. Nodes speak to each other
+//! for months, so they do better: each proves that it knows the secret without saying it. Before the first PEER of a
+//! connection:
 //!
 //! ```text
 //! initiator                                                        responder
@@ -11,13 +12,16 @@
 //!                           ◀───────────────────────────────────────────── proof
 //! ```
 //!
-//! A challenge is 32 random bytes; a proof is HMAC-SHA-256 (RFC 2104), keyed with the secret, over the prover's role, both
-//! challenges, names and incarnations. A proof that was overheard is worth nothing: the next challenge is another, and the role
-//! keeps a node's own proof from being sent back to it. The initiator proves itself first: a stranger who connects gets nothing with which
-//! to try secrets at home. (A stranger whom a node *connects to* does get a proof: the secret should be long and random.) The PEER that follows must have the proven name and incarnation.
+//! A challenge is 32 random bytes; a proof is HMAC-SHA-256 (RFC 2104), keyed with the secret, over the prover's role,
+//! both challenges, names and incarnations. The PEER that follows must have the proven name and incarnation.
 //!
-//! What this does not give: secrecy or integrity of what follows. Somebody who can change packets on their way can wait until the
-//! proofs are exchanged. Where that matters, the links belong into TLS or WireGuard.
+//! - A proof that was recorded cannot be replayed, because the next challenge differs.
+//! - A node's own proof cannot be sent back to it, because the role is part of it.
+//! - The initiator proves itself first, so an attacker who connects gets no proof against which to try secrets offline.
+//!   An attacker whom a node *dials* does get one, so the secret should be long and random.
+//!
+//! What this does not give: secrecy or integrity of what follows. An attacker who can change packets can wait until the
+//! proofs are exchanged. Where that matters, run the links through TLS or WireGuard.
 
 use crate::framing::Args;
 use crate::framing::resp::{write_array, write_bulk};
@@ -58,7 +62,8 @@ impl Party {
     }
 }
 
-/// What a proof is made over: the role of whoever makes it, and both sides of the exchange. The framing keeps the parts apart.
+/// What a proof is made over: the role of the node that makes it, and both sides of the exchange. The framing keeps the
+/// parts apart.
 fn transcript(role: &str, initiator: &Party, responder: &Party) -> Vec<u8> {
     let mut out = Vec::new();
     write_bulk(&mut out, role.as_bytes());
@@ -67,8 +72,8 @@ fn transcript(role: &str, initiator: &Party, responder: &Party) -> Vec<u8> {
     out
 }
 
-/// The initiator's side: proves itself to a peer, and has the peer prove itself. `ask` sends a request and returns the items of
-/// the reply. Returns the name and incarnation that the peer has proved.
+/// The initiator's side: proves itself to a peer, and has the peer prove itself. `ask` sends a request and returns the
+/// items of the reply. Returns the name and incarnation that the peer has proved.
 pub(super) fn introduce(
     secret: &Secret,
     identity: &Identity,
@@ -97,27 +102,27 @@ pub(super) fn introduce(
 /// The responder's side of an exchange on one connection.
 #[derive(Debug, Default)]
 pub(super) enum Guard {
-    /// Nobody has introduced himself yet.
+    /// The initiator has not introduced itself yet.
     #[default]
     Closed,
-    /// A challenge was sent, and waits for the proof.
+    /// The challenge was sent; the proof has not come yet.
     Challenged { initiator: Party, responder: Party },
     /// The initiator has proved that it knows the secret, under this name and incarnation.
     Open { name: String, incarnation: Incarnation },
 }
 
-/// What a guard says to a peer's words.
+/// What a guard decides about a peer's request.
 pub(super) enum Verdict {
-    /// They were part of the exchange: the answer was written.
+    /// It was part of the exchange, and the answer was written.
     Answered,
-    /// They may be carried out.
+    /// It may be executed.
     Pass,
-    /// The peer is to be turned away, and told why.
+    /// It is refused, for this reason.
     Refuse(String),
 }
 
 impl Guard {
-    /// Looks at a peer's request before anybody else does.
+    /// Checks a peer's request before it is decoded.
     pub(super) fn check(
         &mut self,
         secret: Option<&Secret>,
@@ -159,7 +164,7 @@ impl Guard {
         Ok(())
     }
 
-    /// What the initiator has said its name is.
+    /// The name that the initiator has given.
     pub(super) fn name(&self) -> Option<&str> {
         match self {
             Self::Closed => None,
@@ -173,7 +178,7 @@ impl Guard {
         matches!(self, Self::Open { .. })
     }
 
-    /// Whether a greeting comes from whom has proved himself, or nobody had to.
+    /// Whether a greeting comes from the node that proved itself; true if there is no secret.
     pub(super) fn fits(&self, greeting: &Greeting) -> bool {
         match self {
             Self::Open { name, incarnation } => *name == greeting.name && *incarnation == greeting.incarnation,
@@ -192,7 +197,7 @@ mod tests {
         Identity { name: name.into(), node: NodeId(1), incarnation: Incarnation(7) }
     }
 
-    /// Lets an initiator with one secret speak to a guard with another; notes what was said.
+    /// Runs an exchange between an initiator with one secret and a guard with another. `heard` records what was sent.
     fn speak(ours: &str, theirs: Option<&str>, heard: &mut Vec<Vec<u8>>) -> Result<Guard, String> {
         let (ours, theirs) =
             (Secret::new(ours.as_bytes())?, theirs.map(|secret| Secret::new(secret.as_bytes()).unwrap()));
@@ -219,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_with_the_same_secret_let_each_other_in_without_saying_it() {
+    fn nodes_with_the_same_secret_admit_each_other_without_saying_it() {
         let mut heard = Vec::new();
         let guard = speak("open-sesame", Some("open-sesame\n"), &mut heard).unwrap();
         assert!(matches!(&guard, Guard::Open { name, incarnation: Incarnation(7) } if name == "node1"));
@@ -234,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn nodes_with_different_secrets_or_none_part() {
+    fn nodes_with_different_secrets_or_none_refuse_each_other() {
         assert_eq!(
             speak("a", Some("b"), &mut Vec::new()).unwrap_err(),
             "refused: node1 does not know the secret of this cluster"
@@ -246,11 +251,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_overheard_opens_nothing() {
+    fn a_recorded_proof_cannot_be_replayed() {
         let mut heard = Vec::new();
         speak("open-sesame", Some("open-sesame"), &mut heard).unwrap();
         let (mut guard, secret) = (Guard::default(), Secret::new(b"open-sesame").unwrap());
-        answer(&mut guard, Some(&secret), &heard[0]).expect("anybody may introduce himself");
+        answer(&mut guard, Some(&secret), &heard[0]).expect("any node may introduce itself");
         let replayed = answer(&mut guard, Some(&secret), &heard[1]).unwrap_err();
         assert_eq!(replayed.to_string(), "refused: node1 does not know the secret of this cluster");
     }

@@ -1,6 +1,7 @@
 //! The connections that are open, for CLIENT LIST, for INFO, and for the end.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -81,6 +82,19 @@ impl Clients {
         for older in open.range(..client.id).map(|(_, other)| other).filter(same_peer) {
             let _ = older.stream.shutdown(Shutdown::Both);
         }
+    }
+
+    /// Turns a client away with these last words, to make room; returns whether it did. Spares the connections of nodes.
+    pub(super) fn turn_away(&self, client: &Client, last_words: &[u8]) -> bool {
+        if client.peer.get().is_some() {
+            return false;
+        }
+        // If the session has turned it away already, this write fails, and the session has counted it.
+        if (&client.stream).write_all(last_words).is_ok() {
+            self.rejected.fetch_add(1, Relaxed);
+        }
+        let _ = client.stream.shutdown(Shutdown::Both);
+        true
     }
 
     /// Ends all connections: whoever waits on one is woken.

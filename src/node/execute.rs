@@ -8,7 +8,7 @@ use log::warn;
 
 use super::clients::Client;
 use super::dialogue::Dialogue;
-use super::link::PeerLink;
+use super::link::Link;
 use super::memory::Share;
 use super::{Shared, info};
 use crate::commands::answer::Answer;
@@ -368,8 +368,8 @@ fn write_keys(keys: &[Box<[u8]>], answer: &mut Answer<'_>) {
 
 /// Dismisses a member by its name, or by the address of a configured peer.
 fn forget(node: &Shared, who: &str, answer: &mut Answer<'_>) {
-    let link = node.links.iter().find(|link| link.address == who);
-    let name = link.and_then(PeerLink::peer).map_or_else(|| who.to_string(), |peer| peer.name.clone());
+    let link = node.peers.iter().map(|peer| &peer.link).find(|link| link.address == who);
+    let name = link.and_then(Link::peer).map_or_else(|| who.to_string(), |peer| peer.name.clone());
     if node.replica.dismiss(&name) {
         warn!("{}: {name} was dismissed by FORGET; it is refused until it starts again without its data", node.name());
         answer.ok();
@@ -379,7 +379,8 @@ fn forget(node: &Shared, who: &str, answer: &mut Answer<'_>) {
         answer.ok();
     } else {
         let mut known: Vec<String> = node.replica.members().iter().map(|member| member.name.clone()).collect();
-        known.extend(node.links.iter().filter(|link| link.peer().is_none()).map(|link| link.address.clone()));
+        let links = node.peers.iter().map(|peer| &peer.link);
+        known.extend(links.filter(|link| link.peer().is_none()).map(|link| link.address.clone()));
         answer.failure("ERR", &format!("no such member or peer: type FORGET and one of [{}]", known.join(", ")));
     }
 }

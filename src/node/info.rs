@@ -6,6 +6,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeVal;
 
 use super::Shared;
+use super::shared::PeerHandle;
 use crate::commands::REDIS_VERSION;
 use crate::framing::Args;
 use crate::replication::message::Incarnation;
@@ -96,7 +97,7 @@ fn peers(node: &Shared) -> Section {
     let mut lines = Vec::new();
     let (mut propagated, mut sent, mut received) = (0, 0, 0);
     let (mut rounds, mut failed, mut pulled, mut pushed) = (0, 0, 0, 0);
-    for (index, ((link, log), queue)) in node.links.iter().zip(&node.rounds).zip(&node.queues).enumerate() {
+    for (index, PeerHandle { link, queue, rounds: log }) in node.peers.iter().enumerate() {
         let (counters, totals, peer) = (&link.counters, log.totals(), link.peer());
         let progress = peer.as_ref().map(|peer| peer.progress()).unwrap_or_default();
         let (last_round, age_ms) = match totals.last {

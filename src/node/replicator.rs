@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use log::{debug, warn};
 
-use super::link::PeerLink;
-use super::{Shared, Stop};
+use super::remote_peer::RemotePeer;
+use super::shared::{PeerHandle, Shared, Stop};
 use crate::limits::{MIN_RETRY_DELAY, PROPAGATION_BATCH};
-use crate::replication::propagate::{Propagation, Queue};
+use crate::replication::propagate::Propagation;
 
 /// Drains the queue of one peer until it is closed and empty, or the node's time to stop is over.
-pub(super) fn run(node: &Shared, link: &PeerLink, queue: &Queue) {
+pub(super) fn run(node: &Shared, peer: &PeerHandle) {
+    let PeerHandle { link, queue, .. } = peer;
     let mut propagation = Propagation::default();
     // A handle of its own: what stands beside the queue's gauge moves from core to core with every write.
     let keys = queue.keys().clone();
@@ -26,14 +27,15 @@ pub(super) fn run(node: &Shared, link: &PeerLink, queue: &Queue) {
                 warn!("{}: stops with {lost} changed keys undelivered to {}", node.name(), link.describe());
                 return;
             }
-            attempt(node, link, queue, &mut propagation);
+            attempt(node, peer, &mut propagation);
         }
     }
 }
 
 /// Sends the batch once. If that fails, waits before the next attempt.
-fn attempt(node: &Shared, link: &PeerLink, queue: &Queue, propagation: &mut Propagation) {
-    match propagation.deliver(&node.replica, &mut link.for_propagation(&node.replica), queue) {
+fn attempt(node: &Shared, peer: &PeerHandle, propagation: &mut Propagation) {
+    let PeerHandle { link, queue, .. } = peer;
+    match propagation.deliver(&node.replica, &mut RemotePeer::for_propagation(link, &node.replica), queue) {
         Ok(delivered) => {
             link.counters.propagated.fetch_add(delivered.keys as u64, Relaxed);
             if delivered.caught_up {

@@ -39,7 +39,7 @@ pub(super) enum Welcome {
 }
 
 /// What Redis says to a client that is one too many.
-const TOO_MANY: &str = "max number of clients reached";
+pub(super) const TOO_MANY: &str = "max number of clients reached";
 
 /// Serves a connection until it ends.
 pub(super) fn run(node: &Arc<Shared>, client: &Arc<Client>, outbox: Outbox, welcome: Welcome) {

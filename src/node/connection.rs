@@ -1,0 +1,162 @@
+//! One TCP connection to a peer: how it is dialed, how both sides introduce themselves, how requests and replies
+//! travel.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::auth;
+use super::buffer::ReadBuffer;
+use crate::framing::resp::{self, Frame};
+use crate::limits::{KEPT_BUFFER_BYTES, MAX_ADDRESSES};
+use crate::replication::message::{Reply, Request};
+use crate::replication::reconcile::{Met, greet};
+use crate::replication::replica::{Member, Replica};
+use crate::replication::{Peer, PeerError};
+use crate::secret::Secret;
+
+/// How long a connection waits for its peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Timeouts {
+    /// For the peer to accept the connection; for each of its addresses.
+    pub(super) connect: Duration,
+    /// For the peer to send or take anything.
+    pub(super) io: Duration,
+}
+
+/// Connects to a peer: `host:port`.
+pub(super) fn dial(address: &str, timeouts: Timeouts) -> io::Result<TcpStream> {
+    let stream = first_that_answers(address.to_socket_addrs()?, timeouts.connect)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(timeouts.io))?;
+    stream.set_write_timeout(Some(timeouts.io))?;
+    Ok(stream)
+}
+
+/// Connects to the first of a name's addresses that answers. `localhost`, say, may have two, and the peer may listen on
+/// only one of them.
+fn first_that_answers(addresses: impl Iterator<Item = SocketAddr>, timeout: Duration) -> io::Result<TcpStream> {
+    let mut failed = io::Error::other("the name has no address");
+    for address in addresses.take(MAX_ADDRESSES) {
+        match TcpStream::connect_timeout(&address, timeout) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+/// Which of a link's connections this is: 1 for the first, then 2, and so on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ConnectionNumber(pub(super) u64);
+
+/// An open connection.
+pub(super) struct Connection {
+    pub(super) number: ConnectionNumber,
+    stream: Arc<TcpStream>,
+    /// How long a read or write waits, for the error that says so.
+    io_timeout: Duration,
+    input: ReadBuffer,
+    parser: resp::Parser,
+    out: Vec<u8>,
+    /// Bytes sent and received so far.
+    pub(super) sent: u64,
+    pub(super) received: u64,
+}
+
+impl Connection {
+    /// A connection over a stream from [`dial`].
+    pub(super) fn new(number: ConnectionNumber, stream: Arc<TcpStream>, io_timeout: Duration) -> Self {
+        let (input, parser, out) = (ReadBuffer::new(), resp::Parser::default(), Vec::new());
+        Self { number, stream, io_timeout, input, parser, out, sent: 0, received: 0 }
+    }
+
+    /// Introduces this node to the peer and the peer to this node. If there is a secret, both prove first that they
+    /// know it.
+    pub(super) fn introduce(&mut self, replica: &Replica, secret: Option<&Secret>) -> Result<Arc<Member>, PeerError> {
+        let proven = match secret {
+            Some(secret) => Some(auth::introduce(secret, replica.identity(), |request| self.call(&request))?),
+            None => None,
+        };
+        let Met { member, incarnation, .. } = greet(replica, self)?;
+        if proven.is_some_and(|proven| proven != (member.name.clone(), incarnation)) {
+            let name = &member.name;
+            return Err(PeerError::Refused(format!("{name} has proved itself under another name or incarnation")));
+        }
+        Ok(member)
+    }
+
+    /// Sends a request that comes before the peer protocol's, and returns the items of the reply; none for `+OK`.
+    fn call(&mut self, request: &[u8]) -> Result<Vec<Vec<u8>>, PeerError> {
+        self.write(request)?;
+        self.read(|frame| match frame {
+            Frame::Array(items) => Ok(items.iter().map(<[u8]>::to_vec).collect()),
+            Frame::Simple(_) => Ok(Vec::new()),
+            Frame::Error(why) => Err(PeerError::Refused(String::from_utf8_lossy(why).into_owned())),
+            other => Err(PeerError::Malformed(format!("{other:?}"))),
+        })
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<(), PeerError> {
+        (&*self.stream).write_all(bytes).map_err(|error| self.lost(&error))
+    }
+
+    /// Reads one reply and has it decoded.
+    fn read<T>(&mut self, decode: impl FnOnce(Frame<'_>) -> Result<T, PeerError>) -> Result<T, PeerError> {
+        loop {
+            let parsed = self.parser.parse_reply(self.input.unused());
+            if let Some((frame, length)) = parsed.map_err(|error| PeerError::Malformed(error.to_string()))? {
+                let reply = decode(frame)?;
+                self.input.consume(length);
+                return Ok(reply);
+            }
+            match self.input.fill(&mut &*self.stream) {
+                Ok(0) => return Err(PeerError::Lost("the peer has closed the connection".into())),
+                Ok(count) => self.received += count as u64,
+                Err(error) => return Err(self.lost(&error)),
+            }
+        }
+    }
+
+    /// What a read or write that failed says about the peer.
+    fn lost(&self, error: &io::Error) -> PeerError {
+        match error.kind() {
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
+                PeerError::Silent(format!("no answer for {:?}", self.io_timeout))
+            }
+            _ => PeerError::Lost(error.to_string()),
+        }
+    }
+}
+
+impl Peer for Connection {
+    fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
+        let requests = prepare();
+        self.out.clear();
+        requests.iter().for_each(|request| request.encode(&mut self.out));
+        self.write(&self.out)?;
+        self.sent += self.out.len() as u64;
+        self.out.shrink_to(KEPT_BUFFER_BYTES);
+        requests.iter().map(|request| self.read(|frame| Ok(Reply::decode(frame, request)?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::PEER_CONNECT_TIMEOUT;
+    use std::net::{Ipv4Addr, TcpListener};
+
+    #[test]
+    fn the_first_address_that_answers_is_taken() {
+        let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let listener = listen();
+        let here = listener.local_addr().expect("it is bound");
+        let nobody = listen().local_addr().expect("it was bound");
+        let first = |addresses: &[SocketAddr]| first_that_answers(addresses.iter().copied(), PEER_CONNECT_TIMEOUT);
+        assert_eq!(first(&[nobody, here]).and_then(|stream| stream.peer_addr()).ok(), Some(here));
+        assert_eq!(first(&[nobody]).unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(first(&[]).unwrap_err().to_string(), "the name has no address");
+    }
+}

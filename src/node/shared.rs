@@ -1,0 +1,191 @@
+//! What the threads of a node share.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, select};
+use log::info;
+use parking_lot::Mutex;
+
+use super::anti_entropy::{Holdups, RoundLog};
+use super::clients::Clients;
+use super::link::Link;
+use super::memory::Memory;
+use super::refusals::Refusals;
+use crate::config::Config;
+use crate::framing::Args;
+use crate::limits::SYNC_PATIENCE;
+use crate::replication::message::Incarnation;
+use crate::replication::propagate::{self, Outbox, Queue};
+use crate::replication::replica::{Identity, Replica};
+use crate::rules::Rule;
+use crate::store::version::NodeId;
+
+/// What the threads of a node share.
+pub(super) struct Shared {
+    pub(super) config: Config,
+    /// Where the node listens.
+    pub(super) address: SocketAddr,
+    pub(super) started: Instant,
+    pub(super) replica: Replica,
+    pub(super) clients: Clients,
+    /// The configured peers, in the order of the configuration.
+    pub(super) peers: Vec<PeerHandle>,
+    pub(super) holdups: Holdups,
+    /// Where ticks are asked for. The anti-entropy thread has the other end.
+    ticks: Sender<TickRequest>,
+    /// When a tick was last asked for only to settle tombstones.
+    settle_asked: Mutex<Option<Instant>>,
+    loading: AtomicBool,
+    pub(super) memory: Arc<Memory>,
+    /// How many wrong secrets clients have said.
+    pub(super) auth_failed: AtomicU64,
+    /// How many connections of peers were refused.
+    pub(super) peers_refused: AtomicU64,
+    pub(super) refusals: Refusals,
+    pub(super) stop: Stop,
+}
+
+/// A configured peer.
+pub(super) struct PeerHandle {
+    pub(super) link: Link,
+    /// The changed keys that wait for the peer: the far end of its queue. The [`Outbox`] has the near end.
+    pub(super) queue: Queue,
+    /// How the rounds with the peer went.
+    pub(super) rounds: RoundLog,
+}
+
+/// A request for a tick before its time.
+pub(super) enum TickRequest {
+    /// No thread waits for the tick.
+    Soon,
+    /// A session waits for the tick's report: a line for each peer.
+    Report(Sender<Vec<String>>),
+}
+
+impl Shared {
+    /// The state of a node that has not started any thread yet; and the queues' ends for those that write.
+    pub(super) fn new(config: Config, address: SocketAddr, ticks: Sender<TickRequest>, stop: Stop) -> (Self, Outbox) {
+        let memory = Memory::new(config.max_memory);
+        let count = config.peers.len();
+        let (outbox, queues) = propagate::queues(count, config.propagation_queue, memory.queue_limit(count));
+        let outbox = if config.rules.has(Rule::Propagation) { outbox } else { Outbox::none() };
+        let handle = |(peer, queue): (&String, Queue)| {
+            let link = Link::new(peer.clone(), config.secret.clone());
+            PeerHandle { link, queue, rounds: RoundLog::default() }
+        };
+        let peers = config.peers.iter().zip(queues).map(handle).collect();
+        let incarnation = Incarnation(fastrand::u64(1..));
+        let identity = Identity { name: config.name.clone(), node: NodeId(config.node), incarnation };
+        let wall_clock = Arc::clone(&config.wall_clock);
+        let shared = Self {
+            address,
+            started: Instant::now(),
+            replica: Replica::new(identity, config.rules, Box::new(move || wall_clock())),
+            clients: Clients::default(),
+            peers,
+            holdups: Holdups::default(),
+            ticks,
+            settle_asked: Mutex::default(),
+            loading: AtomicBool::new(true),
+            memory: Arc::new(memory),
+            auth_failed: AtomicU64::new(0),
+            peers_refused: AtomicU64::new(0),
+            refusals: Refusals::default(),
+            stop,
+            config,
+        };
+        (shared, outbox)
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// Whether the node is still in its first rounds. Until they have ended it answers no client.
+    pub(super) fn is_loading(&self) -> bool {
+        self.loading.load(Relaxed)
+    }
+
+    pub(super) fn finish_loading(&self) {
+        if self.loading.swap(false, Relaxed) {
+            info!("{}: serves clients on {} ({} keys)", self.name(), self.address, self.replica.store().counts().keys);
+        }
+    }
+
+    /// How many bytes the data takes, with what waits for peers.
+    pub(super) fn data_bytes(&self) -> usize {
+        self.replica.store().bytes() + self.peers.iter().map(|peer| peer.queue.bytes()).sum::<usize>()
+    }
+
+    /// How many bytes are left of what the data and requests may take; 0 if the memory is full.
+    pub(super) fn memory_left(&self) -> usize {
+        self.memory.limit.saturating_sub(self.data_bytes() + self.memory.requests())
+    }
+
+    /// Whether there is memory to delete these keys. A tombstone takes as much as a write, unless it replaces an entry.
+    pub(super) fn may_delete(&self, keys: Args<'_>) -> bool {
+        let has_room = self.data_bytes() + self.memory.requests() < self.memory.delete_limit();
+        has_room || keys.iter().all(|key| self.replica.store().version(key).is_some())
+    }
+
+    /// Asks for a tick, soon. If the channel is full, the ticks that others have asked for will do.
+    pub(super) fn ask_for_round(&self) {
+        let _ = self.ticks.try_send(TickRequest::Soon);
+    }
+
+    /// Called when a peer has confirmed something. If every peer has confirmed every tombstone now, a tick settles them
+    /// soon, so that they leave the digests of all nodes at about the same time. At most once in an interval: under
+    /// steady deletes the nodes must not keep triggering each other's ticks.
+    pub(super) fn settle_soon(&self) {
+        let members = self.replica.members();
+        let confirmed = members.iter().map(|member| member.progress().confirmed).min().unwrap_or_default();
+        let store = self.replica.store();
+        if store.counts().tombstones == 0 || store.tombstones_after(confirmed) > 0 {
+            return;
+        }
+        let mut last = self.settle_asked.lock();
+        if last.is_none_or(|last| last.elapsed() >= self.config.interval) {
+            *last = Some(Instant::now());
+            self.ask_for_round();
+        }
+    }
+
+    /// Asks for a tick now, and waits for its report: a line for each peer.
+    pub(super) fn sync(&self) -> Result<Vec<String>, &'static str> {
+        let (report, reported) = bounded(1);
+        let asked = self.ticks.try_send(TickRequest::Report(report));
+        asked.map_err(|_| "too many are waiting for a round already: try again later")?;
+        select! {
+            recv(reported) -> lines => lines.map_err(|_| "this node is stopping"),
+            recv(self.stop.receiver()) -> _ => Err("this node is stopping"),
+            default(SYNC_PATIENCE) => Err("the round still runs: type INFO to see how it goes"),
+        }
+    }
+}
+
+/// Tells all threads of a node that it stops: nothing is ever sent on the channel, it is closed.
+pub(super) struct Stop(Receiver<()>);
+
+impl Stop {
+    /// What stops when the other end of `channel` is dropped.
+    pub(super) fn new(channel: Receiver<()>) -> Self {
+        Self(channel)
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.0.try_recv() == Err(TryRecvError::Disconnected)
+    }
+
+    /// Waits; returns true at once if the node stops.
+    pub(super) fn wait(&self, time: Duration) -> bool {
+        self.0.recv_timeout(time) == Err(RecvTimeoutError::Disconnected)
+    }
+
+    /// Closed when the node stops, for use in a `select!`.
+    pub(super) fn receiver(&self) -> &Receiver<()> {
+        &self.0
+    }
+}

@@ -46,8 +46,9 @@ pub struct Config {
     /// How long a client may be silent before its connection is ended; `None`: for ever.
     pub idle_timeout: Option<Duration>,
     /// How long a node that starts waits for a peer that it has reached, but that brings nothing new. Longer: a peer
-    /// that hangs for a while is not missed. Shorter: clients are served sooner, without what that peer holds. The
-    /// attempt under way is waited for in any case: up to [`PEER_IO_TIMEOUT`](crate::limits::PEER_IO_TIMEOUT).
+    /// that hangs for a while is not missed. Shorter: clients are served sooner, without what that peer holds. Until
+    /// then no request waits longer than this for its reply, but each may take
+    /// [`PEER_CONNECT_TIMEOUT`](crate::limits::PEER_CONNECT_TIMEOUT) in any case.
     pub load_patience: Duration,
     /// Which rules are in force.
     pub rules: Rules,

@@ -718,8 +718,21 @@ fn a_peer_that_takes_connections_but_stays_silent_is_waited_for_only_so_long() {
 }
 
 #[test]
+fn a_short_load_patience_also_bounds_the_attempt_that_is_under_way() {
+    let mut cluster = Cluster::start(2);
+    cluster.stop(2);
+    cluster.links.between(2, 1).set(Mode::Stalled);
+    let started = Instant::now();
+    cluster.start_again(2, |config| config.load_patience = Duration::from_millis(1500));
+    cluster.client(2).wait_until_it_serves();
+    let took = started.elapsed();
+    assert!(took > Duration::from_secs(1) && took < PEER_IO_TIMEOUT - Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
 fn a_peer_that_hangs_is_shown_as_down_when_the_first_exchange_has_timed_out() {
-    let cluster = Cluster::start(2);
+    // After the load the patience no longer counts, also for connections that were opened before.
+    let cluster = Cluster::start_with(2, |config| config.load_patience = Duration::from_secs(1));
     let (mut one, mut two) = (cluster.client(1), cluster.client(2));
     assert_eq!(one.line("SET k v"), "OK");
     eventually("the link is up", DEADLINE, || two.line("GET k") == "v" && one.peer(1, "link") == "up");
@@ -727,6 +740,7 @@ fn a_peer_that_hangs_is_shown_as_down_when_the_first_exchange_has_timed_out() {
     // Now the replicator and the rounds wait for the peer in turn.
     assert_eq!(one.line("SET k w"), "OK");
     let took = eventually("the link is down", DEADLINE, || one.peer(1, "link") == "down");
+    assert!(took > Duration::from_secs(3), "{took:?}: the peer has the usual time");
     assert!(took < PEER_IO_TIMEOUT + Duration::from_secs(2), "{took:?}: no second exchange is waited for");
 }
 

@@ -29,9 +29,13 @@ pub(super) struct Timeouts {
 pub(super) fn dial(address: &str, timeouts: Timeouts) -> io::Result<TcpStream> {
     let stream = first_that_answers(address.to_socket_addrs()?, timeouts.connect)?;
     stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(timeouts.io))?;
-    stream.set_write_timeout(Some(timeouts.io))?;
+    set_timeout(&stream, timeouts.io)?;
     Ok(stream)
+}
+
+fn set_timeout(stream: &TcpStream, timeout: Duration) -> io::Result<()> {
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))
 }
 
 /// Connects to the first of a name's addresses that answers. `localhost`, say, may have two, and the peer may listen on
@@ -55,7 +59,7 @@ pub(super) struct ConnectionNumber(pub(super) u64);
 pub(super) struct Connection {
     pub(super) number: ConnectionNumber,
     stream: Arc<TcpStream>,
-    /// How long a read or write waits, for the error that says so.
+    /// How long a read or write waits.
     io_timeout: Duration,
     input: ReadBuffer,
     parser: resp::Parser,
@@ -70,6 +74,15 @@ impl Connection {
     pub(super) fn new(number: ConnectionNumber, stream: Arc<TcpStream>, io_timeout: Duration) -> Self {
         let (input, parser, out) = (ReadBuffer::new(), resp::Parser::default(), Vec::new());
         Self { number, stream, io_timeout, input, parser, out, sent: 0, received: 0 }
+    }
+
+    /// From now on reads and writes wait for this long.
+    pub(super) fn set_io_timeout(&mut self, timeout: Duration) -> Result<(), PeerError> {
+        if timeout != self.io_timeout {
+            set_timeout(&self.stream, timeout).map_err(|error| self.lost(&error))?;
+            self.io_timeout = timeout;
+        }
+        Ok(())
     }
 
     /// Introduces this node to the peer and the peer to this node. If there is a secret, both prove first that they

@@ -69,6 +69,8 @@ struct LinkState {
     since: Instant,
     /// The peer, once it has said its name.
     peer: Option<Arc<Member>>,
+    /// How long the peer may take to send or take anything: [`PEER_IO_TIMEOUT`], but less during the load.
+    io_timeout: Duration,
 }
 
 /// Whether the peer answers.
@@ -83,14 +85,17 @@ enum Status {
 }
 
 impl Link {
-    pub(super) fn new(address: String, secret: Option<Secret>) -> Self {
+    /// The link of a node that is loading, to the peer at `address`.
+    pub(super) fn new(address: String, secret: Option<Secret>, load_patience: Duration) -> Self {
+        let io_timeout = load_patience.clamp(PEER_CONNECT_TIMEOUT, PEER_IO_TIMEOUT);
+        let (status, since) = (Status::Untried, Instant::now());
         Self {
             address,
             secret,
             connection: Mutex::new(None),
             socket: Mutex::new(None),
             opened: AtomicU64::new(0),
-            state: Mutex::new(LinkState { status: Status::Untried, open: None, since: Instant::now(), peer: None }),
+            state: Mutex::new(LinkState { status, open: None, since, peer: None, io_timeout }),
             drain_until: OnceLock::new(),
             closed: AtomicBool::new(false),
             dismissed: AtomicBool::new(false),
@@ -213,9 +218,15 @@ impl Link {
         self.state.lock().open = None;
     }
 
-    fn timeouts(&self) -> Timeouts {
+    /// The load is over: the peer may take its time.
+    pub(super) fn finish_loading(&self) {
+        self.state.lock().io_timeout = PEER_IO_TIMEOUT;
+    }
+
+    /// How long to wait for the peer now.
+    pub(super) fn timeouts(&self) -> Timeouts {
         match self.drain_until.get() {
-            None => Timeouts { connect: PEER_CONNECT_TIMEOUT, io: PEER_IO_TIMEOUT },
+            None => Timeouts { connect: PEER_CONNECT_TIMEOUT, io: self.state.lock().io_timeout },
             Some(until) => {
                 // A timeout of 0 would mean none.
                 let left = until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));

@@ -62,7 +62,8 @@ impl Peer for RemotePeer<'_> {
             None => slot.insert(self.link.open(self.replica).map_err(PeerError::while_connecting)?),
         };
         let (sent, received) = (connection.sent, connection.received);
-        let result = connection.exchange(prepare);
+        let io_timeout = self.link.timeouts().io;
+        let result = connection.set_io_timeout(io_timeout).and_then(|()| connection.exchange(prepare));
         if let Purpose::Round { began_on } = &mut self.purpose {
             *began_on = Some(connection.number);
             self.link.counters.sync_sent.fetch_add(connection.sent - sent, Relaxed);

@@ -73,7 +73,7 @@ impl Shared {
         let (outbox, queues) = propagate::queues(count, config.propagation_queue, memory.queue_limit(count));
         let outbox = if config.rules.has(Rule::Propagation) { outbox } else { Outbox::none() };
         let handle = |(peer, queue): (&String, Queue)| {
-            let link = Link::new(peer.clone(), config.secret.clone());
+            let link = Link::new(peer.clone(), config.secret.clone(), config.load_patience);
             PeerHandle { link, queue, rounds: RoundLog::default() }
         };
         let peers = config.peers.iter().zip(queues).map(handle).collect();
@@ -110,6 +110,7 @@ impl Shared {
     }
 
     pub(super) fn finish_loading(&self) {
+        self.peers.iter().for_each(|peer| peer.link.finish_loading());
         if self.loading.swap(false, Relaxed) {
             info!("{}: serves clients on {} ({} keys)", self.name(), self.address, self.replica.store().counts().keys);
         }

@@ -1,4 +1,4 @@
-//! The programs as somebody starts and stops them.
+//! The programs, started and stopped as an operator does.
 
 mod common;
 
@@ -50,7 +50,7 @@ fn stops_under_load(signal: &str) {
     let (mut first, second) = (Process::start(&links, 1, "200ms"), Process::start(&links, 2, "200ms"));
     first.client().wait_until_it_serves();
     second.client().wait_until_it_serves();
-    // Some who do nothing, and one that has sent half a command.
+    // Idle clients, one of which has sent half a command.
     let mut idle: Vec<Client> = (0..10).map(|_| first.client()).collect();
     idle[0].send("SET half");
     let (writers, answered) = under_load(first.address);

@@ -84,7 +84,7 @@ impl Clients {
         }
     }
 
-    /// Turns a client away with these last words, to make room; returns whether it did. Spares the connections of nodes.
+    /// Turns a client away with these last words, to make room. Returns whether it did: not if it is a node's.
     pub(super) fn turn_away(&self, client: &Client, last_words: &[u8]) -> bool {
         if client.peer.get().is_some() {
             return false;

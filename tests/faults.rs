@@ -867,6 +867,8 @@ fn no_version_that_a_peer_sends_makes_a_key_unwritable() {
         assert_eq!(one.line(format!("GET {key}")), "w");
     }
     let mut two = cluster.client(2);
+    // A write of node 2 that has not seen node 1's would be stamped with the present time, and lose.
+    eventually("node 2 has the write", DEADLINE, || two.line("GET 2198") == "w");
     assert_eq!(two.line("SET 2198 x"), "OK");
     eventually("node 1 has the later write", DEADLINE, || cluster.client(1).line("GET 2198") == "x");
 }

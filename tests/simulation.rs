@@ -9,7 +9,8 @@
 //!   node has, too. `network.rs` carries their messages, encoded and decoded.
 //! * `faults.rs` decides, from a seed, what happens and what goes wrong. `runs.rs` is one run: faults, then healing.
 //! * `invariants.rs` says what must hold, `judge.rs` checks it at every step. `trace.rs` tells what happened.
-//! * `script.rs` and `cost.rs` belong to the stories, `tests/stories.rs`, which run on the same cluster with a script instead of chance.
+//! * `script.rs`, `grammar.rs`, `stage.rs` and `cost.rs` belong to the stories, `tests/stories.rs`. They run on the same
+//!   cluster, with a script instead of chance.
 //!
 //! A test takes 1,000 seeds; `SIM_SEEDS=100000 cargo test --release --test simulation nodes -- --nocapture` takes more, and says how
 //! many steps it takes in a millisecond: some 200 on a core that has nothing else to do. A step is a write, a message carried out, a tick begun, or a restart. When a seed fails, the failure shows the command

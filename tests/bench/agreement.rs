@@ -3,26 +3,11 @@
 //! Two replicas in one process, every message encoded and decoded; no sockets. The limits of the bytes are asserted by
 //! `tests/stories.rs`.
 
-#[path = "../simulation/cluster.rs"]
+#[path = "../stories/simulator.rs"]
 #[allow(dead_code, reason = "the bench needs only a part of the simulator")]
-mod cluster;
-#[path = "../simulation/cost.rs"]
-mod cost;
-#[path = "../simulation/invariants.rs"]
-#[allow(dead_code, reason = "nothing is judged here")]
-mod invariants;
-#[path = "../simulation/judge.rs"]
-#[allow(dead_code, reason = "nothing is judged here: the reader does that")]
-mod judge;
-#[path = "../simulation/network.rs"]
-#[allow(dead_code, reason = "the bench needs only a part of the simulator")]
-mod network;
-#[path = "../simulation/node.rs"]
-#[allow(dead_code, reason = "only a part of the simulator is needed here")]
-mod node;
-#[path = "../simulation/trace.rs"]
-#[allow(dead_code, reason = "nothing is told here")]
-mod trace;
+mod simulator;
+
+use simulator::cost;
 
 fn main() {
     for keys in [10_000, 1_000_000] {

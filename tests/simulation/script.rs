@@ -1,248 +1,217 @@
-//! The commands of a story, and the director that follows them: what is to be lost is lost, and nothing else happens.
+//! The language of the stories: a table of commands, and how a line becomes an [`Action`].
+//!
+//! Nothing is carried out here; [`stage`](super::stage) does that. A line is understood completely before anything
+//! happens. So a mistake is reported where it stands, also in a command that runs later (`before`), and it says what to
+//! type instead.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
-use kvstore::replication::message::Request;
 use kvstore::rules::Rules;
-use kvstore::store::content::Content;
 
-use super::cluster::{Bounds, Cluster, Director, Fate};
-use super::cost;
-use super::network::Traffic;
-use super::node::START_MS;
-use super::trace::{Style, Trace, in_words, request_name};
+use super::cluster::Fate;
+use super::grammar;
 
-/// What is to happen at the next request with this name from one node to another.
-struct Hook {
-    request: String,
-    from: usize,
-    to: usize,
-    then: Then,
+/// The longest command, in bytes. It bounds keys and values, and commands inside commands.
+const MAX_COMMAND_BYTES: usize = 1_000;
+
+/// These begin something of their own: they need no cluster, and do not follow `quietly` or `before`.
+pub(crate) const ALONE: [&str; 2] = ["cluster", "cost"];
+
+/// What one line of a story says. Nodes are counted from 0.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    Cluster { nodes: usize, rules: Rules },
+    Cost { keys: usize, with_digests: bool },
+    Write { node: usize, key: String, value: Option<String> },
+    Propagate { from: usize, to: Option<usize> },
+    Tick { node: usize },
+    TickAll { times: usize },
+    Show { keys: Vec<String> },
+    Digests,
+    Tombstones,
+    Traffic,
+    Bytes,
+    Pass { millis: u64 },
+    Clock { node: usize, change: Change },
+    Freeze,
+    Cut { from: usize, to: usize, both_ways: bool },
+    Mend { from: usize, to: usize },
+    Restart { node: usize },
+    Dismiss { peer: usize, on: usize },
+    Next { when: When, fate: Fate },
+    Before { when: When, command: String, action: Box<Action> },
+    Arrive { from: usize, to: usize },
+    Fill { keys: usize },
+    Quietly(Box<Action>),
 }
 
-enum Then {
-    Befalls(Fate),
-    Runs(String),
+/// How a wall clock is set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
+    Ahead {
+        millis: u64,
+    },
+    Back {
+        millis: u64,
+    },
+    /// To what the wall clock of this node shows.
+    Like {
+        node: usize,
+    },
 }
 
-/// The director of a story.
-#[derive(Default)]
-pub(crate) struct Script {
-    hooks: RefCell<Vec<Hook>>,
+/// The next request with this name from one node to another.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct When {
+    pub(crate) request: &'static str,
+    pub(crate) from: usize,
+    pub(crate) to: usize,
 }
 
-impl Script {
-    fn take(
-        &self,
-        from: usize,
-        to: Option<usize>,
-        request: &Request,
-        is_wanted: impl Fn(&Then) -> bool,
-    ) -> Option<Then> {
-        let mut hooks = self.hooks.borrow_mut();
-        let fits = |hook: &Hook| {
-            hook.from == from
-                && to.is_none_or(|to| hook.to == to)
-                && hook.request == request_name(request)
-                && is_wanted(&hook.then)
-        };
-        let index = hooks.iter().position(fits)?;
-        Some(hooks.remove(index).then)
+/// Why a line is no command.
+pub(crate) enum Mistake {
+    /// Its number of words is wrong, or one of the words that never change.
+    Words,
+    /// What the author should type instead.
+    Says(String),
+}
+
+impl From<String> for Mistake {
+    fn from(says: String) -> Self {
+        Self::Says(says)
     }
 }
 
-impl Director for Script {
-    fn pause(&self, cluster: &Cluster, node: usize, sending: Option<&Request>) {
-        let Some(request) = sending else { return };
-        if let Some(Then::Runs(command)) = self.take(node, None, request, |then| matches!(then, Then::Runs(_))) {
-            cluster.trace.say(&format!("({command})"));
-            execute(cluster, self, &command);
-        }
-    }
+/// What follows the name of a command, and the number of nodes that it can speak of.
+type Parse = fn(&[&str], usize) -> Result<Action, Mistake>;
 
-    fn fate(&self, _cluster: &Cluster, from: usize, to: usize, request: &Request, cut: bool) -> Fate {
-        let befalls = self.take(from, Some(to), request, |then| matches!(then, Then::Befalls(_)));
-        match befalls {
-            Some(Then::Befalls(fate)) => fate,
-            _ if cut => Fate::Lost,
-            _ => Fate::Arrives,
-        }
-    }
+/// A row of the table of commands.
+pub(crate) struct Command {
+    /// What can be typed. Capitals stand for what the author fills in, brackets for what may be left out.
+    pub(crate) forms: &'static [&'static str],
+    pub(crate) about: &'static str,
+    parse: Parse,
 }
 
-/// A story that is being run.
-#[derive(Default)]
-pub(crate) struct Stage {
-    cluster: Option<(Cluster, Rc<Script>)>,
+const fn command(forms: &'static [&'static str], about: &'static str, parse: Parse) -> Command {
+    Command { forms, about, parse }
 }
 
-impl Stage {
-    /// Runs one command and returns what it has to show.
-    ///
-    /// # Panics
-    /// If there is no such command: the story is wrong.
-    pub(crate) fn run(&mut self, command: &str) -> Vec<String> {
-        let words: Vec<&str> = command.split_whitespace().collect();
-        match words.as_slice() {
-            ["cluster", count, rest @ ..] => {
-                let off = rest.iter().filter(|word| **word != "without");
-                let rules =
-                    off.fold(Rules::default(), |rules, rule| rules.without(rule.parse().expect("the name of a rule")));
-                let script = Rc::new(Script::default());
-                let bounds = Bounds { queue: 8, batch: 4 };
-                let count = count.parse().expect("a number of nodes");
-                let cluster = Cluster::new(count, rules, bounds, script.clone(), Trace::new(Style::Arrows));
-                self.cluster = Some((cluster, script));
-                Vec::new()
-            }
-            ["cost", keys] => table(keys.parse().expect("a number of keys"), true),
-            ["cost", keys, "without", "digests"] => table(keys.parse().expect("a number of keys"), false),
-            _ => {
-                let (cluster, script) = self.cluster.as_ref().expect("a story begins with `cluster`");
-                execute(cluster, script, command);
-                cluster.trace.take()
-            }
-        }
-    }
-}
+/// Every command of a story. The README of the stories has the same table.
+pub(crate) const COMMANDS: &[Command] = &[
+    command(&["cluster COUNT [without RULE…]"], "a new cluster; its nodes are empty and connected", grammar::cluster),
+    command(&["set node1 KEY VALUE"], "a client writes a value", grammar::set),
+    command(&["del node1 KEY"], "a client deletes a key", grammar::del),
+    command(
+        &["propagate node1 [node2]"],
+        "node 1 sends its next batch to node 2, or to every peer",
+        grammar::propagate,
+    ),
+    command(
+        &["tick node1", "tick all TIMES"],
+        "a node's timer ticks: a round with each peer, then settling and forgetting",
+        grammar::tick,
+    ),
+    command(&["show KEY…"], "what each node holds under these keys", grammar::show),
+    command(&["digests"], "the digest of all that each node holds", |words, _| grammar::alone(words, Action::Digests)),
+    command(&["tombstones"], "how many tombstones wait, are settled, were forgotten", |words, _| {
+        grammar::alone(words, Action::Tombstones)
+    }),
+    command(&["traffic"], "what has crossed the wire since the last `traffic`", |words, _| {
+        grammar::alone(words, Action::Traffic)
+    }),
+    command(&["bytes"], "from now on, messages show how long they are", |words, _| {
+        grammar::alone(words, Action::Bytes)
+    }),
+    command(&["pass TIME"], "time passes on every node, like `5s`, `10ms`, `2m` or `1h`", grammar::pass),
+    command(
+        &["clock node1 +TIME", "clock node1 -TIME", "clock node1 =node2"],
+        "moves one wall clock, or sets it to that of another node",
+        grammar::clock,
+    ),
+    command(&["freeze"], "all wall clocks stand still", |words, _| grammar::alone(words, Action::Freeze)),
+    command(&["cut node1 node2", "cut node1 -> node2"], "cuts the network, both ways or one way", grammar::cut),
+    command(&["mend node1 node2"], "mends the network, both ways", grammar::mend),
+    command(&["restart node1"], "a node loses its memory and starts again", grammar::restart),
+    command(&["dismiss node3 on node1"], "the operator says FORGET on node 1: node 3 never returns", grammar::dismiss),
+    command(
+        &["next REQUEST node1 node2 FATE"],
+        "what befalls the next such request: `lost`, `delayed`, `reply-lost` or `twice`",
+        grammar::next,
+    ),
+    command(
+        &["before REQUEST node1 node2 COMMAND"],
+        "runs a command just before the next such request is sent",
+        grammar::before,
+    ),
+    command(&["arrive node1 node2"], "what was delayed on the way from node 1 to node 2 arrives", grammar::arrive),
+    command(&["fill KEYS"], "gives all nodes the same keys", grammar::fill),
+    command(&["cost KEYS [without digests]"], "a table of what one round costs", grammar::cost),
+    command(&["quietly COMMAND"], "runs a command and shows nothing of it", grammar::quietly),
+];
 
-fn table(keys: usize, with_digests: bool) -> Vec<String> {
-    // The full exchange costs the same whatever differs: two rows show it.
-    let differing: &[usize] = if with_digests { &cost::DIFFERING } else { &[0, 10_000] };
-    let rows = cost::measure(keys, differing, with_digests);
-    [cost::HEAD.to_string()].into_iter().chain(rows.iter().map(ToString::to_string)).collect()
-}
-
-fn node(name: &str) -> usize {
-    let number: usize = name.strip_prefix("node").and_then(|number| number.parse().ok()).expect("node1, node2, …");
-    number - 1
-}
-
-/// `5s`, `10ms`, `2m`, `1h`, in milliseconds.
-fn duration(text: &str) -> u64 {
-    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
-    let found = units
-        .iter()
-        .find_map(|(unit, millis)| text.strip_suffix(unit)?.parse::<u64>().ok().map(|count| count * millis));
-    found.unwrap_or_else(|| panic!("a duration like 5s, not {text}"))
-}
-
-fn execute(cluster: &Cluster, script: &Script, command: &str) {
-    let words: Vec<&str> = command.split_whitespace().collect();
-    match words.as_slice() {
-        ["quietly", ..] => {
-            cluster.trace.quiet.set(true);
-            execute(cluster, script, command.trim_start_matches("quietly "));
-            cluster.trace.quiet.set(false);
-        }
-        ["set", at, key, value] => cluster.write(node(at), key.as_bytes(), Some(value.as_bytes())),
-        ["del", at, key] => cluster.write(node(at), key.as_bytes(), None),
-        ["propagate", from, to] => cluster.replicate(node(from), node(to)),
-        ["propagate", from] => cluster.peers(node(from)).for_each(|to| cluster.replicate(node(from), to)),
-        ["tick", "all", times] => {
-            for _ in 0..times.parse().expect("a number of times") {
-                (0..cluster.nodes.len()).for_each(|at| _ = cluster.tick(at));
-            }
-        }
-        ["tick", at] => _ = cluster.tick(node(at)),
-        ["show", keys @ ..] => keys.iter().for_each(|key| show(cluster, key)),
-        ["digests"] => digests(cluster),
-        ["tombstones"] => tombstones(cluster),
-        ["pass", time] => cluster.pass(duration(time)),
-        ["clock", at, change] => set_clock(cluster, node(at), change),
-        ["freeze"] => cluster.nodes.iter().for_each(|node| node.pace.set(0)),
-        ["cut", a, "->", b] => cluster.set_cut(node(a), node(b), true),
-        [verb @ ("cut" | "mend"), a, b] => {
-            let cut = *verb == "cut";
-            cluster.set_cut(node(a), node(b), cut);
-            cluster.set_cut(node(b), node(a), cut);
-        }
-        ["restart", at] => {
-            cluster.restart(node(at));
-            cluster.nodes[node(at)].life().serving.set(true);
-        }
-        ["dismiss", peer, "on", at] => {
-            cluster.nodes[node(at)].life().replica.dismiss(peer);
-            cluster.trace.note(node(at), || format!("dismisses {peer}"));
-        }
-        ["next", request, from, to, fate] => {
-            let fate = match *fate {
-                "lost" => Fate::Lost,
-                "delayed" => Fate::Late,
-                "reply-lost" => Fate::ReplyLost,
-                "twice" => Fate::Repeated,
-                other => panic!("a request is lost, delayed, reply-lost or twice, not {other}"),
-            };
-            hook(script, request, from, to, Then::Befalls(fate));
-        }
-        ["before", request, from, to, rest @ ..] => hook(script, request, from, to, Then::Runs(rest.join(" "))),
-        ["arrive", from, to] => arrive(cluster, node(from), node(to)),
-        ["fill", keys] => {
-            let all: Vec<usize> = (0..cluster.nodes.len()).collect();
-            cost::fill(cluster, &all, keys.parse().expect("a number of keys"), START_MS);
-        }
-        ["bytes"] => cluster.trace.bytes.set(true),
-        ["traffic"] => {
-            let Traffic { requests, bytes, entries } = cluster.traffic.take();
-            cluster
-                .trace
-                .say(&format!("{requests} requests, {bytes} bytes both ways, {entries} entries listed or sent"));
-        }
-        _ => panic!("no such command: {command}"),
+impl Command {
+    /// The word it begins with.
+    pub(crate) fn name(&self) -> &'static str {
+        self.forms[0].split(' ').next().unwrap_or_default()
     }
 }
 
-fn hook(script: &Script, request: &str, from: &str, to: &str, then: Then) {
-    let hook = Hook { request: request.into(), from: node(from), to: node(to), then };
-    script.hooks.borrow_mut().push(hook);
+/// What a line means in a cluster of so many nodes, or before there is one. Errors are one line: what to type instead.
+pub(crate) fn parse(line: &str, nodes: Option<usize>) -> Result<Action, String> {
+    if line.len() > MAX_COMMAND_BYTES {
+        return Err(format!("a command has at most {MAX_COMMAND_BYTES} bytes"));
+    }
+    parse_words(&line.split_whitespace().collect::<Vec<_>>(), nodes)
 }
 
-fn set_clock(cluster: &Cluster, at: usize, change: &str) {
-    let machine = &cluster.nodes[at];
-    let wall = match change.split_at(1) {
-        ("+", time) => machine.wall() + duration(time),
-        ("-", time) => machine.wall() - duration(time),
-        ("=", other) => cluster.nodes[node(other)].wall(),
-        _ => panic!("a clock is moved by +1h or -5s, or set to =node1, not {change}"),
+/// The table of commands as text: what can be typed, and what it does.
+pub(crate) fn help() -> Vec<String> {
+    let width = COMMANDS.iter().flat_map(|command| command.forms).map(|form| form.chars().count()).max().unwrap_or(0);
+    let rows = COMMANDS.iter().flat_map(|command| {
+        let about = |form: usize| if form == 0 { command.about } else { "" };
+        command.forms.iter().enumerate().map(move |(at, form)| format!("{form:width$}  {}", about(at)))
+    });
+    rows.map(|row| row.trim_end().to_string()).collect()
+}
+
+pub(crate) fn parse_words(words: &[&str], nodes: Option<usize>) -> Result<Action, String> {
+    let (name, rest) = words.split_first().unwrap_or((&"", &[]));
+    let command = COMMANDS.iter().find(|command| command.name() == *name).ok_or_else(|| unknown(name))?;
+    let nodes = match nodes {
+        Some(nodes) => nodes,
+        None if ALONE.contains(name) => 0,
+        None => return Err("there is no cluster yet: begin with `cluster 2`".into()),
     };
-    machine.set_wall(wall);
+    (command.parse)(rest, nodes).map_err(|mistake| match mistake {
+        Mistake::Words => format!("type `{}`", command.forms.join("` or `")),
+        Mistake::Says(says) => says,
+    })
 }
 
-/// All that is under way on broken connections from one node to another arrives, the oldest first.
-fn arrive(cluster: &Cluster, from: usize, to: usize) {
-    loop {
-        let index = cluster.late.borrow().iter().position(|connection| connection.from == from && connection.to == to);
-        let Some(index) = index else { break };
-        cluster.deliver_late(index);
+fn unknown(name: &str) -> String {
+    let name = name.to_lowercase();
+    // Fewer than half of its letters are wrong.
+    let is_near = |known: &&str| known.starts_with(&name) || 2 * wrong_letters(known, &name) < known.len();
+    let names = || COMMANDS.iter().map(Command::name);
+    let near: Vec<&str> = names().filter(|known| !name.is_empty() && is_near(known)).collect();
+    if near.is_empty() {
+        format!("no such command; the commands are {}", names().collect::<Vec<_>>().join(", "))
+    } else {
+        format!("no such command; did you mean `{}`?", near.join("` or `"))
     }
 }
 
-fn show(cluster: &Cluster, key: &str) {
-    for machine in &cluster.nodes {
-        let held = machine.life().replica.store().record(key.as_bytes()).map_or("nothing".into(), |record| {
-            let version = in_words(record.version());
-            match record.content() {
-                Content::Value(value) => format!("{}  (version {version})", value.escape_ascii()),
-                Content::Tombstone => format!("a tombstone  (version {version})"),
-            }
-        });
-        cluster.trace.say(&format!("{key} on {}: {held}", machine.name));
+/// How many letters have to be changed, added or left out to make one word of the other.
+fn wrong_letters(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (index, letter) in one.chars().enumerate() {
+        let mut diagonal = index;
+        row[0] = index + 1;
+        for (at, &theirs) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(letter != theirs);
+            diagonal = row[at + 1];
+            row[at + 1] = changed.min(row[at] + 1).min(diagonal + 1);
+        }
     }
-}
-
-fn digests(cluster: &Cluster) {
-    for machine in &cluster.nodes {
-        cluster.trace.say(&format!("{}: root {}", machine.name, machine.life().replica.store().root()));
-    }
-}
-
-fn tombstones(cluster: &Cluster) {
-    for machine in &cluster.nodes {
-        let life = machine.life();
-        let counts = life.replica.store().counts();
-        let forgotten = life.replica.tombstones_forgotten();
-        let (waiting, settled) = (counts.tombstones, counts.settled);
-        cluster.trace.say(&format!("{}: {waiting} waiting, {settled} settled, {forgotten} forgotten", machine.name));
-    }
+    row[other.len()]
 }

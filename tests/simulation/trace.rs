@@ -20,6 +20,10 @@ const COLUMN: usize = 54;
 /// How many items of a list are shown.
 const SHOWN: usize = 4;
 
+/// How many characters the items of a list may take, so that a line of a story fits in 120 columns. The first is always
+/// shown.
+const SHOWN_CHARS: usize = 64;
+
 /// How a run is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Style {
@@ -204,6 +208,9 @@ impl Trace {
     }
 }
 
+/// Every name of a request.
+pub(crate) const REQUESTS: [&str; 6] = ["PEER", "PROPAGATE", "DIGEST", "LEAF", "FETCH", "CONFIRM"];
+
 /// The name of a request, as the protocol has it.
 pub(crate) fn request_name(request: &Request) -> &'static str {
     match request {
@@ -290,14 +297,22 @@ fn describe_prefixes(nodes: &[Prefix]) -> String {
 }
 
 fn list<T>(items: &[T], describe: impl Fn(&T) -> String) -> String {
-    let mut shown: Vec<String> = items.iter().take(SHOWN).map(describe).collect();
-    if items.len() > SHOWN {
-        shown.push(format!("… {} in all", items.len()));
+    let mut text = String::new();
+    let mut shown = 0;
+    for item in items.iter().take(SHOWN) {
+        let separator = if shown == 0 { "" } else { ", " };
+        let next = format!("{separator}{}", describe(item));
+        if shown > 0 && text.chars().count() + next.chars().count() > SHOWN_CHARS {
+            break;
+        }
+        text += &next;
+        shown += 1;
     }
-    shown.join(", ")
+    if shown < items.len() { format!("{text}, … {} in all", items.len()) } else { text }
 }
 
-/// A version as the traces show it: the time of day, and the day only if it is another than that on which every run begins.
+/// A version as the traces show it: the time of day. The day is shown only if it is not the one on which every run
+/// begins.
 pub(crate) fn in_words(version: Version) -> String {
     format!("{}@{}", time_in_words(version.timestamp), version.node)
 }

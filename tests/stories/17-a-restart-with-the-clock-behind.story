@@ -3,13 +3,13 @@
 Claim: a delete never undoes a write that a node acknowledges after it has started again, also if that node's clock is
 behind and its peers have settled the delete.
 
-A settled tombstone stands in no list. So a node that starts with an empty memory would never hear of that delete. Usually
-this does no harm: what it writes next is later than the delete. But if its clock is behind, its next write of the key is
-*older* than the delete. The write would be acknowledged, and a moment later the delete, which was made before it, would
-overrule it.
+A settled tombstone stands in no list. So a node that starts with an empty memory would never hear of that delete.
+Usually this does no harm: what it writes next is later than the delete. But if its clock is behind, its next write of
+the key is *older* than the delete. The write would be acknowledged, and a moment later the delete, which was made
+before it, would overrule it.
 
-Therefore a new incarnation takes settling back: when a node learns that a member has started again, every settled tombstone
-that it still holds returns to its digests and lists.
+Therefore a new incarnation takes settling back: when a node learns that a member has started again, every settled
+tombstone that it still holds returns to its digests and lists.
 
 > cluster 2
 
@@ -74,8 +74,8 @@ Node 1 has settled the delete: it knows that node 2 holds it. Now node 2 loses i
     node2: round with node1 done: pulled 1, pushed 0
     node2: tick not complete: 0 settled, 0 forgotten, 1 wait
 
-The first PEER of the new incarnation has made node 1 list the delete again, so node 2 has loaded it. A client writes the key on
-node 2. The write is stamped past the delete, whatever the clock shows, and wins everywhere.
+The first PEER of the new incarnation has made node 1 list the delete again, so node 2 has loaded it. A client writes
+the key on node 2. The write is stamped past the delete, whatever the clock shows, and wins everywhere.
 
 > set node2 k late
     node2: SET k late: version 12:00:00.000+2@2

@@ -11,7 +11,9 @@ mod simulator;
 mod telling;
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::{env, fmt, fs};
 
 use simulator::script::COMMANDS;
@@ -155,6 +157,63 @@ fn a_new_story_is_told_how_to_record_and_a_difference_shows_both_lines() {
     assert_eq!(
         difference("x", &told, &other).as_deref(),
         Some("x:4: differs\n  told now: node2: root 0000000000000000\n  recorded: node2: root 1000000000000000")
+    );
+}
+
+/// Runs the example `story` with some arguments and some input. `cargo test --test stories` alone does not build
+/// examples, so this builds it first, beside the test that asks for it.
+fn example(arguments: &[&str], input: &str) -> Output {
+    let own = env::current_exe().expect("a test has a file");
+    let built = own.parent().and_then(Path::parent).expect("it lies in target/PROFILE/deps");
+    let profile = match built.file_name().and_then(OsStr::to_str).expect("a profile has a name") {
+        "debug" => "dev",
+        other => other,
+    };
+    let target = built.parent().expect("it lies in target");
+    let build = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--locked", "--example", "story", "--profile", profile, "--target-dir"])
+        .arg(target)
+        .current_dir(root())
+        .status();
+    assert!(build.expect("cargo runs").success(), "the example does not build");
+    let mut story = Command::new(built.join("examples/story"))
+        .args(arguments)
+        .current_dir(root())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the example starts");
+    // The whole input fits in the pipe. Dropping its end tells the example that nothing follows.
+    story.stdin.take().expect("is piped").write_all(input.as_bytes()).expect("the example reads");
+    story.wait_with_output().expect("the example ends")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("is text")
+}
+
+#[test]
+fn the_example_tells_a_file() {
+    let name = "tests/stories/01-a-write-travels.story";
+    let told = example(&[name], "");
+    assert!(told.status.success(), "{}", text(&told.stderr));
+    assert_eq!(text(&told.stdout), fs::read_to_string(root().join(name)).expect("the story is there"));
+    let missing = example(&["no/such.story"], "");
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing.stderr).starts_with("story: no/such.story: "), "{}", text(&missing.stderr));
+}
+
+#[test]
+fn the_example_has_a_prompt() {
+    let told = example(&[], "help\ncluster 2\nset node1 a 1\nset node1\n\n> show a\nquit\nshow a\n");
+    assert!(told.status.success());
+    assert_eq!(text(&told.stderr), "set node1: type `set node1 KEY VALUE`\n");
+    let (help, shown) = text(&told.stdout).split_once("    node1: SET").expect("the write is shown");
+    COMMANDS.iter().flat_map(|command| command.forms).for_each(|form| assert!(help.contains(form), "{form}: {help}"));
+    assert_eq!(
+        shown,
+        " a 1: version 12:00:00.000+0@1\n    a on node1: 1  (version 12:00:00.000+0@1)\n    a on node2: nothing\n"
     );
 }
 

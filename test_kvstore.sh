@@ -17,8 +17,8 @@
 # Needs Rust, bash, and the ports 5008, 5009 and 5010. Uses nc where it is installed, and bash alone otherwise or with
 # KVSTORE_TEST_NC=0.
 #
-# What stands behind the script's name is given to each node. So `./test_kvstore.sh --without tombstones` shows what that rule is
-# for: some checks fail.
+# What stands behind the script's name is given to each node. So `./test_kvstore.sh --without tombstones` shows what
+# that rule is for: some checks fail.
 
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit
@@ -30,7 +30,7 @@ failures=0     # how many of these failed
 pids=()        # the process of each node that runs, by the node's number
 logs=          # the directory with the nodes' logs, once there is one
 
-# ---- Talking to the nodes ---------------------------------------------------------------------------------------------
+# ---- Talking to the nodes --------------------------------------------------------------------------------------------
 
 # ask NODE COMMAND...: sends the commands, or the lines of its input if there are none; prints the answers.
 # QUIT has the node end the connection, for which nc waits. Its own answer, the last line, is dropped.
@@ -77,7 +77,7 @@ digests() {
   if [[ $answer =~ ^[0-9a-f]+$ ]]; then echo equal; else echo "$answer"; fi
 }
 
-# ---- Starting and stopping nodes --------------------------------------------------------------------------------------
+# ---- Starting and stopping nodes -------------------------------------------------------------------------------------
 
 # start NODE PROGRAM OPTION...: starts a node and waits until it answers.
 start() {
@@ -107,7 +107,7 @@ resume() { kill -CONT "${pids[$1]}"; }
 
 is_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# ---- Checking ---------------------------------------------------------------------------------------------------------
+# ---- Checking --------------------------------------------------------------------------------------------------------
 
 # expect WORDS ANSWER COMMAND...: runs the command, which must print the answer; says so in these words.
 expect() {
@@ -155,10 +155,10 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# ---- The programs -----------------------------------------------------------------------------------------------------
+# ---- The programs ----------------------------------------------------------------------------------------------------
 
 for port in 5008 5009 5010; do
-  ! is_taken $port || die "port $port is taken: end the program that listens there, perhaps another kvstore, and try again"
+  ! is_taken $port || die "port $port is taken: stop the program that listens there (another kvstore?) and try again"
 done
 
 cargo build --release --locked || die "the build failed"
@@ -171,7 +171,7 @@ SECONDS=0
 start 1 ./node1
 start 2 ./node2
 
-# ---- 1 ----------------------------------------------------------------------------------------------------------------
+# ---- 1 ---------------------------------------------------------------------------------------------------------------
 
 title "Basic operations"
 
@@ -182,7 +182,7 @@ expect "SET keeps the spaces in a value"   $'OK\na  b c'   ask 1 "SET text a  b 
 expect "DEL deletes it"                    "OK"            ask 1 "DEL city"
 expect "GET does not find it any more"     "Key not found" ask 1 "GET city"
 
-# ---- 2 ----------------------------------------------------------------------------------------------------------------
+# ---- 2 ---------------------------------------------------------------------------------------------------------------
 
 title "Anti-entropy: node 1 is written to while node 2 is paused, and while it is down"
 
@@ -191,8 +191,8 @@ ask_each 1 50 "SET gone:@ early @" >/dev/null
 expect_soon "before the fault, node 2 holds what node 1 holds" \
   "equal" digests
 
-# Deletes are shown on a node that has kept its memory: it still holds every value that was deleted. A node that was killed starts
-# empty, so a deleted key is missing there in any case.
+# Deletes are shown on a node that has kept its memory: it still holds every value that was deleted. A node that was
+# killed starts empty, so a deleted key is missing there in any case.
 pause 2
 expect "node 2 is paused: on node 1, 50 keys are replaced" \
   "$(each 50 OK)" ask_each 1 50 "SET kept:@ later @"
@@ -222,7 +222,7 @@ expect "it has the older keys again, which it had lost with its memory" \
 expect_soon "the DIGESTs of both nodes are equal" \
   "equal" digests
 
-# ---- 3 ----------------------------------------------------------------------------------------------------------------
+# ---- 3 ---------------------------------------------------------------------------------------------------------------
 
 title "Conflict resolution: both nodes write the same key, the later write wins"
 
@@ -241,9 +241,9 @@ ask 1 "SET sea rough" >/dev/null
 expect_soon "node 1 wrote later: both have its value" \
   "rough" both "GET sea"
 
-# The same while the nodes cannot reach each other. A shell cannot cut a cable, but it can leave one out: both start anew and
-# know node 3 only, which is not there yet. When it comes, what they hold passes through it, and the cut is healed.
-# Rounds every second instead of five save some waiting.
+# The same while the nodes cannot reach each other. A shell cannot cut a cable, but it can leave one out: both start
+# anew and know node 3 only, which is not there yet. When it comes, what they hold passes through it, and the cut is
+# healed. Rounds every second instead of five save some waiting.
 crash 1 2
 start 1 ./node1 --peer 127.0.0.1:5010 --interval 1s
 start 2 ./node2 --peer 127.0.0.1:5010 --interval 1s
@@ -268,7 +268,7 @@ expect_soon "both have the later delete of node 1" \
 expect_soon "the DIGESTs of both nodes are equal" \
   "equal" digests
 
-# ---- 4 ----------------------------------------------------------------------------------------------------------------
+# ---- 4 ---------------------------------------------------------------------------------------------------------------
 
 title "Bidirectional sync: each node is written to, each ends with both"
 
@@ -290,7 +290,7 @@ expect_soon "a key can be deleted where it was not written" \
 expect_soon "the DIGESTs of both nodes are equal" \
   "equal" digests
 
-# -----------------------------------------------------------------------------------------------------------------------
+# ----------------------------------------------------------------------------------------------------------------------
 
 if ((failures == 0)); then
   title "All $checks checks passed in $SECONDS s."

@@ -1,5 +1,5 @@
-//! Faults on real processes: nodes that are killed and stopped, links that are cut, stalled, slowed and truncated, while clients write;
-//! and then the question whether all is there.
+//! Faults on real processes: nodes that are killed and stopped, links that are cut, stalled, slowed and truncated,
+//! while clients write; and then the question whether all is there.
 //!
 //! | variable | meaning |
 //! |---|---|
@@ -9,8 +9,8 @@
 //! | `CHAOS_WITHOUT` | switches a rule of the protocol off, to see that the checker notices |
 //! | `SOAK_MINUTES` | runs the soak, for so long |
 //!
-//! A run is reproduced as far as the schedule goes: which fault, where, when and for how long. What the nodes were doing at that
-//! moment is up to the machine.
+//! A run is reproduced as far as the schedule goes: which fault, where, when and for how long. What the nodes were
+//! doing at that moment is up to the machine.
 
 mod common;
 
@@ -78,7 +78,8 @@ fn run(size: u16, seed: u64, faulty: Duration) {
     let history = clients.stop();
     cluster.wait_until_all_serve();
 
-    // Two intervals, and what a node may still wait for that had asked a stalled peer something: to connect, and for an answer.
+    // Two intervals, and what a node may still wait for that had asked a stalled peer something: to connect, and for an
+    // answer.
     let healed = Instant::now();
     let longest = 2 * INTERVAL + PEER_CONNECT_TIMEOUT + PEER_IO_TIMEOUT;
     let agreed = eventually("equal DIGESTs", 4 * longest, || cluster.agrees());

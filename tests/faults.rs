@@ -24,7 +24,8 @@ use kvstore::store::content::{Content, Entry};
 use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};
 
-/// How soon after a heal all nodes must agree: the longest jittered interval, and the time a busy machine may take for a round.
+/// How soon after a heal all nodes must agree: the longest jittered interval, and the time a busy machine may take for
+/// a round.
 const ONE_INTERVAL: Duration = Duration::from_millis(220 + 1500);
 
 /// Sends many requests on one connection without waiting for each answer, which must all begin with `expected`.
@@ -49,7 +50,7 @@ fn del(key: impl AsRef<[u8]>) -> Vec<u8> {
     encode(&[b"DEL", key.as_ref()])
 }
 
-// ---- a node is killed --------------------------------------------------------------------------------------------------
+// ---- a node is killed -----------------------------------------------------------------------------------------------
 
 #[test]
 fn a_killed_node_answers_only_after_it_has_caught_up_and_no_deleted_key_returns() {
@@ -114,7 +115,7 @@ fn a_node_whose_peers_are_all_away_serves_with_what_it_has() {
     assert_eq!(cluster.client(2).peer(1, "link"), "down");
 }
 
-// ---- the nodes cannot reach each other ---------------------------------------------------------------------------------
+// ---- the nodes cannot reach each other ------------------------------------------------------------------------------
 
 /// The version of every key on one node: time, counter and node, in the order in which they count.
 fn versions(client: &mut Client, keys: &[String]) -> BTreeMap<String, (String, u16, u16)> {
@@ -135,8 +136,8 @@ fn a_millisecond_passes() {
     eventually("the next millisecond", DEADLINE, || now() > before);
 }
 
-/// Both nodes write and delete the same and other keys while the network is in `mode`; it heals; the greatest version of each
-/// key stands everywhere.
+/// Both nodes write and delete the same and other keys while the network is in `mode`; it heals; the greatest version
+/// of each key stands everywhere.
 #[track_caller]
 fn diverge_and_heal(mode: Mode) {
     let cluster = Cluster::start(2);
@@ -267,7 +268,7 @@ fn a_delete_is_forgotten_once_every_peer_holds_it_and_not_before() {
     assert!(one.count("tombstones_forgotten") >= 1);
 }
 
-// ---- propagation -------------------------------------------------------------------------------------------------------
+// ---- propagation ----------------------------------------------------------------------------------------------------
 
 #[test]
 fn a_write_reaches_the_peer_without_waiting_for_a_round() {
@@ -327,7 +328,7 @@ fn without_anti_entropy_what_a_full_queue_dropped_stays_lost() {
     assert!(!cluster.agrees());
 }
 
-// ---- clocks ------------------------------------------------------------------------------------------------------------
+// ---- clocks ---------------------------------------------------------------------------------------------------------
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -457,7 +458,7 @@ fn two_contents_under_one_version_have_the_same_winner_everywhere() {
     }
 }
 
-// ---- a lot of data -----------------------------------------------------------------------------------------------------
+// ---- a lot of data --------------------------------------------------------------------------------------------------
 
 #[test]
 fn an_empty_node_takes_over_a_large_store_in_bounded_memory_while_the_other_goes_on_answering() {
@@ -498,7 +499,8 @@ fn an_empty_node_takes_over_a_large_store_in_bounded_memory_while_the_other_goes
         (first.memory_kb("VmHWM"), second.memory_kb("VmRSS"), second.memory_kb("VmHWM"));
     println!("{KEYS} keys in {took:.1?}; the worst of {count} GETs on node 1 took {worst:.1?}");
     println!("node 1: {filled_kb} KB before, {first_kb} KB at most; node 2: {second_kb} KB, {peak_kb} KB at most");
-    // What a round holds at a time does not grow with the store; growing hash tables and the allocator take their share.
+    // What a round holds at a time does not grow with the store; growing hash tables and the allocator take their
+    // share.
     let allowance_kb = 32 * 1024;
     assert!(first_kb < filled_kb + allowance_kb, "node 1 grew from {filled_kb} to {first_kb} KB");
     assert!(peak_kb < second_kb + allowance_kb, "node 2 needed {peak_kb} KB to hold {second_kb} KB");
@@ -559,8 +561,8 @@ fn after_an_outage_a_round_does_not_send_what_the_queue_holds() {
     assert_eq!(one.count("sync_pushed"), 0);
 }
 
-/// A peer that is a replica on a socket. While it is confused, it says that it holds what it then does not bring. Returns how
-/// many connections it has accepted.
+/// A peer that is a replica on a socket. While it is confused, it says that it holds what it then does not bring.
+/// Returns how many connections it has accepted.
 fn serve_confused_peer(listener: TcpListener, replica: Arc<Replica>, confused: Arc<AtomicBool>) -> Arc<AtomicU64> {
     let accepted = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&accepted);
@@ -621,7 +623,7 @@ fn a_link_whose_round_went_wrong_is_opened_anew_and_shown_as_up_again() {
     node.stop();
 }
 
-// ---- a node starts again -------------------------------------------------------------------------------------------------
+// ---- a node starts again --------------------------------------------------------------------------------------------
 
 #[test]
 fn a_delete_that_a_peer_has_settled_does_not_undo_the_writes_of_a_node_that_starts_with_its_clock_behind() {
@@ -828,7 +830,7 @@ fn invented_names_keep_no_configured_peer_out() {
     eventually("and is heard", DEADLINE, || one.line("GET back") == "w");
 }
 
-// ---- the end of time -----------------------------------------------------------------------------------------------------
+// ---- the end of time ------------------------------------------------------------------------------------------------
 
 #[test]
 fn no_version_that_a_peer_sends_makes_a_key_unwritable() {

@@ -1,4 +1,5 @@
-//! What clients may do to a node: too many of them, silent ones, rubbish, and everything beyond a limit. Nobody else may notice.
+//! What clients may do to a node: too many of them, silent ones, rubbish, and everything beyond a limit. Nobody else
+//! may notice.
 
 mod common;
 
@@ -54,7 +55,7 @@ fn client_with_a_place(cluster: &Cluster) -> Client {
     client
 }
 
-// ---- many, and too many ------------------------------------------------------------------------------------------------
+// ---- many, and too many ---------------------------------------------------------------------------------------------
 
 #[test]
 fn a_thousand_clients_at_once_are_served_and_one_more_is_turned_away_with_a_reason() {
@@ -171,7 +172,7 @@ fn far_too_many_connections_are_turned_away_at_once() {
     assert_undisturbed(&mut first);
 }
 
-// ---- silence -----------------------------------------------------------------------------------------------------------
+// ---- silence --------------------------------------------------------------------------------------------------------
 
 #[test]
 fn half_a_command_and_then_silence_disturbs_nobody() {
@@ -342,7 +343,8 @@ fn a_client_that_is_not_admitted_has_no_answers_collected() {
     assert_eq!(good.line("AUTH open-sesame"), "OK");
     let stranger = cluster.client(1);
     stranger.stream().set_nonblocking(true).expect("is connected");
-    // Their length divides that of any buffer, so none is ever begun and not whole, which would end the connection by itself.
+    // Their length divides that of any buffer, so none is ever begun and not whole, which would end the connection by
+    // itself.
     let requests = b"GET key\n".repeat(8192);
     let mut most = 0;
     eventually("it is cut off", DEADLINE, || {
@@ -352,7 +354,7 @@ fn a_client_that_is_not_admitted_has_no_answers_collected() {
     assert!(most < 1024 * 1024, "{most} bytes are counted");
 }
 
-// ---- rubbish -----------------------------------------------------------------------------------------------------------
+// ---- rubbish --------------------------------------------------------------------------------------------------------
 
 #[test]
 fn what_cannot_be_framed_is_answered_in_its_own_form_and_ends_the_session() {
@@ -463,7 +465,7 @@ fn nothing_is_allocated_for_a_length_that_was_merely_claimed() {
     assert!(grown_kb < 100 * 100, "{grown_kb} KB for 100 connections");
 }
 
-// ---- browsers ----------------------------------------------------------------------------------------------------------
+// ---- browsers -------------------------------------------------------------------------------------------------------
 
 #[test]
 fn a_web_page_cannot_slip_commands_in() {
@@ -507,7 +509,7 @@ fn a_value_may_look_like_http() {
     assert_eq!(client.line("GET request"), "GET / HTTP/1.1");
 }
 
-// ---- limits ------------------------------------------------------------------------------------------------------------
+// ---- limits ---------------------------------------------------------------------------------------------------------
 
 #[test]
 fn a_key_may_be_as_long_as_the_limit_and_no_longer() {
@@ -653,7 +655,7 @@ fn an_error_shows_a_long_word_in_part_only() {
     assert_eq!(client.line("PING"), "PONG");
 }
 
-// ---- those who claim to be peers ---------------------------------------------------------------------------------------
+// ---- those who claim to be peers ------------------------------------------------------------------------------------
 
 #[test]
 fn what_does_not_follow_the_peer_protocol_is_refused_and_ends_the_session() {

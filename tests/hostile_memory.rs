@@ -1,5 +1,5 @@
-//! Memory, time and descriptors under attack. The attackers hold what they get; the owner of the node set the bound. Nodes are
-//! processes of their own, so that their memory can be measured.
+//! Memory, time and descriptors under attack. The attackers hold what they get; the owner of the node set the bound.
+//! Nodes are processes of their own, so that their memory can be measured.
 //!
 //! `HOSTILE_CONNECTIONS` sets how many attack at once: 200 by default.
 
@@ -21,7 +21,8 @@ const MIB: u64 = 1024 * 1024;
 /// The bound of the nodes under attack.
 const MAX_MEMORY: u64 = 64 * MIB;
 
-/// What a connection takes beside its buffers: the pages of its thread's stack that are touched, the thread itself, the socket.
+/// What a connection takes beside its buffers: the pages of its thread's stack that are touched, the thread itself, the
+/// socket.
 const CONNECTION_KB: u64 = 64;
 
 fn connections() -> usize {
@@ -47,8 +48,9 @@ fn nobody() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it is bound")
 }
 
-/// The most memory that a node may take for real, with what was there before: `slack` times its bound. What is counted are the sizes
-/// that were asked for; an allocator that serves many threads has gaps, and keeps much of what was given back.
+/// The most memory that a node may take for real, with what was there before: `slack` times its bound. What is counted
+/// are the sizes that were asked for; an allocator that serves many threads has gaps, and keeps much of what was given
+/// back.
 #[track_caller]
 fn assert_within_bound(node: &Process, before_kb: u64, attackers: usize, slack: f64) {
     let allowed = (MAX_MEMORY / 1024) as f64 * slack;
@@ -58,12 +60,13 @@ fn assert_within_bound(node: &Process, before_kb: u64, attackers: usize, slack: 
     assert!(most <= bound, "{most} KB of memory were in use, of {bound} KB");
 }
 
-/// The most that INFO may count: each connection has some buffer for free, and each may be granted one growth just before.
+/// The most that INFO may count: each connection has some buffer for free, and each may be granted one growth just
+/// before.
 fn most_counted(attackers: usize) -> u64 {
     MAX_MEMORY * 5 / 4 + (attackers * FREE_BUFFER_BYTES) as u64
 }
 
-// ---- requests that never end -------------------------------------------------------------------------------------------
+// ---- requests that never end ----------------------------------------------------------------------------------------
 
 /// Somebody who announces something large and sends it bit by bit.
 struct Attacker {
@@ -219,7 +222,7 @@ fn peers_go_on_while_the_memory_is_full() {
     eventually("they agree", DEADLINE, || client.line("DIGEST") == other.line("DIGEST"));
 }
 
-// ---- deletes, and what waits for a peer --------------------------------------------------------------------------------
+// ---- deletes, and what waits for a peer -----------------------------------------------------------------------------
 
 /// How long the keys are that attackers delete: with its buffers, such a request is taken also when the memory is full.
 const KEY_BYTES: usize = FREE_BUFFER_BYTES / 4;
@@ -326,7 +329,7 @@ fn what_was_delivered_to_a_peer_no_longer_counts() {
     assert_eq!(client.peer(1, "dropped"), "0");
 }
 
-// ---- answers that nobody reads -----------------------------------------------------------------------------------------
+// ---- answers that nobody reads --------------------------------------------------------------------------------------
 
 #[test]
 fn answers_that_nobody_reads_take_no_more_memory_than_there_is() {
@@ -384,7 +387,7 @@ fn one_who_has_grown_a_buffer_does_not_keep_it_while_he_is_silent() {
     silent.iter_mut().for_each(|client| assert_eq!(client.line("PING"), "PONG"));
 }
 
-// ---- silence -----------------------------------------------------------------------------------------------------------
+// ---- silence --------------------------------------------------------------------------------------------------------
 
 #[test]
 fn the_idle_timeout_ends_the_silent_also_in_the_middle_of_a_request_but_not_the_busy() {
@@ -410,7 +413,7 @@ fn the_idle_timeout_ends_the_silent_also_in_the_middle_of_a_request_but_not_the_
     eventually("their places are free", DEADLINE, || busy.count("connected_clients") == 1);
 }
 
-// ---- descriptors -------------------------------------------------------------------------------------------------------
+// ---- descriptors ----------------------------------------------------------------------------------------------------
 
 /// One of the nodes of `links`, started by a shell that has limited its descriptors, and with these options too.
 fn start_limited(ulimit: &str, links: &Links, number: u16, arguments: &[&str]) -> Process {

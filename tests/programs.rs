@@ -20,7 +20,7 @@ const NEVER: &str = "1h";
 
 const PROGRAMS: [&str; 3] = [env!("CARGO_BIN_EXE_kvstore"), env!("CARGO_BIN_EXE_node1"), env!("CARGO_BIN_EXE_node2")];
 
-// ---- stopping ----------------------------------------------------------------------------------------------------------
+// ---- stopping -------------------------------------------------------------------------------------------------------
 
 /// Clients that write without pause until they are cut off.
 fn under_load(address: std::net::SocketAddr) -> (Vec<thread::JoinHandle<()>>, Arc<AtomicU64>) {
@@ -191,7 +191,7 @@ fn a_node_stops_in_time_while_clients_come_and_go() {
     });
 }
 
-// ---- starting ----------------------------------------------------------------------------------------------------------
+// ---- starting -------------------------------------------------------------------------------------------------------
 
 /// Runs a program that should end by itself; ends it after a while if it does not.
 fn run(program: &str, arguments: &[&str]) -> Output {

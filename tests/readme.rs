@@ -1,18 +1,23 @@
-//! The transcripts of the README are what really happens: every `console` block is run, and must print what stands there.
+//! The transcripts of the README are what really happens: every `console` block is run, and must print what stands
+//! there.
 
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What takes the place of the reader's slow fingers: `await` waits until a node answers that was started just now, `agree` until
-/// both nodes hold the same. The script ends with what is wrong if that never comes true.
+/// What takes the place of the reader's slow fingers: `await` waits until a node answers that was started just now,
+/// `agree` until both nodes hold the same. The script ends with what is wrong if that never comes true.
 const PAUSES: &str = r#"
 ask() { exec 3<>"/dev/tcp/127.0.0.1/$1" && printf '%s\nQUIT\n' "$2" >&3 && head -n 1 <&3; }
 answers() { [[ $(ask "$1" PING) == PONG ]]; }
 digest() { [[ $(ask "$1" DIGEST) =~ ^[0-9a-f]{16}$ ]] && echo "${BASH_REMATCH[0]}"; }
 are_equal() { local first; first=$(digest "$1") && [[ $first == "$(digest "$2")" ]]; }
-poll() { for ((i = 0; i < 1000; i++)); do ("$@") 2>/dev/null && return; sleep 0.02; done; echo "never comes true: $*"; exit 1; }
+poll() {
+  for ((i = 0; i < 1000; i++)); do ("$@") 2>/dev/null && return; sleep 0.02; done
+  echo "never comes true: $*"
+  exit 1
+}
 await() { poll answers "$1"; }
 agree() { poll are_equal "$1" "$2"; }
 "#;

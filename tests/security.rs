@@ -1,5 +1,5 @@
-//! What the secret of a cluster keeps out, and what becomes of peers that misbehave. Nodes as their owner starts them, and strangers
-//! who know the protocol. (What clients see of the secret: `admission.rs`.)
+//! What the secret of a cluster keeps out, and what becomes of peers that misbehave. Nodes as their owner starts them,
+//! and strangers who know the protocol. (What clients see of the secret: `admission.rs`.)
 
 mod common;
 
@@ -26,7 +26,7 @@ use parking_lot::Mutex;
 
 const SECRET: &str = "a-secret-that-is-easy-to-find-in-a-haystack";
 
-// ---- what the tests share ----------------------------------------------------------------------------------------------
+// ---- what the tests share -------------------------------------------------------------------------------------------
 
 /// A file with some bytes, gone with its end.
 struct File(PathBuf);
@@ -132,7 +132,8 @@ fn record(mut from: &TcpStream, mut to: &TcpStream, mut note: impl FnMut(&[u8]))
     let _ = (to.shutdown(Shutdown::Both), from.shutdown(Shutdown::Both));
 }
 
-/// Two nodes with the secret, each of which reaches the other through a recorder: node 1, node 2, the links from 1 to 2 and back.
+/// Two nodes with the secret, each of which reaches the other through a recorder: node 1, node 2, the links from 1 to 2
+/// and back.
 fn recorded_pair(secret_file: &Path) -> (Process, Process, Recorder, Recorder) {
     let (to_two, to_one) = (Recorder::start(), Recorder::start());
     let one = start(1, to_two.address, Some(secret_file));
@@ -225,7 +226,7 @@ fn guarded_node() -> Node {
     node
 }
 
-// ---- clients -----------------------------------------------------------------------------------------------------------
+// ---- clients --------------------------------------------------------------------------------------------------------
 
 #[test]
 fn before_the_secret_only_five_verbs_are_answered() {
@@ -271,7 +272,7 @@ fn wrong_secrets_are_slow_also_for_one_who_asks_for_many_at_once() {
     node.stop();
 }
 
-// ---- nodes -------------------------------------------------------------------------------------------------------------
+// ---- nodes ----------------------------------------------------------------------------------------------------------
 
 #[test]
 fn the_secret_never_stands_on_the_wire_or_in_the_log() {
@@ -447,7 +448,7 @@ fn nothing_but_a_proof_opens_a_peers_connection() {
     node.stop();
 }
 
-// ---- peers that misbehave ----------------------------------------------------------------------------------------------
+// ---- peers that misbehave -------------------------------------------------------------------------------------------
 
 #[test]
 fn a_peer_that_misbehaves_is_cut_off_named_and_counted() {
@@ -565,7 +566,7 @@ fn a_peer_that_answers_rubbish_is_named_and_costs_nobody_an_answer() {
     }
 }
 
-// ---- starting ----------------------------------------------------------------------------------------------------------
+// ---- starting -------------------------------------------------------------------------------------------------------
 
 fn fails_to_start(arguments: &[&str], secret: Option<&str>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_node1"));

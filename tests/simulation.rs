@@ -1,31 +1,33 @@
 //! A simulated cluster: real replicas, with chance for a network.
 //!
-//! Protocols for replication break where nobody has looked: a reply is lost *and* the node restarts *and* an old message arrives.
-//! Tests over sockets meet such a thing once in a thousand nights, and never again when asked to. Here a whole cluster runs in
-//! one thread. Wherever a node would wait, a generator of chance with a known seed decides what happens meanwhile; so
-//! thousands of cluster lives pass in a minute, and each can be lived again.
+//! Protocols for replication break where nobody has looked: a reply is lost *and* the node restarts *and* an old
+//! message arrives. Tests over sockets meet such a thing once in a thousand nights, and never again when asked to. Here
+//! a whole cluster runs in one thread. Wherever a node would wait, a generator of chance with a known seed decides what
+//! happens meanwhile; so thousands of cluster lives pass in a minute, and each can be lived again.
 //!
-//! * `cluster.rs` and `node.rs` are the nodes: what their threads do, a step at a time, around the [`Replica`] that the real
-//!   node has, too. `network.rs` carries their messages, encoded and decoded.
+//! * `cluster.rs` and `node.rs` are the nodes: what their threads do, a step at a time, around the [`Replica`] that the
+//!   real node has, too. `network.rs` carries their messages, encoded and decoded.
 //! * `faults.rs` decides, from a seed, what happens and what goes wrong. `runs.rs` is one run: faults, then healing.
 //! * `invariants.rs` says what must hold, `judge.rs` checks it at every step. `trace.rs` tells what happened.
-//! * `script.rs`, `grammar.rs`, `stage.rs` and `cost.rs` belong to the stories, `tests/stories.rs`. They run on the same
-//!   cluster, with a script instead of chance.
+//! * `script.rs`, `grammar.rs`, `stage.rs` and `cost.rs` belong to the stories, `tests/stories.rs`. They run on the
+//!   same cluster, with a script instead of chance.
 //!
-//! A test takes 1,000 seeds; `SIM_SEEDS=100000 cargo test --release --test simulation nodes -- --nocapture` takes more, and says how
-//! many steps it takes in a millisecond: some 200 on a core that has nothing else to do. A step is a write, a message carried out, a tick begun, or a restart. When a seed fails, the failure shows the command
-//! that replays it: `SIM_SEED=17 cargo test --test simulation three_nodes -- --nocapture` prints everything that happened, in a column
-//! for each node.
+//! A test takes 1,000 seeds; `SIM_SEEDS=100000 cargo test --release --test simulation nodes -- --nocapture` takes more,
+//! and says how many steps it takes in a millisecond: some 200 on a core that has nothing else to do. A step is a
+//! write, a message carried out, a tick begun, or a restart. When a seed fails, the failure shows the command that
+//! replays it: `SIM_SEED=17 cargo test --test simulation three_nodes -- --nocapture` prints everything that happened,
+//! in a column for each node.
 //!
 //! **What is left out.** An activity that was begun while another waits ends before that goes on: they are nested, not
-//! interleaved freely (messages that are delayed make up for much of it). And every step is atomic, so this says nothing about races of threads
-//! within a node: whether the digest is updated under the same lock as the table, say. Tests of the store with threads do.
+//! interleaved freely (messages that are delayed make up for much of it). And every step is atomic, so this says
+//! nothing about races of threads within a node: whether the digest is updated under the same lock as the table, say.
+//! Tests of the store with threads do.
 //!
 //! # Would it notice?
 //!
-//! For each [`Rule`] that can be switched off, a test below shows which invariant breaks without it. Besides these, faults of the kind
-//! that real systems have shipped were planted by hand, each in one line or two. The table says which invariant caught each, and
-//! after how many seeds with 2, 3 and 5 nodes (– : not in 1,000).
+//! For each [`Rule`] that can be switched off, a test below shows which invariant breaks without it. Besides these,
+//! faults of the kind that real systems have shipped were planted by hand, each in one line or two. The table says
+//! which invariant caught each, and after how many seeds with 2, 3 and 5 nodes (– : not in 1,000).
 //!
 //! | planted | violated | 2 | 3 | 5 |
 //! |---|---|---|---|---|
@@ -70,27 +72,28 @@
 //! | an entry that a peer brings in vain is not compared | [`AllForgotten`](Invariant::AllForgotten) | – | – | 688 |
 //! | a settled tombstone does not count when a peer lists the key | [`AllForgotten`](Invariant::AllForgotten) | – | 815 | – |
 //!
-//! 1. The peer's own rounds fetch it: this way a round makes both sides equal sooner, and nothing else rests on it. Tests in
-//!    `reconcile.rs` and many stories notice.
-//! 2. Two walls stand behind this one: an exchange that fails has lost its connection, and a round that has lost its connection cannot
-//!    send CONFIRM. The fault becomes one only if a round may go on on a new connection.
-//! 3. It takes 4,192 seeds with five nodes, and 4,886 with two ([`TrueConfirmation`](Invariant::TrueConfirmation)); the story
-//!    `14-a-late-confirmation` notices the fault at once.
-//! 4. The tick also needs every peer to have shown the same incarnation before, in and after its rounds, and what is under way on the
-//!    peer's link comes before its CONFIRM. So a number that arrived during the tick is as true as one that was noted
-//!    before. The rule is kept as it is because its argument is the simplest.
-//! 5. The round of the same tick has given the new incarnation every tombstone that settles. It would take a write of that
-//!    incarnation which is older than the tombstone (a clock that was put back) and under way on its link through all the ticks
-//!    until the tombstone is forgotten. The simulator can do that, but has not within 1,000 seeds. The story
-//!    `10-a-restart-with-empty-memory` notices the fault at once.
-//! 6. Nor in 5,000 seeds. Whoever has not settled it yet names it, and so is not told; whoever has settled it keeps it a while longer.
-//!    The story `09-a-delete-is-forgotten` notices the fault.
-//! 7. For long nothing here noticed. The judge took the greater version for the right one, and by that measure an old delete that
-//!    overrules a later write with a smaller version is right. [`NewerThanLoaded`](Invariant::NewerThanLoaded) and
-//!    [`LoadIsWhole`](Invariant::LoadIsWhole) judge from the history instead: what a peer held when a node had loaded from it may
-//!    overrule no later write of that node.
-//! 8. A member that is met for the first time, while this node has settled without it: here every node is a configured peer of all
-//!    others, and no tick settles before all were met. A test in `tests/faults.rs` notices the fault at once.
+//! 1. The peer's own rounds fetch it: this way a round makes both sides equal sooner, and nothing else rests on it.
+//!    Tests in `reconcile.rs` and many stories notice.
+//! 2. Two walls stand behind this one: an exchange that fails has lost its connection, and a round that has lost its
+//!    connection cannot send CONFIRM. The fault becomes one only if a round may go on on a new connection.
+//! 3. It takes 4,192 seeds with five nodes, and 4,886 with two ([`TrueConfirmation`](Invariant::TrueConfirmation)); the
+//!    story `14-a-late-confirmation` notices the fault at once.
+//! 4. The tick also needs every peer to have shown the same incarnation before, in and after its rounds, and what is
+//!    under way on the peer's link comes before its CONFIRM. So a number that arrived during the tick is as true as one
+//!    that was noted before. The rule is kept as it is because its argument is the simplest.
+//! 5. The round of the same tick has given the new incarnation every tombstone that settles. It would take a write of
+//!    that incarnation which is older than the tombstone (a clock that was put back) and under way on its link through
+//!    all the ticks until the tombstone is forgotten. The simulator can do that, but has not within 1,000 seeds. The
+//!    story `10-a-restart-with-empty-memory` notices the fault at once.
+//! 6. Nor in 5,000 seeds. Whoever has not settled it yet names it, and so is not told; whoever has settled it keeps it
+//!    a while longer. The story `09-a-delete-is-forgotten` notices the fault.
+//! 7. For long nothing here noticed. The judge took the greater version for the right one, and by that measure an old
+//!    delete that overrules a later write with a smaller version is right.
+//!    [`NewerThanLoaded`](Invariant::NewerThanLoaded) and [`LoadIsWhole`](Invariant::LoadIsWhole) judge from the
+//!    history instead: what a peer held when a node had loaded from it may overrule no later write of that node.
+//! 8. A member that is met for the first time, while this node has settled without it: here every node is a configured
+//!    peer of all others, and no tick settles before all were met. A test in `tests/faults.rs` notices the fault at
+//!    once.
 //!
 //! A reply to LEAF that comes in parts is beyond a run with six small keys: tests in `reconcile.rs` take its place.
 //!
@@ -157,8 +160,8 @@ fn simulate(nodes: usize, test: &str) {
     }
     let millis = begin.elapsed().as_millis().max(1);
     println!(
-        "{nodes} nodes: {seeds} seeds, {steps} steps in {millis} ms: {} a millisecond; {lost} writes lost with a memory, \
-         {reissued} versions given out twice, {after_forgotten} writes past a forgotten delete",
+        "{nodes} nodes: {seeds} seeds, {steps} steps in {millis} ms: {} a millisecond; {lost} writes lost with a \
+         memory, {reissued} versions given out twice, {after_forgotten} writes past a forgotten delete",
         u128::from(steps) / millis
     );
 }

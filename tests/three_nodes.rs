@@ -1,5 +1,5 @@
-//! Clusters of three and five nodes, as processes over sockets: they agree, and every delete is forgotten in the end, though nodes are
-//! killed on the way.
+//! Clusters of three and five nodes, as processes over sockets: they agree, and every delete is forgotten in the end,
+//! though nodes are killed on the way.
 
 mod common;
 

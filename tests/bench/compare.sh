@@ -4,16 +4,18 @@
 #   tests/bench/compare.sh            about ten minutes; writes tests/bench/results/compare.{md,svg,tsv}
 #   tests/bench/compare.sh --quick    two or three: fewer cases, fewer requests; writes the same to target/compare/
 #
-# ROUNDS=5 and REQUESTS=200000 (for each run at pipeline 1) take longer and are less noisy. Redis, Valkey and KeyDB take part where
-# their servers are on the PATH, on ports of their own, without persistence; redis-benchmark drives all. Needs Linux, for /proc.
+# ROUNDS=5 and REQUESTS=200000 (for each run at pipeline 1) take longer and are less noisy. Redis, Valkey and KeyDB take
+# part where their servers are on the PATH, on ports of their own, without persistence; redis-benchmark drives all.
+# Needs Linux, for /proc.
 #
 # What is measured:
-#  1. throughput and latency: all systems run at the same time, and one of them works. Each case runs in rounds, in each round once
-#     on every system, in an order that is turned for the next. Keys are drawn from 100,000, which hold values of the length in
-#     question, or are redis-benchmark's single key where it says so. The full product is taken for 50 clients, pipelines
-#     of 1, 16, 64 and values of 3, 100, 1024 bytes; 1 and 1,000 clients only with pipeline 1 and 100 bytes.
-#  2. two nodes, one system after the other, with a relay between the nodes that counts bytes and can cut the wire: a pair at rest,
-#     after a cut, and when one node starts empty.
+#  1. throughput and latency: all systems run at the same time, and one of them works. Each case runs in rounds, in each
+#     round once on every system, in an order that is turned for the next. Keys are drawn from 100,000, which hold
+#     values of the length in question, or are redis-benchmark's single key where it says so. The full product is taken
+#     for 50 clients, pipelines of 1, 16, 64 and values of 3, 100, 1024 bytes; 1 and 1,000 clients only with pipeline 1
+#     and 100 bytes.
+#  2. two nodes, one system after the other, with a relay between the nodes that counts bytes and can cut the wire: a
+#     pair at rest, after a cut, and when one node starts empty.
 #  3. memory, one system after the other: how much the resident size grows.
 set -euo pipefail
 export LC_ALL=C
@@ -49,7 +51,7 @@ rest="At rest, with 1 M keys"
 memory="Resident memory, bytes"
 disturbed="Requests a second, pipeline 1, 100 bytes, while something happens between the nodes"
 
-# ---- processes: each has a name, and ends with this script -------------------------------------------------------------------
+# ---- processes: each has a name, and ends with this script -----------------------------------------------------------
 
 work=$(mktemp -d)
 declare -A pid=() port_of=() other_of=()
@@ -94,7 +96,7 @@ until_true() { # SECONDS COMMAND...
 
 answers() { timeout 2 redis-cli -p "$1" PING 2>/dev/null | grep -qE 'PONG|OK'; }
 
-# ---- the systems --------------------------------------------------------------------------------------------------------------
+# ---- the systems -----------------------------------------------------------------------------------------------------
 
 has_two_nodes() { [[ $1 = *replica || $1 = *pair ]]; }
 
@@ -129,8 +131,8 @@ start_system() { # SYSTEM
   if has_two_nodes "$1"; then start_node "$1" 2 "${free[1]}" "${free[0]}"; fi
 }
 
-# Waits until node 2 holds all that node 1 does, as a mark shows that is written last. kvstore may have dropped the mark from a
-# full queue, and is asked for a round (not by redis-cli, which thinks that it knows what SYNC is).
+# Waits until node 2 holds all that node 1 does, as a mark shows that is written last. kvstore may have dropped the mark
+# from a full queue, and is asked for a round (not by redis-cli, which thinks that it knows what SYNC is).
 marks=0
 settle() { # SYSTEM
   has_two_nodes "$1" || return 0
@@ -140,7 +142,7 @@ settle() { # SYSTEM
   "$tool" arrived "${other_of[$1]}" "${mark[@]}" 60 || say "$1: node 2 lags behind"
 }
 
-# ---- part 1: throughput and latency -------------------------------------------------------------------------------------------
+# ---- part 1: throughput and latency ----------------------------------------------------------------------------------
 
 benchmark() { # PORT OPERATION CLIENTS PIPELINE BYTES KEYS REQUESTS: prints requests a second, p50 and p99
   local chosen=()
@@ -159,7 +161,8 @@ run_case() { # NAME CLIENTS PIPELINE BYTES KEYS REQUESTS: in rounds, SET and GET
     if ((round % 2 == 0)); then mapfile -t order < <(printf '%s\n' "${systems[@]}" | tac); fi
     for operation in SET GET; do
       for system in "${order[@]}"; do
-        read -r rate p50 p99 < <(benchmark "${port_of[$system]}" "$operation" "$@") || die "redis-benchmark failed with $system"
+        read -r rate p50 p99 < <(benchmark "${port_of[$system]}" "$operation" "$@") ||
+          die "redis-benchmark failed with $system"
         record "$rates" "$operation, $name" "$system" "$rate"
         record "$latencies" "$operation, $name" "$system" "$p50/$p99"
         if [ "$operation" = SET ]; then settle "$system"; fi
@@ -174,7 +177,8 @@ measure_visibility() {
   for ((round = 1; round <= rounds; round++)); do
     for system in "${systems[@]}"; do
       has_two_nodes "$system" || continue
-      read -r p50 p99 _ < <(timeout 60 "$tool" visible "${port_of[$system]}" "${other_of[$system]}" 1000) || die "$system is too slow"
+      read -r p50 p99 _ < <(timeout 60 "$tool" visible "${port_of[$system]}" "${other_of[$system]}" 1000) ||
+        die "$system is too slow"
       record "$visible" "SET until visible, p50" "$system" "$p50"
       record "$visible" "SET until visible, p99" "$system" "$p99"
     done
@@ -205,7 +209,7 @@ part_1() {
   stop TERM "${!pid[@]}"
 }
 
-# ---- part 2: two nodes and a wire ---------------------------------------------------------------------------------------------
+# ---- part 2: two nodes and a wire ------------------------------------------------------------------------------------
 
 relay() { # COMMAND: sets $carried and $first_us: bytes since the last `heal`, and when the first was
   echo "$1" >&"$to_relay"
@@ -230,7 +234,8 @@ resident() { echo $((1024 * $(awk '/^VmRSS/ { print $2 }' "/proc/${pid[$1]}/stat
 cpu_ns() { cat "/proc/${pid[$1]}"/task/*/schedstat | awk '{ sum += $1 } END { printf "%d", sum }'; }
 rounds_of() { redis-cli -p "$1" INFO peers | tr -d '\r' | awk -F: '$1 == "rounds" { print $2 }'; }
 
-start_pair() { # SYSTEM: with the relay between its nodes; sets $one and $two, their ports, and $to_one, the relay's way to the first
+# SYSTEM: with the relay between its nodes. Sets $one and $two, their ports, and $to_one, the relay's way to the first.
+start_pair() {
   local free to_two
   mapfile -t free < <("$tool" ports 4)
   one=${free[0]} two=${free[1]} to_one=${free[2]} to_two=${free[3]}
@@ -270,8 +275,8 @@ measure_rest() { # SYSTEM
     "$(divide "$carried" $(($(rounds_of "$one") + $(rounds_of "$two") - count)))"
 }
 
-# Waits until node 2 holds what is named, and records how long it took and what it cost. The clock starts with the first byte that
-# is carried, so that it does not matter when who tries again.
+# Waits until node 2 holds what is named, and records how long it took and what it cost. The clock starts with the first
+# byte that is carried, so that it does not matter when who tries again.
 record_arrival() { # SYSTEM WHAT FIRST COUNT BYTES SEED
   local end
   "$tool" arrived "$two" "${@:3}" 120 || { say "$1: $2: not everything has arrived"; return; }
@@ -347,7 +352,7 @@ part_2() {
   done
 }
 
-# ---- part 3: memory -----------------------------------------------------------------------------------------------------------
+# ---- part 3: memory --------------------------------------------------------------------------------------------------
 
 measure_bytes_per_key() { # SYSTEM BYTES: on fresh nodes
   local before_1 before_2=0
@@ -358,7 +363,8 @@ measure_bytes_per_key() { # SYSTEM BYTES: on fresh nodes
   settle "$1"
   record "$memory" "a key of 16 and a value of $2" "$1" "$(divide $(($(resident "$1 1") - before_1)) $keys)"
   if has_two_nodes "$1"; then
-    record "$memory" "a key of 16 and a value of $2, other node" "$1" "$(divide $(($(resident "$1 2") - before_2)) $keys)"
+    local grown_2=$(($(resident "$1 2") - before_2))
+    record "$memory" "a key of 16 and a value of $2, other node" "$1" "$(divide $grown_2 $keys)"
   fi
   stop TERM "${!pid[@]}"
 }
@@ -391,7 +397,7 @@ part_3() {
   done
 }
 
-# ---- all together -------------------------------------------------------------------------------------------------------------
+# ---- all together ----------------------------------------------------------------------------------------------------
 
 have redis-benchmark || die "redis-benchmark is needed: apt-get install redis-tools"
 say "building"
@@ -406,7 +412,7 @@ if have redis-server; then systems+=(Redis "Redis + replica"); fi
 if have valkey-server; then systems+=(Valkey "Valkey + replica"); fi
 if have keydb-server; then systems+=(KeyDB "KeyDB pair"); fi
 if have memcached; then say "memcached is left out: redis-benchmark does not speak its protocol"; fi
-have redis-server || say "redis-server is not installed, so there is no comparison with Redis: apt-get install redis-server"
+have redis-server || say "redis-server is not installed: no comparison with Redis (apt-get install redis-server)"
 systems+=(kvstore "kvstore pair" floor)
 load_before=$(cut -d ' ' -f 1 /proc/loadavg)
 
@@ -419,13 +425,15 @@ cp "$work/measurements" "$out/compare.tsv"
 {
   echo "## kvstore and others"
   echo
-  echo "Medians of $rounds rounds; in parentheses the ratio to the first column. 50 clients unless it says otherwise, $requests"
-  echo "requests in each run at pipeline 1 and more at 16 and 64; made by \`tests/bench/compare.sh\`${quick:+ --quick}, which says how."
-  echo "The floor is a server with a thread for each connection that only counts commands and answers OK. What has no rounds"
-  echo "was measured once: times from the first byte on the wire, bytes in both directions."
+  echo "Medians of $rounds rounds; in parentheses the ratio to the first column. 50 clients unless it says otherwise,"
+  echo "$requests requests in each run at pipeline 1 and more at 16 and 64."
+  echo "Made by \`tests/bench/compare.sh${quick:+ --quick}\`, which says how."
+  echo "The floor is a server with a thread for each connection that only counts commands and answers OK."
+  echo "What has no rounds was measured once: times from the first byte on the wire, bytes in both directions."
   echo
-  echo "$(nproc) cores of $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), Linux $(uname -r), both nodes and the"
-  echo "clients on it. The load was $load_before before the run: whatever is above 0.1 or so was somebody else's, and is noise here."
+  echo "$(nproc) cores of $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), Linux $(uname -r),"
+  echo "both nodes and the clients on it. The load before the run was $load_before; what is above 0.1 or so came from"
+  echo "other programs, and is noise in these numbers."
   for server in redis-server valkey-server keydb-server; do
     if have $server; then echo "$server $($server --version | grep -oE 'v=[0-9.]+' | cut -c 3-)."; fi
   done

@@ -54,7 +54,7 @@ fn version(count: u64) -> Version {
     Version::new(Timestamp::from_bits(count), NodeId(1))
 }
 
-// ---- the store ---------------------------------------------------------------------------------------------------------
+// ---- the store ------------------------------------------------------------------------------------------------------
 
 fn bench_store(criterion: &mut Criterion) {
     let store = KeyValueStore::new(Rules::default());
@@ -97,7 +97,7 @@ fn time_in_threads(threads: u64, count: u64, work: &(dyn Fn([u8; 16]) + Sync)) -
     started.elapsed()
 }
 
-// ---- the parsers -------------------------------------------------------------------------------------------------------
+// ---- the parsers ----------------------------------------------------------------------------------------------------
 
 fn bench_parsers(criterion: &mut Criterion) {
     const REQUESTS: usize = 64;
@@ -125,7 +125,7 @@ fn bench_parsers(criterion: &mut Criterion) {
     group.finish();
 }
 
-// ---- a round -----------------------------------------------------------------------------------------------------------
+// ---- a round --------------------------------------------------------------------------------------------------------
 
 fn bench_round(criterion: &mut Criterion) {
     let (ours, theirs) = (replica(1), replica(2));

@@ -1,9 +1,10 @@
 //! The checker: after everything has healed, is all there that must be?
 //!
 //! A write that was acknowledged may be missing for one reason: all nodes that held it were killed before another could
-//! have it. Nobody can look into a node that was killed. But the log of faults says when each wire and each node was well,
-//! and how long a write takes at most when they are: so it says which nodes *certainly* held a write at which time. A loss is
-//! explained if by this reckoning the last certain holder was killed. What is missing without such a kill is a bug.
+//! have it. Nobody can look into a node that was killed. But the log of faults says when each wire and each node was
+//! well, and how long a write takes at most when they are: so it says which nodes *certainly* held a write at which
+//! time. A loss is explained if by this reckoning the last certain holder was killed. What is missing without such a
+//! kill is a bug.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
@@ -178,7 +179,7 @@ pub(crate) fn nothing_returns(cluster: &Cluster, report: &Report, seed: u64) {
     }
 }
 
-// ---- who held a write when ---------------------------------------------------------------------------------------------
+// ---- who held a write when ------------------------------------------------------------------------------------------
 
 /// The log of faults, as the reckoning needs it.
 struct Faults<'a> {
@@ -233,8 +234,8 @@ impl<'a> Faults<'a> {
         Self { log, size, kills: kills.collect(), trouble }
     }
 
-    /// The kill that took a write from the last node that certainly held it, and how long after its acknowledgement; `None` if
-    /// there was always one.
+    /// The kill that took a write from the last node that certainly held it, and how long after its acknowledgement;
+    /// `None` if there was always one.
     fn last_holder_killed(&self, write: &Wrote) -> Option<(String, Duration)> {
         let mut holders = BTreeMap::from([(write.node, (write.from, Held::Written))]);
         for (at, node, what) in self.kills.iter().filter(|(at, ..)| *at >= write.from) {
@@ -311,7 +312,8 @@ impl<'a> Faults<'a> {
 fn merge(spans: &[(Instant, Instant)]) -> Vec<(Instant, Instant)> {
     let mut merged: Vec<(Instant, Instant)> = Vec::new();
     let lengthened = |from: Instant, until: Instant| {
-        // The waits double, so the last is about as long as all before it. A request that was held up is given up in time.
+        // The waits double, so the last is about as long as all before it. A request that was held up is given up in
+        // time.
         let tried = (until - from) * 2;
         until
             + tried.min(MAX_RETRY_DELAY)

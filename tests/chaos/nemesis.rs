@@ -164,8 +164,8 @@ impl Nemesis {
             Fault::Kill(node) | Fault::Pause(node) => {
                 let busy = |other: &Fault| matches!(other, Fault::Kill(_)) || *other == Fault::Pause(node);
                 let is_pause = matches!(fault, Fault::Pause(_));
-                // One node that is down at a time, and only if another holds what it holds: a store in memory has nothing to
-                // say when all of its memory is gone.
+                // One node that is down at a time, and only if another holds what it holds: a store in memory has
+                // nothing to say when all of its memory is gone.
                 if self.undo.iter().any(|(_, other)| busy(other)) || !(is_pause || self.is_spared_by_others(node)) {
                     return;
                 }

@@ -1,4 +1,5 @@
-//! The soak: a million keys, a fifth of the writes deletes, a node killed each minute, for as long as it takes to see what grows.
+//! The soak: a million keys, a fifth of the writes deletes, a node killed each minute, for as long as it takes to see
+//! what grows.
 
 use std::fs;
 use std::io::Write;
@@ -27,7 +28,8 @@ const PORTIONS_A_SECOND: u64 = 10;
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 const KILL_EVERY: Duration = Duration::from_secs(60);
 
-/// How long everything takes to settle when nobody writes: the rounds that settle and forget a million deletes among them.
+/// How long everything takes to settle when nobody writes: the rounds that settle and forget a million deletes among
+/// them.
 const SETTLED: Duration = Duration::from_secs(120);
 
 /// What a process takes.

@@ -1,4 +1,5 @@
-//! The wire between two nodes: a proxy for the connections that one opens to the other, with all that may happen to them.
+//! The wire between two nodes: a proxy for the connections that one opens to the other, with all that may happen to
+//! them.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

@@ -1,7 +1,7 @@
 //! What the tests over real sockets share: clusters with proxies between their nodes, processes, and small clients.
 //!
-//! Nothing here waits for a guessed time: [`eventually`] polls for a condition until a deadline, and is the only place that
-//! sleeps. Every port is chosen by the system.
+//! Nothing here waits for a guessed time: [`eventually`] polls for a condition until a deadline, and is the only place
+//! that sleeps. Every port is chosen by the system.
 
 #![allow(dead_code, reason = "each test file uses its share")]
 
@@ -37,7 +37,7 @@ pub(crate) fn eventually(what: &str, deadline: Duration, mut condition: impl FnM
     started.elapsed()
 }
 
-// ---- clusters in this process ------------------------------------------------------------------------------------------
+// ---- clusters in this process ---------------------------------------------------------------------------------------
 
 /// Nodes that reach each other through proxies. Stops with its end.
 pub(crate) struct Cluster {
@@ -119,7 +119,7 @@ impl Drop for Cluster {
     }
 }
 
-// ---- the network between nodes -----------------------------------------------------------------------------------------
+// ---- the network between nodes --------------------------------------------------------------------------------------
 
 /// A proxy for each direction of each link of a cluster.
 pub(crate) struct Links(HashMap<(u16, u16), Proxy>);
@@ -280,7 +280,7 @@ fn reset(stream: &TcpStream) {
     let _ = (SockRef::from(stream).set_linger(Some(Duration::ZERO)), stream.shutdown(Shutdown::Both));
 }
 
-// ---- nodes as processes ------------------------------------------------------------------------------------------------
+// ---- nodes as processes ---------------------------------------------------------------------------------------------
 
 /// Two ports, one after the other, that are free for now; returns the first.
 pub(crate) fn two_free_ports() -> u16 {
@@ -393,7 +393,7 @@ impl Drop for Process {
     }
 }
 
-// ---- clients -----------------------------------------------------------------------------------------------------------
+// ---- clients --------------------------------------------------------------------------------------------------------
 
 /// A client of one node, for both forms of the protocol. Gives up on an answer at the deadline.
 pub(crate) struct Client {

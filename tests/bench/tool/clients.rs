@@ -16,8 +16,8 @@ const PIPELINE: usize = 500;
 /// How many keys stand for all when it is asked whether they have arrived.
 const SAMPLE: usize = 1000;
 
-/// How long to wait before a server is asked again whether something has arrived: short beside what is measured, and long enough
-/// to leave the processor to the server.
+/// How long to wait before a server is asked again whether something has arrived: short beside what is measured, and
+/// long enough to leave the processor to the server.
 const POLL: Duration = Duration::from_millis(2);
 
 /// The pause between two writes whose way is timed, so that each finds the nodes at rest.
@@ -145,7 +145,7 @@ pub(crate) fn idle(port: u16, count: usize) -> Result<()> {
     Ok(())
 }
 
-// ---- the smallest Redis client -----------------------------------------------------------------------------------------
+// ---- the smallest Redis client --------------------------------------------------------------------------------------
 
 enum Reply {
     Value(Vec<u8>),

@@ -1,4 +1,5 @@
-//! What `tests/bench/compare.sh` needs beside redis-benchmark. It speaks RESP with any server, so all systems are measured alike.
+//! What `tests/bench/compare.sh` needs beside redis-benchmark. It speaks RESP with any server, so all systems are
+//! measured alike.
 //!
 //! ```text
 //! ports N                              prints N free ports
@@ -28,7 +29,8 @@ use clients::Keys;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// Below the ports that the kernel gives to clients (32768 and up), so that none of these takes one before its server does.
+/// Below the ports that the kernel gives to clients (32768 and up), so that none of these takes one before its server
+/// does.
 const PORTS: std::ops::Range<u16> = 10_000..30_000;
 
 fn main() -> ExitCode {

@@ -1,8 +1,8 @@
 //! From measurements to tables and a plot.
 //!
-//! A measurement is a line of four columns with tabs between: table, row, system, value. A value is a number, or two with a slash
-//! between. Tables, rows and systems come out in the order in which they first appear; what was measured several times
-//! comes out as its median. The first system of a table is what the others are compared with.
+//! A measurement is a line of four columns with tabs between: table, row, system, value. A value is a number, or two
+//! with a slash between. Tables, rows and systems come out in the order in which they first appear; what was measured
+//! several times comes out as its median. The first system of a table is what the others are compared with.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -126,7 +126,7 @@ pub(crate) fn tables(measurements: &str) -> Result<String> {
     Ok(out)
 }
 
-// ---- the plot ----------------------------------------------------------------------------------------------------------
+// ---- the plot -------------------------------------------------------------------------------------------------------
 
 const COLUMNS: usize = 3;
 const PANEL_WIDTH: usize = 345;
@@ -138,7 +138,8 @@ const LINE_HEIGHT: usize = 19;
 const HEAD_HEIGHT: usize = 48;
 const MARGIN: usize = 16;
 
-/// Some rows as panels of bars. Each row is looked for in the first table that has it; one that was not measured is left out.
+/// Some rows as panels of bars. Each row is looked for in the first table that has it; one that was not measured is
+/// left out.
 pub(crate) fn plot(measurements: &str, rows: &[&str]) -> Result<String> {
     let tables = parse(measurements)?;
     let find = |name: &&str| {

@@ -12,7 +12,8 @@ use socket2::{Domain, Socket, Type};
 
 use crate::Result;
 
-/// A thousand clients connect at once; std's backlog of 128 would make most of them wait a second for their next attempt.
+/// A thousand clients connect at once; std's backlog of 128 would make most of them wait a second for their next
+/// attempt.
 const BACKLOG: i32 = 1024;
 
 const BUFFER_BYTES: usize = 64 * 1024;
@@ -27,10 +28,10 @@ fn listen(port: u16) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-// ---- the floor ---------------------------------------------------------------------------------------------------------
+// ---- the floor ------------------------------------------------------------------------------------------------------
 
-/// What threads and system calls cost by themselves: a thread for each connection, which counts the commands in what it reads
-/// and answers `+OK` to each, whatever they say. No store with such threads can be faster.
+/// What threads and system calls cost by themselves: a thread for each connection, which counts the commands in what it
+/// reads and answers `+OK` to each, whatever they say. No store with such threads can be faster.
 pub(crate) fn floor(port: u16) -> io::Result<()> {
     let answers: Arc<[u8]> = ANSWER.repeat(BUFFER_BYTES).into();
     for stream in listen(port)?.incoming() {
@@ -55,11 +56,11 @@ fn answer_all(mut stream: &TcpStream, answers: &[u8]) -> io::Result<()> {
     }
 }
 
-// ---- the relay ---------------------------------------------------------------------------------------------------------
+// ---- the relay ------------------------------------------------------------------------------------------------------
 
-/// Carries connections from each PORT to its TARGET. Lines on stdin: `cut` ends all connections, and new ones at once; `heal`
-/// carries again, and counts from 0; `bytes` prints how many bytes were carried since then, and when the first was, in
-/// microseconds since the epoch (0: none was). The relay ends with its stdin.
+/// Carries connections from each PORT to its TARGET. Lines on stdin: `cut` ends all connections, and new ones at once;
+/// `heal` carries again, and counts from 0; `bytes` prints how many bytes were carried since then, and when the first
+/// was, in microseconds since the epoch (0: none was). The relay ends with its stdin.
 pub(crate) fn relay(routes: &[&str]) -> Result<()> {
     let wire = Arc::new(Wire::default());
     for route in routes {

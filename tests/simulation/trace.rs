@@ -197,8 +197,8 @@ impl Trace {
         }
         match self.style {
             Style::Off => {}
-            Style::Columns => self.column(connection.to, &format!("  {text} (nobody listens)")),
-            Style::Arrows => self.arrow(cluster, connection, "✗┈┈", &format!("{text}  (nobody listens)"), None),
+            Style::Columns => self.column(connection.to, &format!("  {text} (the sender has given up)")),
+            Style::Arrows => self.arrow(cluster, connection, "✗┈┈", &format!("{text}  (the sender has given up)"), None),
         }
     }
 

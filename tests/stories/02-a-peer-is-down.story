@@ -1,7 +1,7 @@
 # A peer is down
 
-Claim: while a peer cannot be reached, the others go on. When it is back, what waits for it is sent; what did
-not find room in the queue is found by the next anti-entropy round.
+Claim: while a peer cannot be reached, the others go on. When it is back, they send what waits in its queue. The next
+anti-entropy round finds what had no room in the queue.
 
 > cluster 2
 > cut node1 node2
@@ -12,9 +12,8 @@ not find room in the queue is found by the next anti-entropy round.
 > propagate node1 node2
     node1: keeps what it has for node2: no connection
 
-The replicator keeps its batch and tries again, after 50 ms at first, later after up to 5 s. Queue and batch
-hold keys, not values: when the network is back, it is the present value that is sent. Nobody is ever sent the
-1.
+The replicator keeps its batch and retries, after 50 ms at first, later after up to 5 s. Queue and batch hold keys, not
+values. So once the network is back, node 1 sends the value of that moment, and never the 1.
 
 > set node1 a 3
     node1: SET a 3: version 12:00:00.000+2@1
@@ -36,11 +35,10 @@ hold keys, not values: when the network is back, it is the present value that is
     b on node1: 2  (version 12:00:00.000+1@1)
     b on node2: 2  (version 12:00:00.000+1@1)
 
-Since `a` was written twice, its key had been queued twice. The second time the answer is 0: node 2 holds that
-version already.
+`a` was written twice, so its key was queued twice. The second time the reply is 0: node 2 holds that version already.
 
-A queue has a bound (8 keys in these stories). A key that does not fit does not wait there; the write is
-acknowledged all the same.
+A queue is bounded (8 keys in these stories). A key that does not fit is not queued; the write is acknowledged all the
+same.
 
 > cut node1 node2
 > quietly set node1 k1 x
@@ -63,9 +61,9 @@ acknowledged all the same.
     k9 on node1: x  (version 12:00:00.000+11@1)
     k9 on node2: nothing
 
-Every 5 seconds each node takes a tick: a round with each peer, in which both sides become equal. The round
-compares digests from the root of a tree down to the leaves that differ (story 07), names its entries there by
-their hashes with LEAF, and sends the one that node 2 lacks.
+Every 5 seconds each node runs a tick: a round with each peer, in which both sides become equal. The round compares
+digests from the root of a tree down to the leaves that differ (story 07). There it names its entries by their hashes,
+with LEAF, and sends the one that node 2 lacks.
 
 > tick node1
     node1: tick begins

@@ -1,7 +1,6 @@
 # Both write the same key
 
-Claim: when two nodes write the same key, the greater version wins on both, whatever order the messages come
-in.
+Claim: when two nodes write the same key, the greater version wins on both, in whatever order the messages arrive.
 
 > cluster 2
 > set node1 color red
@@ -13,7 +12,8 @@ in.
     color on node1: red  (version 12:00:00.000+0@1)
     color on node2: blue  (version 12:00:00.005+0@2)
 
-Each sends its own. Node 1 takes what comes, because it is newer. Node 2 does not: its own is.
+Each node sends its own write. Node 1 applies what arrives, because it is newer. Node 2 does not: its own write is
+newer.
 
 > propagate node2 node1
     node2: opens connection 1 to node1
@@ -34,10 +34,10 @@ Each sends its own. Node 1 takes what comes, because it is newer. Node 2 does no
     node1: root bddfdaf0498b1dd3
     node2: root bddfdaf0498b1dd3
 
-What was lost is lost: a last-write-wins register keeps one of two concurrent writes. The queue of node 1 held
-the key, not the value, so here it has sent what it had just learned; nobody has ever been sent `red`.
+`red` is lost: a last-write-wins register keeps one of two concurrent writes. The queue of node 1 held the key, not the
+value. So node 1 sent what it had just received, and `red` never left it.
 
-The other order of messages has the same end.
+The other order of messages has the same outcome.
 
 > cluster 2
 > set node1 color red

@@ -1,8 +1,8 @@
 # A tie
 
-Claim: two writes of the same instant are ordered too, in the same way on every node, without a word.
+Claim: two writes of the same instant are ordered too, in the same way on every node, without a message.
 
-Both clocks show the same millisecond, and it is the first write of both. Then the number of the node decides.
+Both clocks show the same millisecond, and each node takes its first write. Then the number of the node decides.
 
 > cluster 2
 > freeze
@@ -26,9 +26,8 @@ Both clocks show the same millisecond, and it is the first write of both. Then t
     color on node1: blue  (version 12:00:00.000+0@2)
     color on node2: blue  (version 12:00:00.000+0@2)
 
-Two contents under exactly the same version can only come from a fault: node 1 loses its memory, its clock is
-put back (a virtual machine is restored from a snapshot), and before it has heard from anybody it takes
-another write.
+Two contents under exactly the same version can only come from a fault. Node 1 loses its memory, and its clock is put
+back (a virtual machine is restored from a snapshot). Then it takes another write before it has heard from any peer.
 
 > cluster 2
 > freeze
@@ -49,9 +48,9 @@ another write.
     color on node1: blue  (version 12:00:00.000+0@1)
     color on node2: red  (version 12:00:00.000+0@1)
 
-The versions are equal. Then a tombstone wins over a value, and the greater bytes over the smaller: `red` over
-`blue`. In the round, node 1 notices that the check sums differ under equal versions. Such an entry goes both
-ways, and each side decides by the same rule.
+The versions are equal. Then a tombstone wins over a value, and the greater bytes over the smaller: `red` over `blue`.
+In the round, node 1 notices that the hashes differ although the versions are equal. Such an entry is sent both ways,
+and each side decides by the same rule.
 
 > mend node1 node2
 > tick node1

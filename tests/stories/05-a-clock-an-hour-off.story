@@ -1,12 +1,10 @@
 # A clock that is an hour off
 
-Claim: a write that follows another, in the sense that its node had seen the other, wins over it, whatever the
-wall clocks say.
+Claim: a write wins over every write that its node had seen before, whatever the wall clocks show.
 
-Node 1 is half a minute ahead. Node 2 learns of its write, and a client overwrites it there. By the wall clock
-of node 2 this would be an older write than the one it replaces. But the clock of node 2 has moved past
-everything that it has received: that is what makes it a hybrid logical clock. The counter after the `+` shows
-that the wall clock does not lead.
+Node 1 is half a minute ahead. Node 2 receives its write, and a client overwrites it there. By the wall clock of node 2
+this would be an older write than the one it replaces. But the clock of node 2 has moved past everything that it has
+received: that is what makes it a hybrid logical clock. The counter after the `+` shows that the wall clock is behind.
 
 > cluster 2
 > clock node1 +30s
@@ -30,8 +28,8 @@ that the wall clock does not lead.
     color on node1: blue  (version 12:00:30.000+1@2)
     color on node2: blue  (version 12:00:30.000+1@2)
 
-Now node 1 is an hour ahead. Its entries are stored, but they do not drag the clock of node 2 along, lest one
-sick machine take the whole cluster an hour into the future. The limit is one minute.
+Now node 1 is an hour ahead. Node 2 stores its entries, but they do not move its clock. Otherwise one wrong clock would
+take the whole cluster an hour into the future. The limit is one minute.
 
 > clock node1 +1h
 > set node1 color green
@@ -42,8 +40,8 @@ sick machine take the whole cluster an hour into the future. The limit is one mi
 > set node2 shape round
     node2: SET shape round: version 12:00:30.000+2@2
 
-`shape` was written after `color`, but has the earlier version: between two keys, that is all that is lost.
-For the same key a write always gets at least the version it replaces plus one, so it wins even here.
+`shape` was written after `color`, but has the earlier version. Between different keys, this order is all that is lost.
+For the same key, a write always gets at least the version that it replaces plus one. So it wins even here.
 
 > set node2 color yellow
     node2: SET color yellow: version 13:00:30.000+1@2
@@ -56,7 +54,7 @@ For the same key a write always gets at least the version it replaces plus one, 
     color on node1: yellow  (version 13:00:30.000+1@2)
     color on node2: yellow  (version 13:00:30.000+1@2)
 
-A node whose clock is behind loses no writes either, as long as it has seen what it overwrites.
+A node whose clock is behind loses no writes either, as long as it has received what it overwrites.
 
 > clock node2 -1h
 > set node2 color black
@@ -68,13 +66,13 @@ A node whose clock is behind loses no writes either, as long as it has seen what
     color on node1: black  (version 13:00:30.000+2@2)
     color on node2: black  (version 13:00:30.000+2@2)
 
-A write may lose against a write that its node has not seen. Two writes are *concurrent* when neither node had
-seen the other write. The clocks order them too, and clocks can be wrong: here node 1 has written first, and
-wins because its clock is ahead.
+A write may lose to a write that its node has not seen. Two writes are *concurrent* when neither node had seen the other
+write. The clocks order them too, and clocks can be wrong. Here node 1 writes first, and wins because its clock is
+ahead.
 
-This store cannot see that the two are concurrent: for it, one is just later than the other. A store can see it
-if it keeps a *version vector* with each entry (Parker et al., 1983), which says what the writer had seen of
-each node. Riak does so, and keeps both values until a client has merged them.
+This store cannot see that the two are concurrent: for it, one is just later than the other. A store can see it if it
+keeps a *version vector* with each entry (Parker et al., 1983). The vector says what the writer had seen of each node.
+Riak does so, and keeps both values until a client has merged them.
 
 > set node1 size small
     node1: SET size small: version 13:00:30.000+3@1

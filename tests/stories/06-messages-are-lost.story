@@ -1,6 +1,6 @@
 # Messages are lost, and repeated
 
-Claim: every message may be lost, or its reply, and is then sent again. Each can be repeated without harm.
+Claim: any message may be lost, and any reply. The message is then sent again. Each can be repeated without harm.
 
 The request is lost. The replicator keeps its batch, opens a new connection, and sends it again.
 
@@ -21,8 +21,8 @@ The request is lost. The replicator keeps its batch, opens a new connection, and
     node1 ──▶ node2  PROPAGATE SET a 1 12:00:00.000+0@1
     node1 ◀── node2  1 (won)
 
-The request is carried out, but its reply is lost. The sender cannot know that. It sends again, and the answer
-is 0: what stands there has the same version.
+The request is carried out, but its reply is lost. The sender cannot know that. It sends the request again, and the
+reply is 0: node 2 holds the same version already.
 
 > set node1 a 2
     node1: SET a 2: version 12:00:00.000+1@1
@@ -38,8 +38,8 @@ is 0: what stands there has the same version.
     node1 ──▶ node2  PROPAGATE SET a 2 12:00:00.000+1@1
     node1 ◀── node2  0 (lost, or the same)
 
-In a round, too, any message may be lost. The round fails, and the next one begins from the start. What was
-merged until then stays: each entry is right on its own.
+In a round, too, any message may be lost. The round fails, and the next one starts from the root. What was merged until
+then stays: each entry is right on its own.
 
 > quietly cut node1 node2
 > set node1 b 1

@@ -1,11 +1,11 @@
 # How one differing key is found among 10,000
 
-Claim: two nodes that hold the same find that out with one number. To find one differing key among 10,000 they
-exchange about a kilobyte, though all their keys and versions together have some 300 kilobytes.
+Claim: two nodes that hold the same see it by comparing one number. To find one differing key among 10,000, they
+exchange about a kilobyte, though all keys and versions together take some 300 kilobytes.
 
-Both nodes hold the same 10,000 keys. The digest of a node is the sum of the hashes of its entries: equal
-digests, equal stores. A round between equal nodes has three requests: PEER, DIGEST, CONFIRM. Here it needs a
-fourth, the PEER that opens the connection.
+Both nodes hold the same 10,000 keys. The digest of a node is the sum of the hashes of its entries: equal digests mean
+equal stores. A round between equal nodes has three requests: PEER, DIGEST, CONFIRM. Here it needs a fourth, the PEER
+that opens the connection.
 
 > cluster 2
 > fill 10000
@@ -29,7 +29,7 @@ fourth, the PEER that opens the connection.
 > traffic
     4 requests, 369 bytes both ways, 0 entries listed or sent
 
-Now node 2 gets a newer value for one key, and node 1 does not hear of it.
+Now node 2 takes a newer value for one key, and node 1 does not hear of it.
 
 > cut node1 node2
 > pass 1s
@@ -37,12 +37,12 @@ Now node 2 gets a newer value for one key, and node 1 does not hear of it.
     node2: SET key-000000004242 new: version 12:00:01.000+0@2
 > mend node1 node2
 
-The digests are kept for parts of the store, too, in a tree: the root stands for all keys, its 16 children for
-those whose hash begins with the hex digit 0, 1, … f, their children for two digits, down to 65,536 leaves of
-four digits. Node 1 asks for the 16 children of the root, compares them with its own, asks for the children of
-the one that differs, and so on. LEAF then says which entries node 1 holds in that leaf: by their hashes, eight
-bytes each, and how new they are. Node 2 answers with what is newer, in full, and with how many of those hashes
-it does not know: one, that of the old value.
+There are digests for parts of the store, too, in a tree. The root stands for all keys. Its 16 children stand for the
+keys whose hash begins with the hex digit 0, 1, … f, their children for two digits, down to 65,536 leaves of four digits.
+Node 1 asks for the 16 children of the root and compares them with its own. Then it asks for the children of the one that
+differs, and so on. With LEAF, node 1 says which entries it holds in the leaf: the hash of each, eight bytes long, and
+how new they are. Node 2 replies with what is newer, in full, and with the number of hashes that it does not know. Here
+that is one, the hash of the old value.
 
 > tick node1
     node1: tick begins
@@ -67,5 +67,4 @@ it does not know: one, that of the old value.
 > traffic
     8 requests, 996 bytes both ways, 1 entries listed or sent
 
-You can take the same walk by hand, against a running node: `DIGEST` shows the root, `DIGEST a3` the children
-of a3.
+You can do the same by hand with a running node: `DIGEST` shows the root, `DIGEST a3` the children of a3.

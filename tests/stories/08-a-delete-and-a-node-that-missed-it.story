@@ -1,6 +1,6 @@
 # A delete, and a node that missed it
 
-Claim: a delete wins over the value that it deleted, also on a node that was away.
+Claim: a delete wins over the value that it deleted, also on a node that missed it.
 
 > cluster 2
 > set node1 cart book
@@ -19,9 +19,9 @@ Claim: a delete wins over the value that it deleted, also on a node that was awa
     cart on node1: a tombstone  (version 12:00:01.000+0@1)
     cart on node2: book  (version 12:00:00.000+0@1)
 
-Node 2 has missed the delete and still holds the value. Seen from node 2, node 1 lacks a key. If node 1 had
-just removed it, node 2 could not tell a deleted key from one that has not arrived, and would bring the value
-back. So node 1 keeps a tombstone, with a version.
+Node 2 has missed the delete and still holds the value. For node 2, node 1 lacks a key. If node 1 had just removed the
+key, node 2 could not tell a deleted key from one that has not arrived yet, and would bring the value back. So node 1
+keeps a tombstone, with a version.
 
 > mend node1 node2
 > tick node2
@@ -51,8 +51,7 @@ back. So node 1 keeps a tombstone, with a version.
     cart on node1: a tombstone  (version 12:00:01.000+0@1)
     cart on node2: a tombstone  (version 12:00:01.000+0@1)
 
-A delete is worth as much on a node that does not hold the key. Node 2 has heard nothing of `coat`, but its
-delete is later.
+A delete counts as much on a node that does not hold the key. Node 2 has not received `coat`, but its delete is later.
 
 > cut node1 node2
 > set node1 coat warm

@@ -1,6 +1,6 @@
 # A delete is forgotten
 
-Claim: a tombstone is forgotten when every peer is known to hold it, and no message under way can bring back
+Claim: a node forgets a tombstone when it knows that every peer holds it, and that no message under way can bring back
 anything older.
 
 > cluster 2
@@ -18,9 +18,9 @@ anything older.
     node1: 1 waiting, 0 settled, 0 forgotten
     node2: 1 waiting, 0 settled, 0 forgotten
 
-Two entries have arrived on node 1 so far: the value and the delete. When a peer greets it, node 1 says that
-number, its `arrivals`. At the end of its round the peer holds everything that node 1 held when it said it,
-and says so: CONFIRM 2. Here node 2 takes the round:
+Two entries have arrived on node 1 so far: the value and the delete. When a peer sends PEER, node 1 replies with that
+number, its `arrivals`. At the end of its round, the peer holds everything that node 1 held at that moment. It says so
+with CONFIRM 2. Here node 2 runs the round:
 
 > tick node2
     node2: tick begins
@@ -36,9 +36,9 @@ and says so: CONFIRM 2. Here node 2 takes the round:
     node2: round with node1 done: pulled 0, pushed 0
     node2: tick complete: 0 settled, 0 forgotten, 1 wait
 
-Node 2 itself has learned nothing yet of what node 1 holds: nobody has confirmed anything to it. But node 1
-knows. It notes the number at the start of its next tick, and then takes its own round with every peer, to see
-that each is alive and has not lost its memory since. All rounds succeed: the tombstone is *settled*.
+Node 2 itself does not know yet what node 1 holds: no peer has confirmed anything to it. But node 1 knows what node 2
+holds. It notes the number at the start of its next tick. Then it runs its own round with every peer, to see that each
+is alive and has not lost its memory since. All rounds succeed: the tombstone is *settled*.
 
 > tick node1
     node1: tick begins
@@ -54,8 +54,8 @@ that each is alive and has not lost its memory since. All rounds succeed: the to
     node1: 0 waiting, 1 settled, 0 forgotten
     node2: 1 waiting, 0 settled, 0 forgotten
 
-A settled tombstone no longer counts in the digests and is not listed. It is still kept: should something
-older turn up, the tombstone wins. It is forgotten after three more complete ticks in which no peer lists it.
+A settled tombstone no longer counts in the digests and is not listed. The node still keeps it: if something older
+arrives, the tombstone wins. It is forgotten after three more complete ticks in which no peer lists it.
 
 > tick node2
     node2: tick begins
@@ -122,8 +122,8 @@ older turn up, the tombstone wins. It is forgotten after three more complete tic
     node1: 0 waiting, 0 settled, 1 forgotten
     node2: 0 waiting, 0 settled, 1 forgotten
 
-What must not be there is not there, and nothing is left of it. A peer that is away holds this up: it confirms
-nothing, and every delete since then waits. It holds up the forgetting, but not the deletes.
+The value is gone, and so is the tombstone. A peer that is away delays this: it confirms nothing, and every tombstone
+since then waits. It delays only the forgetting. The deletes themselves work at once.
 
 > set node1 cart book
     node1: SET cart book: version 12:00:00.000+10@1

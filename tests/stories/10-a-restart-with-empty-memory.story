@@ -1,7 +1,7 @@
 # A restart with empty memory
 
-Claim: a node that starts with nothing gets everything back from any peer. And what it confirmed before it
-lost its memory no longer counts.
+Claim: a node that starts with empty memory gets everything back from any peer. And what it confirmed before it lost its
+memory no longer counts.
 
 > cluster 2
 > set node1 a 1
@@ -19,7 +19,7 @@ lost its memory no longer counts.
 > restart node2
     node2: starts again, its memory is gone
 
-Its first round fetches all. A node takes it before it serves clients.
+Its first round fetches everything. A node runs it before it serves clients.
 
 > tick node2
     node2: tick begins
@@ -50,8 +50,7 @@ Its first round fetches all. A node takes it before it serves clients.
     b on node1: 1  (version 12:00:00.000+1@1)
     b on node2: 1  (version 12:00:00.000+1@1)
 
-Now a delete is confirmed by node 2, and then node 2 loses its memory again, before node 1 has settled the
-tombstone.
+Now node 2 confirms a delete, and then loses its memory again, before node 1 has settled the tombstone.
 
 > del node1 a
     node1: DEL a: version 12:00:00.000+2@1
@@ -60,8 +59,8 @@ tombstone.
 > restart node2
     node2: starts again, its memory is gone
 
-Node 1 has noted what node 2 has confirmed. In its round it meets another incarnation: the tick does not
-settle anything, and the number is 0 from now on.
+Node 1 has noted what node 2 has confirmed. In its round it meets another incarnation. So the tick settles nothing, and
+what node 2 has confirmed is 0 from now on.
 
 > tick node1
     node1: tick begins
@@ -116,7 +115,8 @@ settle anything, and the number is 0 from now on.
     b on node1: 1  (version 12:00:00.000+1@1)
     b on node2: 1  (version 12:00:00.000+1@1)
 
-What only one node held when it lost its memory is lost. No protocol brings that back; a log on disk would.
+An entry that only one node held is lost when that node loses its memory. No protocol brings it back; a log on disk
+would.
 
 > cut node1 node2
 > set node2 c 1

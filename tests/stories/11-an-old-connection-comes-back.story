@@ -1,9 +1,8 @@
 # An old connection comes back
 
-Claim: what was sent on a connection that was given up does no harm, however late it arrives.
+Claim: what was sent on a connection that its sender has given up does no harm, however late it arrives.
 
-Node 2 holds a value and sends it. The network swallows the message for a while. Node 2 gives the connection
-up.
+Node 2 holds a value and sends it. The network delays the message. Node 2 gives up the connection.
 
 > cluster 2
 > set node2 cart book
@@ -16,8 +15,7 @@ up.
     node2 ──… node1  PROPAGATE SET cart book 12:00:00.000+0@2  (delayed)
     node2: keeps what it has for node1: no reply in time
 
-On a new connection everything takes its way: node 2 learns that the cart was deleted, both settle the
-tombstone and forget it.
+A new connection works: node 2 receives the delete of the cart, and both nodes settle the tombstone and forget it.
 
 > tick node2
     node2: tick begins
@@ -55,13 +53,13 @@ tombstone and forget it.
     cart on node1: nothing
     cart on node2: nothing
 
-Now the message arrives on the old connection. Node 1 remembers neither the value nor the delete: it cannot
-see that this is old. But it knows that node 2 has opened a newer connection since, and every new connection
-revokes those before it.
+Now the message arrives on the old connection. Node 1 remembers neither the value nor the delete, so it cannot see that
+the message is old. But it knows that node 2 has opened a newer connection since. Every new connection revokes the ones
+before it.
 
 > arrive node2 node1
     node2 ┈┈▶ node1  PROPAGATE SET cart book 12:00:00.000+0@2  (late, on connection 1)
-    node2 ✗┈┈ node1  REFUSED this connection was revoked by a newer one  (nobody listens)
+    node2 ✗┈┈ node1  REFUSED this connection was revoked by a newer one  (the sender has given up)
 > show cart
     cart on node1: nothing
     cart on node2: nothing

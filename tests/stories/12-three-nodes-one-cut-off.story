@@ -1,9 +1,9 @@
 # Three nodes, one is cut off
 
-Claim: any number of nodes agree pair by pair. One that is cut off goes on alone, and is equal to the others
-after one round with any of them.
+Claim: any number of nodes agree pair by pair. A node that is cut off goes on alone, and is equal to the others after
+one round with any of them.
 
-Entries that were received from a peer are not forwarded: whoever takes a write sends it to all peers itself.
+A node does not forward what it received from a peer: the node that takes a write sends it to all peers itself.
 
 > cluster 3
 > cut node1 node3
@@ -38,8 +38,8 @@ Entries that were received from a peer are not forwarded: whoever takes a write 
     b on node2: 2  (version 12:00:00.001+0@2)
     b on node3: nothing
 
-Node 3 can be reached by node 2 again, but still not by node 1. One round with node 2 is enough for node 3;
-node 1 gets what node 3 has written from node 2.
+Node 2 can reach node 3 again; node 1 still cannot. One round with node 2 is enough for node 3. Node 1 gets the writes
+of node 3 from node 2.
 
 > mend node2 node3
 > tick node3
@@ -101,8 +101,8 @@ node 1 gets what node 3 has written from node 2.
     node2: root f5890be13e771017
     node3: root f5890be13e771017
 
-A delete is settled only when *all* peers have confirmed it. As long as node 1 and node 3 do not hear each
-other, it waits on both of them; node 2, which hears both, may settle it.
+A delete is settled only when *all* peers have confirmed it. While node 1 and node 3 cannot reach each other, it waits
+on both of them. Node 2 reaches both, and may settle it.
 
 > del node1 a
     node1: DEL a: version 12:00:00.002+2@1

@@ -1,11 +1,11 @@
 # A write in the middle of a round
 
-Claim: the stores may change while they are compared. A round never makes anything older, and what it misses
-the next one finds.
+Claim: the stores may change while they are compared. A round never makes anything older, and the next round finds what
+it misses.
 
-Node 1 compares itself with node 2. The digests have been read, and node 1 has looked what it holds in the leaf
-that differs (nothing), when a client writes there: the very key that node 2 is about to send. And before the
-round ends, another client writes on node 2.
+Node 1 compares itself with node 2. It has read the digests, and has looked up what it holds in the leaf that differs
+(nothing). Then a client writes on node 1 the very key that node 2 is about to send. And before the round ends, another
+client writes on node 2.
 
 > cluster 2
 > cut node1 node2
@@ -49,9 +49,9 @@ round ends, another client writes on node 2.
     b on node1: nothing
     b on node2: 1  (version 12:00:00.000+2@2)
 
-What node 2 sent came too late: node 1 already held something newer, and sent that in return. And `b` is missing
-on node 1, though it has confirmed; but it has only confirmed the number that node 2 had said at the beginning
-of the round, before `b` had arrived there. The next round finds it.
+What node 2 sent came too late: node 1 already held something newer, and sent that in return. `b` is missing on node 1,
+though node 1 has sent CONFIRM. But it confirmed only the number that node 2 had given at the beginning of the round,
+before `b` arrived there. The next round finds `b`.
 
 > tick node1
     node1: tick begins

@@ -1,9 +1,9 @@
 # A late confirmation
 
-Claim: what an incarnation has confirmed does not count for the next one, not even if the message arrives
-after the next one has greeted.
+Claim: what an incarnation has confirmed does not count for the next one, not even if its CONFIRM arrives after the PEER
+of the next one.
 
-Node 2 takes a round. Its CONFIRM is delayed, and node 2 loses its memory.
+Node 2 runs a round. Its CONFIRM is delayed, and node 2 loses its memory.
 
 > cluster 2
 > set node1 cart book
@@ -36,9 +36,8 @@ Node 2 takes a round. Its CONFIRM is delayed, and node 2 loses its memory.
 > restart node2
     node2: starts again, its memory is gone
 
-Node 1 hears of the new incarnation when it greets node 2 itself. Node 2 has opened no new connection yet, so
-nothing has revoked the old one that way. Therefore a new incarnation revokes the connections of the one
-before, however node 1 learns of it.
+Node 1 learns of the new incarnation when it sends PEER itself. Node 2 has opened no new connection yet that would have
+revoked the old one. Therefore a new incarnation revokes the connections of the one before, however node 1 learns of it.
 
 > next LEAF node1 node2 lost
 > tick node1
@@ -63,10 +62,10 @@ before, however node 1 learns of it.
     node1: tick not complete: 0 settled, 0 forgotten, 1 wait
 > arrive node2 node1
     node2 ┈┈▶ node1  CONFIRM 2  (late, on connection 1)
-    node2 ✗┈┈ node1  REFUSED this connection was revoked by a newer one  (nobody listens)
+    node2 ✗┈┈ node1  REFUSED this connection was revoked by a newer one  (the sender has given up)
 
-Had the late CONFIRM been accepted, node 1 would believe that the empty node 2 holds the tombstone. So the
-tombstone waits until the new incarnation has confirmed it.
+If node 1 accepted the late CONFIRM, it would believe that the empty node 2 holds the tombstone. So the tombstone waits
+until the new incarnation has confirmed it.
 
 > tombstones
     node1: 1 waiting, 0 settled, 0 forgotten

@@ -1,11 +1,11 @@
 # A delete that is seen again
 
-Claim: a settled tombstone is kept while any peer still lists it. Otherwise nodes that have forgotten it would
-learn it again, list it themselves, and remind each other in turn.
+Claim: a node keeps a settled tombstone while any peer still lists it. Otherwise nodes that have forgotten it would
+learn it again, list it themselves, and so on in turn.
 
-The clock of node 2 is five minutes behind. It must not settle a tombstone that lies ahead of its own clock,
-far beyond what may move it: once the tombstone were forgotten, a later write of node 2 would get an earlier
-version than the delete, and would lose against it wherever the delete is still remembered.
+The clock of node 2 is five minutes behind. So the tombstone lies ahead of the clock of node 2, by more than what may
+move that clock. Node 2 must not settle it. If node 2 forgot the tombstone, a later write of node 2 would get an earlier
+version than the delete. It would lose to the delete on every node that still remembers it.
 
 > cluster 2
 > clock node2 -5m
@@ -20,8 +20,7 @@ version than the delete, and would lose against it wherever the delete is still 
     node1: 0 waiting, 1 settled, 0 forgotten
     node2: 1 waiting, 0 settled, 0 forgotten
 
-Node 1 has settled it and does not list it any more. In each round it sees that node 2 still does, and keeps
-it.
+Node 1 has settled it and no longer lists it. In each round it sees that node 2 still does, and keeps it.
 
 > tick node1
     node1: tick begins

@@ -1,7 +1,7 @@
 # A peer that never returns
 
-Claim: deletes wait for a peer that is away, until the operator says that it will never return. Should it
-return all the same, it is refused until it starts empty.
+Claim: tombstones wait for a peer that is away, until the operator says that it will never return. If it returns all the
+same, it is refused until it starts empty.
 
 > cluster 3
 > set node1 cart book
@@ -19,8 +19,8 @@ return all the same, it is refused until it starts empty.
     node2: 1 waiting, 0 settled, 0 forgotten
     node3: 0 waiting, 0 settled, 0 forgotten
 
-Node 3 is on fire. The operator says FORGET on both nodes that remain, and would then start them without it
-among their peers. But here node 3 comes back.
+Node 3 is on fire. The operator says FORGET on both nodes that remain, and would then start them without node 3 among
+their peers. But here node 3 comes back.
 
 > dismiss node3 on node1
     node1: dismisses node3
@@ -29,7 +29,7 @@ among their peers. But here node 3 comes back.
 > mend node1 node3
 > mend node2 node3
 
-Node 3 still holds the value. It is refused, and refuses nobody itself. The deletes are safe from it.
+Node 3 still holds the value. Its peers refuse it, so it cannot undo the delete.
 
 > tick node3
     node3: tick begins

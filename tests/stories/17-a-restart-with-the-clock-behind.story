@@ -1,19 +1,19 @@
 # A restart with the clock behind
 
-Claim: a delete never undoes a write that a node acknowledges after it has started again, also if that node's clock is
+Claim: a delete never undoes a write that a node acknowledges after it has started again, even if that node's clock is
 behind and its peers have settled the delete.
 
-A settled tombstone stands in no list. So a node that starts with an empty memory would never hear of that delete.
+A settled tombstone is not listed. So a node that starts with an empty memory would never hear of that delete.
 Usually this does no harm: what it writes next is later than the delete. But if its clock is behind, its next write of
-the key is *older* than the delete. The write would be acknowledged, and a moment later the delete, which was made
-before it, would overrule it.
+the key is *older* than the delete. The node would acknowledge the write, and a moment later the delete would
+overrule it, although the delete was made first.
 
 Therefore a new incarnation takes settling back: when a node learns that a member has started again, every settled
 tombstone that it still holds returns to its digests and lists.
 
 > cluster 2
 
-The clock of node 2 is 90 seconds behind: too far for node 1's time to pull it along.
+The clock of node 2 is 90 seconds behind, too far for the timestamps of node 1 to move it.
 
 > clock node2 -90s
 > quietly set node1 k early

@@ -1,7 +1,7 @@
 # Without tombstones
 
-What the rule is for: without it, a delete just removes the key, and the first peer that has missed the delete
-brings it back.
+What the rule is for: without it, a delete just removes the key, and the first peer that has missed the delete brings
+the key back.
 
 Compare story 08.
 
@@ -20,8 +20,8 @@ Compare story 08.
     cart on node1: nothing
     cart on node2: book  (version 12:00:00.000+0@1)
 
-There is nothing to send to node 2: node 1 holds nothing under this key. And in the next round it looks as if
-a value had not yet arrived on node 1.
+Node 1 has nothing to send to node 2: it holds nothing under this key. And in the next round it looks as if a value had
+not arrived on node 1 yet.
 
 > propagate node1 node2
 > tick node1

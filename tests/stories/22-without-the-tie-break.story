@@ -1,7 +1,7 @@
 # Without the tie-break
 
-What the rule is for: without it, of two contents under one version each node keeps what came first, and the
-nodes differ for ever.
+What the rule is for: without it, each node keeps the first of two contents under one version, and the nodes differ for
+ever.
 
 Compare the second half of story 04.
 

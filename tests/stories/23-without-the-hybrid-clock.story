@@ -1,14 +1,14 @@
 # Without the hybrid clock
 
-What the rule is for: without it, versions come from the wall clock alone, and a write can be older than what
-its node had already seen when it was made.
+What the rule is for: without it, versions come from the wall clock alone, and a write can be older than what its node
+had already seen.
 
-The clock of node 2 is half a minute behind. On node 1 the cart is filled, and then the bill is paid. On node
-2 the bill arrives first (keys travel in no particular order). A client there sees that the bill is paid, and
-fills the cart anew. This comes after everything that happened on node 1, and the client knows it.
+The clock of node 2 is half a minute behind. On node 1 a client fills the cart, and then pays the bill. On node 2 the
+bill arrives first (keys travel in no particular order). A client there sees that the bill is paid, and fills the cart
+anew. This comes after everything that happened on node 1, and the client knows it.
 
-With the rule, the bill has moved the clock of node 2 past its own version, so the new write is later than the
-old one, which node 2 has not even seen:
+With the rule, the bill has moved the clock of node 2 past its version. So the new cart is later than the old one, which
+node 2 has not even received yet:
 
 > cluster 2
 > clock node2 -30s
@@ -33,7 +33,8 @@ old one, which node 2 has not even seen:
     cart on node1: book  (version 12:00:00.000+0@1)
     cart on node2: pen  (version 12:00:00.000+2@2)
 
-Without it, the new write gets the time of a clock that is behind, and what arrives afterwards wins over it:
+Without the rule, the new cart gets the time of a clock that is behind, and the old cart, which arrives afterwards,
+wins:
 
 > cluster 2 without hybrid-clock
 > clock node2 -30s

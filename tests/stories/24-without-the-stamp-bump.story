@@ -1,9 +1,9 @@
 # Without the stamp bump
 
-What the rule is for: without it, a write can be acknowledged and yet lose against what it replaces.
+What the rule is for: without it, a write can be acknowledged and yet lose to what it should replace.
 
-The clock of node 1 is an hour ahead, beyond what drags the clock of node 2 along. A client on node 2 replaces
-what came from node 1.
+The clock of node 1 is an hour ahead, too far to move the clock of node 2. A client on node 2 replaces a value that came
+from node 1.
 
 > cluster 2 without stamp-bump
 > clock node1 +1h
@@ -21,4 +21,4 @@ what came from node 1.
     color on node1: red  (version 13:00:00.000+0@1)
     color on node2: red  (version 13:00:00.000+0@1)
 
-The client was told OK, and reads `red`. For an hour, nobody can change this key on node 2.
+The client was told OK, and reads `red`. For an hour, no client can change this key on node 2.

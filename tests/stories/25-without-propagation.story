@@ -1,7 +1,6 @@
 # Without propagation
 
-What the rule is for: without it, peers learn of a write in the next round only, up to 5 seconds later.
-Nothing else is lost.
+What the rule is for: without it, peers receive a write only in the next round, up to 5 seconds later. Nothing is lost.
 
 > cluster 2 without propagation
 > set node1 greeting hello

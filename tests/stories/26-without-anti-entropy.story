@@ -2,7 +2,7 @@
 
 What the rule is for: without it, what propagation has lost stays lost.
 
-Node 2 starts with empty memory. Nobody sends it what it has missed: the queues only hold keys that were
+Node 2 starts with empty memory. Node 1 does not send what node 2 has missed: its queue holds only keys that were
 written since.
 
 > cluster 2 without anti-entropy

@@ -1,6 +1,6 @@
 # Without digests
 
-What the rule is for: without it, a round names all entries each time, as the simplest full exchange would.
+What the rule is for: without it, each round names all entries, as the simplest full exchange would.
 
 Compare story 07. Nothing differs here:
 

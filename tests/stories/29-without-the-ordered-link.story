@@ -1,6 +1,6 @@
 # Without the ordered link
 
-What the rule is for: without it, something old can arrive after its sender has confirmed something newer.
+What the rule is for: without it, an old entry can arrive after its sender has confirmed something newer.
 
 This is story 11, with the rule off.
 
@@ -27,7 +27,7 @@ This is story 11, with the rule off.
     cart on node2: nothing
 > arrive node2 node1
     node2 ┈┈▶ node1  PROPAGATE SET cart book 12:00:00.000+0@2  (late, on connection 1)
-    node2 ✗┈┈ node1  1 (won)  (nobody listens)
+    node2 ✗┈┈ node1  1 (won)  (the sender has given up)
 > show cart
     cart on node1: book  (version 12:00:00.000+0@2)
     cart on node2: nothing

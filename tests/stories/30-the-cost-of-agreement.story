@@ -2,8 +2,8 @@
 
 Claim: a round costs about as much as the nodes differ, and hardly more if they hold more.
 
-Two nodes hold the same keys of 16 bytes each; some of them are newer on node 2. Node 1 runs one round.
-Counted are requests (each has one reply) and the bytes of both ways together, without those of the values.
+Two nodes hold the same keys of 16 bytes each; some of them are newer on node 2. Node 1 runs one round. The table counts
+requests (each has one reply) and the bytes both ways together, without those of the values.
 
 > cost 10000
          keys differing  requests       bytes
@@ -22,13 +22,14 @@ Counted are requests (each has one reply) and the bytes of both ways together, w
       1000000      1000        11      368279
       1000000     10000        44     2479004
 
-Nothing differs: three requests, and about the same bytes for any number of keys (only a counter in them has
-more digits). A few keys differ: four levels of the tree for
-each of them, 16 digests a level, while their ways down have nothing in common. Many differ: their ways down
-are the same at first, and what counts most are the entries that are sent, and the hashes of their neighbours.
-Where all 10,000 of 10,000 differ, there is nothing to be saved, and the digests cost more than they spare.
+- Nothing differs: three requests, and about the same bytes for any number of keys (only a counter in them has more
+  digits).
+- A few keys differ: four levels of the tree for each of them, 16 digests a level. Their paths have nothing in common.
+- Many keys differ: their paths share the upper levels. Most bytes are the entries that are sent, and the hashes of
+  their neighbours.
+- All 10,000 of 10,000 keys differ: the digests cost more than they save.
 
-Beside it the simplest full exchange, which names every entry by its hash each time, whatever differs:
+For comparison, the simplest full exchange, which names every entry by its hash each time, whatever differs:
 
 > cost 10000 without digests
          keys differing  requests       bytes

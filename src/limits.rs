@@ -8,7 +8,8 @@ pub const MAX_KEY_BYTES: usize = 65_535;
 /// The longest value, in bytes. Larger things belong into a file: a value is copied whole for each read and each peer.
 pub const MAX_VALUE_BYTES: usize = 8 * 1024 * 1024;
 
-/// The longest plain line, in bytes, with its verb and key. Longer values need a Redis client, which says the length first.
+/// The longest plain line, in bytes, with its verb and key. Longer values need a Redis client, which says the length
+/// first.
 pub const MAX_LINE_BYTES: usize = 1024 * 1024;
 
 /// The longest request or peer's reply, in bytes: the largest key and value, with room for a large MSET.
@@ -26,31 +27,31 @@ pub const MAX_PEERS: usize = 64;
 /// The most members that a node knows: its peers, those that were renamed, and guests.
 pub const MAX_MEMBERS: usize = 2 * MAX_PEERS;
 
-/// The most members that a node does not dial itself. Without a secret, a local program can greet under any name: such names must not
-/// take the places of the peers.
+/// The most members that a node does not dial itself. Without a secret, a local program can greet under any name: such
+/// names must not take the places of the peers.
 pub const MAX_GUESTS: usize = 16;
 
 /// How many dismissed incarnations a node remembers, to refuse them.
 pub const MAX_DISMISSED: usize = 1024;
 
-/// How far another node's clock may pull ours ahead of our wall clock, in milliseconds. Machines that run NTP are within a
-/// second; a minute leaves room for a sick one without letting it drag the cluster into next year.
+/// How far another node's clock may pull ours ahead of our wall clock, in milliseconds. Machines that run NTP are
+/// within a second; a minute leaves room for a sick one without letting it drag the cluster into next year.
 pub const MAX_CLOCK_DRIFT_MS: u64 = 60_000;
 
-/// The earliest wall clock with which a node starts, in milliseconds since 1970: the beginning of 2020. A machine that has lost its
-/// clock stands before it, and what it wrote would lose against everything older.
+/// The earliest wall clock with which a node starts, in milliseconds since 1970: the beginning of 2020. A machine that
+/// has lost its clock stands before it, and what it wrote would lose against everything older.
 pub const MIN_WALL_CLOCK_MS: u64 = 1_577_836_800_000;
 
-/// The wall clock from which on a node no longer starts, in milliseconds since 1970: the beginning of 2190. What it wrote would win
-/// against every later write, and peers refuse what is later than 2199.
+/// The wall clock from which on a node no longer starts, in milliseconds since 1970: the beginning of 2190. What it
+/// wrote would win against every later write, and peers refuse what is later than 2199.
 pub const MAX_WALL_CLOCK_MS: u64 = 6_942_585_600_000;
 
 /// How many changed keys may wait for one peer. What does not fit is repaired by the next round: more room costs memory
 /// while a peer is away, less room makes bursts wait for the round.
 pub const PROPAGATION_QUEUE: usize = 65_536;
 
-/// How many bytes the changed keys that wait for one peer may take: [`PROPAGATION_QUEUE`] keys of 200 bytes. With a small
-/// `--max-memory` they have less.
+/// How many bytes the changed keys that wait for one peer may take: [`PROPAGATION_QUEUE`] keys of 200 bytes. With a
+/// small `--max-memory` they have less.
 pub const PROPAGATION_QUEUE_BYTES: usize = 16 * 1024 * 1024;
 
 /// How many changed keys are sent to a peer before their replies are awaited.
@@ -87,10 +88,12 @@ pub const MAX_ADDRESSES: usize = 4;
 /// How long to wait for a peer to send or take anything before it is given up.
 pub const PEER_IO_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The default of `--load-patience`: long enough for a peer that restarts or swaps, short enough for a client that waits.
+/// The default of `--load-patience`: long enough for a peer that restarts or swaps, short enough for a client that
+/// waits.
 pub const DEFAULT_LOAD_PATIENCE: Duration = Duration::from_secs(30);
 
-/// After how many ticks in a row a configuration is reported that lets no delete be forgotten: a peer that is just starting is not.
+/// After how many ticks in a row a configuration is reported that lets no delete be forgotten: a peer that is just
+/// starting is not.
 pub const HELD_TICKS: u32 = 3;
 
 /// How long a stopping node goes on delivering what is queued for its peers.
@@ -106,7 +109,8 @@ pub const CLIENT_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// reads takes some within this time; to wait for it keeps the answers few, and in the processor's cache.
 pub const READ_ON_AFTER: Duration = Duration::from_millis(10);
 
-/// How fast a client must take a long answer, in bytes a second, beside [`CLIENT_WRITE_TIMEOUT`]: what waits for it takes memory.
+/// How fast a client must take a long answer, in bytes a second, beside [`CLIENT_WRITE_TIMEOUT`]: what waits for it
+/// takes memory.
 pub const MIN_BYTES_READ_A_SECOND: usize = 64 * 1024;
 
 /// How long a connection that the node ends is kept for its last answer to arrive.
@@ -146,8 +150,9 @@ pub const RESERVE_PATIENCE: Duration = Duration::from_secs(1);
 /// More than these are closed without a word.
 pub const TURNED_AWAY_AT_ONCE: usize = 64;
 
-/// How many file descriptors a node keeps for itself, beside those of accepted connections and of links: the standard streams, the
-/// listener, the connection that is being accepted, files, and look-ups of names. A dozen are in use at most.
+/// How many file descriptors a node keeps for itself, beside those of accepted connections and of links: the standard
+/// streams, the listener, the connection that is being accepted, files, and look-ups of names. A dozen are in use at
+/// most.
 pub const OWN_DESCRIPTORS: usize = 32;
 
 /// How many file descriptors a link takes: its connection's, and that of the lost one while a new one is opened.
@@ -202,8 +207,8 @@ pub const MAX_REPORTED_REFUSALS: usize = 64;
 /// After how much silence the kernel asks whether a client's machine is still there.
 pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 
-/// The smallest `--max-memory`, in bytes. When the largest key and value are stored, their request stands beside them in a buffer of
-/// 16 MiB; with less memory, writes that are allowed could never succeed.
+/// The smallest `--max-memory`, in bytes. When the largest key and value are stored, their request stands beside them
+/// in a buffer of 16 MiB; with less memory, writes that are allowed could never succeed.
 pub const MIN_MAX_MEMORY: usize = 32 * 1024 * 1024;
 
 /// What a connection's buffers may hold, in bytes, even when the memory is full: enough for a small command.

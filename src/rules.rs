@@ -9,17 +9,17 @@ use std::str::FromStr;
 /// One rule. Its document says what breaks without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rule {
-    /// A delete leaves a tombstone. Without: the key is only removed, and comes back from the first peer that missed the
-    /// delete.
+    /// A delete leaves a tombstone. Without: the key is only removed, and comes back from the first peer that missed
+    /// the delete.
     Tombstones,
-    /// Of two contents with the same version the greater wins everywhere. Without: each node keeps what came first, and the
-    /// nodes differ for ever.
+    /// Of two contents with the same version the greater wins everywhere. Without: each node keeps what came first, and
+    /// the nodes differ for ever.
     TieBreak,
-    /// Versions come from the hybrid logical clock. Without: from the wall clock, so that a write can be older than what
-    /// its node has already seen.
+    /// Versions come from the hybrid logical clock. Without: from the wall clock, so that a write can be older than
+    /// what its node has already seen.
     HybridClock,
-    /// A write is stamped past the version that it replaces. Without: it can be acknowledged, and still lose against what
-    /// it replaces.
+    /// A write is stamped past the version that it replaces. Without: it can be acknowledged, and still lose against
+    /// what it replaces.
     StampBump,
     /// A write is sent to the peers at once. Without: they learn of it in the next anti-entropy round.
     Propagation,
@@ -27,8 +27,8 @@ pub enum Rule {
     AntiEntropy,
     /// A round compares digests first. Without: it lists all keys each time, as the simplest full sync would.
     Digests,
-    /// A tombstone is forgotten when every peer has confirmed it. Without: after one tick, and a peer that was away brings
-    /// the deleted value back.
+    /// A tombstone is forgotten when every peer has confirmed it. Without: after one tick, and a peer that was away
+    /// brings the deleted value back.
     Confirmation,
     /// A peer's new connection revokes its older ones. Without: something old can arrive after the peer has confirmed
     /// something newer.

@@ -1,5 +1,5 @@
-//! Anti-entropy rounds between replicas in one process: whatever stands on both sides, one round makes them equal. What is
-//! said is encoded and decoded, and so has the bounds of what travels.
+//! Anti-entropy rounds between replicas in one process: whatever stands on both sides, one round makes them equal. What
+//! is said is encoded and decoded, and so has the bounds of what travels.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,7 +61,8 @@ fn replica(node: u16, rules: Rules) -> Replica {
     Replica::new(identity, rules, Box::new(|| Timestamp::from_millis(1_800_000_000_000)))
 }
 
-/// Takes a round, after which both must be equal; returns what it did, the longest reply, and how many LEAF requests it took.
+/// Takes a round, after which both must be equal; returns what it did, the longest reply, and how many LEAF requests it
+/// took.
 fn round(ours: &Replica, theirs: &Replica) -> (RoundReport, usize, usize) {
     let mut peer = near(theirs);
     let report = reconcile(ours, &mut peer).expect("nothing goes wrong here");
@@ -245,7 +246,8 @@ fn a_peer_that_lists_what_it_does_not_bring_ends_the_round() {
     assert!(error.error.to_string().contains("keeps repeating the same differences"), "{error:?}");
 }
 
-// ---- whatever was written ------------------------------------------------------------------------------------------------
+// ---- whatever was written
+// ------------------------------------------------------------------------------------------------
 
 /// A replica whose wall clock stands at the beginning of time, so that only versions decide.
 fn early_replica(node: u16) -> Replica {

@@ -1,5 +1,5 @@
-//! The codec of the peer protocol: what is written can be read, and what does not follow the specification is refused. Every
-//! length and every count that a peer sends is tried with one too few and one too many.
+//! The codec of the peer protocol: what is written can be read, and what does not follow the specification is refused.
+//! Every length and every count that a peer sends is tried with one too few and one too many.
 
 use kvstore::framing::resp::{self, write_array, write_bulk, write_integer};
 use kvstore::framing::{Form, RequestParser};

@@ -2,7 +2,7 @@
 //!
 //! Everything is announced by its length, so any bytes may stand in a key or value. A length is a claim: it is checked
 //! against a limit, and nothing is allocated for it until its bytes are there. Replies use the same arrays and three
-//! more forms, of which peers need but a few; what clients are sent is written in [`reply`](super::reply).
+//! more forms, of which peers need but a few; what clients are sent is written in [`answer`](crate::commands::answer).
 //!
 //! Specification: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
 

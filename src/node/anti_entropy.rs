@@ -1,10 +1,12 @@
 //! The anti-entropy manager: the timer thread that compares this node with its peers.
 //!
-//! A tick runs a round with each peer: at the start, at every interval, and when asked. The rounds run side by side, each in a thread of
-//! its own, so that a peer that hangs delays no other peer's repair. When all have ended, the tick settles and forgets the deletes that
-//! may be forgotten. The jitter of the interval keeps the nodes of a cluster from ticking in step.
+//! A tick runs a round with each peer: at the start, at every interval, and when asked. The rounds run side by side,
+//! each in a thread of its own, so that a peer that hangs delays no other peer's repair. When all have ended, the tick
+//! settles and forgets the deletes that may be forgotten. The jitter of the interval keeps the nodes of a cluster from
+//! ticking in step.
 //!
-//! The first ticks are the load: a node that starts serves clients when it has completed a round with every peer that it can reach.
+//! The first ticks are the load: a node that starts serves clients when it has completed a round with every peer that
+//! it can reach.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -75,7 +77,8 @@ impl Holdups {
         self.0.lock().keys().cloned().collect()
     }
 
-    /// Takes note of a tick's holdups. A configuration that can never work is reported, once, when it has lasted for some ticks.
+    /// Takes note of a tick's holdups. A configuration that can never work is reported, once, when it has lasted for
+    /// some ticks.
     fn note(&self, node: &str, holdups: Vec<Holdup>) {
         let mut lasting = self.0.lock();
         let count = |holdup: Holdup| {
@@ -84,21 +87,17 @@ impl Holdups {
         };
         let now: BTreeMap<Holdup, u32> = holdups.into_iter().map(count).collect();
         for (holdup, _) in now.iter().filter(|&(_, &ticks)| ticks == HELD_TICKS) {
-            match holdup {
-                Holdup::Away(_) | Holdup::JustMet(_) => {}
-                Holdup::NeverMet(address) => warn!(
-                    "{node}: deletes are not forgotten: no node was ever met at {address}; start it, correct --peer, or type FORGET {address}"
-                ),
-                Holdup::NotAPeer(name) => warn!(
-                    "{node}: deletes are not forgotten: {name} speaks with this node, but is not among its peers; add it with --peer, or type \
-                     FORGET {name}"
-                ),
-                Holdup::Twice(name) => {
-                    warn!(
-                        "{node}: deletes are not forgotten: two of the peers (--peer) are {name}; remove one of them"
-                    );
+            let why = match holdup {
+                Holdup::Away(_) | Holdup::JustMet(_) => continue,
+                Holdup::NeverMet(address) => {
+                    format!("no node was ever met at {address}; start it, correct --peer, or type FORGET {address}")
                 }
-            }
+                Holdup::NotAPeer(name) => format!(
+                    "{name} speaks with this node, but is not among its peers; add it with --peer, or type FORGET {name}"
+                ),
+                Holdup::Twice(name) => format!("two of the peers (--peer) are {name}; remove one of them"),
+            };
+            warn!("{node}: deletes are not forgotten: {why}");
         }
         *lasting = now;
     }
@@ -126,8 +125,8 @@ pub(super) fn run(node: &Shared, asked: &Receiver<TickRequest>) {
     }
 }
 
-/// Ticks until every peer that can be reached has told all that it holds, then serves clients. A peer that is reached but brings nothing
-/// new for the time of `--load-patience` is waited for no longer.
+/// Ticks until every peer that can be reached has told all that it holds, then serves clients. A peer that is reached
+/// but brings nothing new for the time of `--load-patience` is waited for no longer.
 fn load(node: &Shared) {
     let (mut backoff, mut last_progress) = (Backoff::default(), Instant::now());
     loop {

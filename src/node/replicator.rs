@@ -1,7 +1,7 @@
 //! The replicator: a thread for each peer that sends changed keys on as soon as they change.
 //!
-//! What it sends, keeps and sends again is decided in [`propagate`](crate::replication::propagate). Here is the waiting: for
-//! keys, for the peer, and between attempts.
+//! What it sends, keeps and sends again is decided in [`propagate`](crate::replication::propagate). Here is the
+//! waiting: for keys, for the peer, and between attempts.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! What a node knows of the other nodes of its cluster: the table of members.
 //!
-//! A member is every node that has ever spoken with this one, and was not dismissed. Deletes wait for each of them, so the
-//! table is bounded, and strangers (without a secret, every local program) can take only a few of its places.
+//! A member is every node that has ever spoken with this one, and was not dismissed. Deletes wait for each of them, so
+//! the table is bounded, and strangers (without a secret, every local program) can take only a few of its places.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -56,8 +56,8 @@ pub struct Member {
 pub struct Progress {
     /// The node's incarnation when it last spoke with us; `None` until it is admitted for the first time.
     pub incarnation: Option<Incarnation>,
-    /// The node holds everything that arrived here up to this number, or something newer. [`Arrival::NONE`] at first and
-    /// after each change of the incarnation, otherwise only grows.
+    /// The node holds everything that arrived here up to this number, or something newer. [`Arrival::NONE`] at first
+    /// and after each change of the incarnation, otherwise only grows.
     pub confirmed: Arrival,
     /// The number of the node's newest connection to us. Requests on older ones are refused. Only grows, with each new
     /// connection and each new incarnation.
@@ -116,8 +116,8 @@ impl Members {
         self.table.lock().get(name).cloned()
     }
 
-    /// The member with the name and number of this greeting; a new one gets a place. A configured peer finds one even where
-    /// guests have taken its name, its number, or all places for guests.
+    /// The member with the name and number of this greeting; a new one gets a place. A configured peer finds one even
+    /// where guests have taken its name, its number, or all places for guests.
     pub(super) fn register(&self, own: &Identity, other: &Greeting, contact: Contact) -> Result<Arc<Member>, Refusal> {
         if other.name == own.name || other.node == own.node {
             return Err(format!("{} has the name or the number ({}) of {} itself", other.name, other.node, own.name));
@@ -146,8 +146,8 @@ impl Members {
         Ok(member)
     }
 
-    /// Takes the member with this name out of the table, and refuses its present incarnation from now on. Returns whether
-    /// there is one.
+    /// Takes the member with this name out of the table, and refuses its present incarnation from now on. Returns
+    /// whether there is one.
     pub(super) fn dismiss(&self, name: &str) -> bool {
         let mut table = self.table.lock();
         let member = table.get(name).cloned();

@@ -1,9 +1,9 @@
 //! The peer protocol. The two enums are its specification; [`wire`](super::wire) turns them into bytes and back.
 //!
-//! A node that wants something from a peer opens one connection to it, sends [`Request`]s and reads a [`Reply`] to each, in
-//! order. Requests are RESP arrays on the port that clients use. After its first PEER, a connection speaks this protocol
-//! only. Numbers are decimal text; digests, versions and timestamps are big-endian bytes. An entry has one encoding
-//! everywhere, [`Record::encode`].
+//! A node that wants something from a peer opens one connection to it, sends [`Request`]s and reads a [`Reply`] to
+//! each, in order. Requests are RESP arrays on the port that clients use. After its first PEER, a connection speaks
+//! this protocol only. Numbers are decimal text; digests, versions and timestamps are big-endian bytes. An entry has
+//! one encoding everywhere, [`Record::encode`].
 //!
 //! Every request may be lost, or its reply may, and then it is sent again on a new connection. So each is idempotent.
 //!
@@ -24,11 +24,12 @@ use crate::store::digest::{Digest, FANOUT, Prefix};
 use crate::store::record::Record;
 use crate::store::version::{NodeId, Version};
 
-/// The version of this protocol. A node refuses every other version: nodes that mix them could break what they agree on.
+/// The version of this protocol. A node refuses every other version: nodes that mix them could break what they agree
+/// on.
 pub const PROTOCOL: u16 = 3;
 
-/// One life of a node's memory: a random number above 0, drawn when the node starts without its old data. Another number
-/// says that the node's memory is gone.
+/// One life of a node's memory: a random number above 0, drawn when the node starts without its old data. Another
+/// number says that the node's memory is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Incarnation(pub u64);
 
@@ -54,8 +55,8 @@ pub struct Greeting {
 /// What an initiator asks of a responder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// `PEER protocol name number incarnation clock`: who I am. Answered by [`Reply::Peer`], or refused: another protocol
-    /// version, or the responder's own name or number.
+    /// `PEER protocol name number incarnation clock`: who I am. Answered by [`Reply::Peer`], or refused: another
+    /// protocol version, or the responder's own name or number.
     Peer(Greeting),
     /// `PROPAGATE entry`: an entry as I hold it now. Answered by [`Reply::Merged`].
     Propagate(Record),
@@ -63,14 +64,14 @@ pub enum Request {
     Root,
     /// `DIGEST prefix…`: the digests of the children of these branches. Answered by [`Reply::Children`].
     Digest(Vec<Prefix>),
-    /// `LEAF prefix held…`: what I hold below these branches; now tell me how you differ. The branches have two digits at
-    /// least, stand in ascending order, and none below another. Answered by [`Reply::Leaf`], perhaps for the first of them
-    /// only.
+    /// `LEAF prefix held…`: what I hold below these branches; now tell me how you differ. The branches have two digits
+    /// at least, stand in ascending order, and none below another. Answered by [`Reply::Leaf`], perhaps for the first
+    /// of them only.
     Leaf(Vec<Held>),
     /// `FETCH key…`: the entries of these keys. Answered by [`Reply::Entries`], perhaps for the first of them only.
     Fetch(Vec<Box<[u8]>>),
-    /// `CONFIRM arrival`: I now hold everything, or something newer, that you held when you said that number in your reply
-    /// to PEER on this connection. Answered by [`Reply::Ok`].
+    /// `CONFIRM arrival`: I now hold everything, or something newer, that you held when you said that number in your
+    /// reply to PEER on this connection. Answered by [`Reply::Ok`].
     Confirm(Arrival),
 }
 
@@ -92,11 +93,11 @@ pub enum Reply {
     /// `*n`: for each branch that was asked for, the 16 digests of its children, one behind the other.
     Children(Vec<[Digest; FANOUT]>),
     /// `*(3 + n + m)`: how the responder differs from what the initiator holds. The items are the number
-    /// [`covered`](Differences::covered), the digests in [`lacking`](Differences::lacking) one behind the other, the number
-    /// n, then n entries, [`news`](Differences::news), then the m items of [`listed`](Differences::listed).
+    /// [`covered`](Differences::covered), the digests in [`lacking`](Differences::lacking) one behind the other, the
+    /// number n, then n entries, [`news`](Differences::news), then the m items of [`listed`](Differences::listed).
     Leaf(Differences),
-    /// `*(1 + n)`: a number, then n entries. The entries of the first `covered` of the keys that were asked for, as they
-    /// are now; none for a key that is gone.
+    /// `*(1 + n)`: a number, then n entries. The entries of the first `covered` of the keys that were asked for, as
+    /// they are now; none for a key that is gone.
     Entries {
         /// At least 1; the initiator asks again for the rest.
         covered: usize,
@@ -109,8 +110,8 @@ pub enum Reply {
     Refused(String),
 }
 
-/// What an initiator holds below one branch. An entry is named by its digest: eight bytes instead of key, version and value.
-/// In a message: the timestamp, then the digests, one behind the other.
+/// What an initiator holds below one branch. An entry is named by its digest: eight bytes instead of key, version and
+/// value. In a message: the timestamp, then the digests, one behind the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// The branch, or leaf.
@@ -121,16 +122,16 @@ pub struct Held {
     pub digests: Vec<Digest>,
 }
 
-/// How a responder differs from what an initiator [`Held`]. Every entry that the responder holds below the first `covered`
-/// branches is among the initiator's digests, in `news`, or in `listed`.
+/// How a responder differs from what an initiator [`Held`]. Every entry that the responder holds below the first
+/// `covered` branches is among the initiator's digests, in `news`, or in `listed`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
-    /// How many branches this covers. The initiator asks again for the rest. 0 if the first branch alone does not fit in one
-    /// reply; then `news` or `listed` has a part of it.
+    /// How many branches this covers. The initiator asks again for the rest. 0 if the first branch alone does not fit
+    /// in one reply; then `news` or `listed` has a part of it.
     pub covered: usize,
-    /// Entries in full, as many as fit in a reply: those that are later than all that the initiator named below the same
-    /// branch. So the initiator lacks them, unless they have just reached it on another way, or it holds them as settled
-    /// tombstones, which it does not name.
+    /// Entries in full, as many as fit in a reply: those that are later than all that the initiator named below the
+    /// same branch. So the initiator lacks them, unless they have just reached it on another way, or it holds them as
+    /// settled tombstones, which it does not name.
     pub news: Vec<Record>,
     /// Other entries that the initiator did not name: it does not hold them, or in another version.
     pub listed: Vec<Listed>,

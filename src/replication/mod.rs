@@ -1,12 +1,12 @@
 //! How nodes agree. As pure as the store: no sockets, threads, chance or time of day; these come in as arguments.
 //!
 //! In reading order: [`message`] is the specification of what nodes say to each other, [`replica`] a node's state,
-//! [`responder`] what it answers. [`propagate`] sends each write to the peers at once, [`reconcile`] makes two nodes equal
-//! whatever was lost, and [`tombstones`] is the rule by which deletes are forgotten. Then the plumbing: [`member`] is the
-//! table of the other nodes, [`wire`] turns messages into bytes.
+//! [`responder`] what it answers. [`propagate`] sends each write to the peers at once, [`reconcile`] makes two nodes
+//! equal whatever was lost, and [`tombstones`] is the rule by which deletes are forgotten. Then the plumbing:
+//! [`member`] is the table of the other nodes, [`wire`] turns messages into bytes.
 //!
-//! Because nothing here waits or looks at a clock, the same code runs behind sockets in [`node`](crate::node), and under a
-//! simulator that loses, delays and repeats messages as a seed says.
+//! Because nothing here waits or looks at a clock, the same code runs behind sockets in [`node`](crate::node), and
+//! under a simulator that loses, delays and repeats messages as a seed says.
 
 pub mod member;
 pub mod message;
@@ -25,9 +25,9 @@ use message::{Reply, Request};
 ///
 /// There are two: a TCP connection, and a simulated one.
 pub trait Peer {
-    /// Sends the requests that `prepare` makes and returns their replies, one for each, in order. Nothing else travels to this
-    /// peer between the call of `prepare` and the last reply. That makes it safe to look entries up in `prepare`: nobody can
-    /// confirm anything newer to the peer before they are sent.
+    /// Sends the requests that `prepare` makes and returns their replies, one for each, in order. Nothing else travels
+    /// to this peer between the call of `prepare` and the last reply. That makes it safe to look entries up in
+    /// `prepare`: nobody can confirm anything newer to the peer before they are sent.
     ///
     /// After an error, any of the requests may have been carried out. All may be repeated.
     fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError>;
@@ -43,7 +43,8 @@ pub trait Peer {
 /// Why a peer did not answer as it should. The state of both nodes is good in every case; all are tried again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PeerError {
-    /// No connection could be made on which the peer accepts us: the peer is down, the network is, or the peer refuses us.
+    /// No connection could be made on which the peer accepts us: the peer is down, the network is, or the peer refuses
+    /// us.
     Unreachable(String),
     /// The peer is connected, but does not answer in time: it hangs, or the network does.
     Silent(String),
@@ -56,8 +57,8 @@ pub enum PeerError {
 }
 
 impl PeerError {
-    /// The same error, where it came before the connection was open for use. Then the peer was not reached, except one that
-    /// has accepted the connection and stays silent.
+    /// The same error, where it came before the connection was open for use. Then the peer was not reached, except one
+    /// that has accepted the connection and stays silent.
     #[must_use]
     pub fn while_connecting(self) -> Self {
         match self {

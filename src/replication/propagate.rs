@@ -1,21 +1,22 @@
 //! Propagation: a write goes to every peer at once. The queue, the batch and the retries, without the threads.
 //!
-//! The obvious way is to send the written value to each peer before the client is answered. Then the slowest peer sets the
-//! pace of every write, and one that hangs stops them all. The next idea, a queue of values, fills the memory while a peer
-//! is away. It is also wrong: a value that has waited can arrive after the peer has confirmed something newer, and after
-//! the delete that overruled it was forgotten.
+//! The obvious way is to send the written value to each peer before the client is answered. Then the slowest peer sets
+//! the pace of every write, and one that hangs stops them all. The next idea, a queue of values, fills the memory while
+//! a peer is away. It is also wrong: a value that has waited can arrive after the peer has confirmed something newer,
+//! and after the delete that overruled it was forgotten.
 //!
 //! So a write puts its *key* on the bounded queue of each peer ([`Outbox::changed`]), and never waits. Each peer's
-//! replicator takes what has gathered as a batch ([`Propagation::take`]), looks each entry up as it is by then, sends it,
-//! and waits for the replies ([`Propagation::deliver`]). A key that was written a thousand times while it waited goes out
-//! once. When that fails, the batch is kept and sent again, with exponential backoff, and with jitter so that nodes do not
-//! retry in step.
+//! replicator takes what has gathered as a batch ([`Propagation::take`]), looks each entry up as it is by then, sends
+//! it, and waits for the replies ([`Propagation::deliver`]). A key that was written a thousand times while it waited
+//! goes out once. When that fails, the batch is kept and sent again, with exponential backoff, and with jitter so that
+//! nodes do not retry in step.
 //!
-//! When a queue is full, the key is dropped and counted: the next round finds what differs. If the peer was away, that round
-//! comes as soon as the queue is delivered. What came from a peer is not propagated: its own node sends it to all.
+//! When a queue is full, the key is dropped and counted: the next round finds what differs. If the peer was away, that
+//! round comes as soon as the queue is delivered. What came from a peer is not propagated: its own node sends it to
+//! all.
 //!
-//! A queue is bounded by the number of its keys and by their bytes. All queues share one copy of a key. The copy counts as
-//! memory in each queue in which it waits, so the count is never too low.
+//! A queue is bounded by the number of its keys and by their bytes. All queues share one copy of a key. The copy counts
+//! as memory in each queue in which it waits, so the count is never too low.
 
 use std::iter;
 use std::sync::Arc;
@@ -33,14 +34,16 @@ use crate::store::record::Record;
 /// A key that has changed.
 pub type Key = Arc<[u8]>;
 
-/// About what a waiting key takes beside its bytes: a place in the queue, the counts of its `Arc`, and an allocation's header.
+/// About what a waiting key takes beside its bytes: a place in the queue, the counts of its `Arc`, and an allocation's
+/// header.
 const KEY_OVERHEAD_BYTES: usize = 48;
 
 fn bytes_of(key: &Key) -> usize {
     key.len() + KEY_OVERHEAD_BYTES
 }
 
-// ---- the writers' side -------------------------------------------------------------------------------------------------
+// ---- the writers' side
+// -------------------------------------------------------------------------------------------------
 
 /// Where writers leave the keys that have changed: the near ends of all peers' queues. Each thread that may write has a
 /// clone. When the last one is dropped, the queues are closed.
@@ -64,7 +67,8 @@ struct Gauge {
     dropped: AtomicU64,
 }
 
-/// A queue for each of so many peers, with room for so many keys, which may take so many bytes; and the outbox before them.
+/// A queue for each of so many peers, with room for so many keys, which may take so many bytes; and the outbox before
+/// them.
 pub fn queues(peers: usize, most_keys: usize, most_bytes: usize) -> (Outbox, Vec<Queue>) {
     let queue = |_| {
         let (sender, receiver) = bounded(most_keys);
@@ -100,7 +104,8 @@ impl Inlet {
     }
 }
 
-// ---- the replicator's side ---------------------------------------------------------------------------------------------
+// ---- the replicator's side
+// ---------------------------------------------------------------------------------------------
 
 /// What waits for one peer: the far end of its queue.
 pub struct Queue {
@@ -157,8 +162,8 @@ pub struct Propagation {
 pub struct Delivered {
     /// How many keys were sent.
     pub keys: usize,
-    /// Whether all is delivered that had waited while the peer was away. Now is the time for a round: it finds what the queue
-    /// had no room for. A round before that would send the same as the queue.
+    /// Whether all is delivered that had waited while the peer was away. Now is the time for a round: it finds what the
+    /// queue had no room for. A round before that would send the same as the queue.
     pub caught_up: bool,
 }
 
@@ -213,8 +218,8 @@ impl Propagation {
     }
 }
 
-/// Sends the entries of some keys as they are now; returns how many were newer than what the peer held. The replicators and
-/// the rounds send entries in this way only.
+/// Sends the entries of some keys as they are now; returns how many were newer than what the peer held. The replicators
+/// and the rounds send entries in this way only.
 pub(super) fn push(replica: &Replica, peer: &mut dyn Peer, keys: &[impl AsRef<[u8]>]) -> Result<u64, PeerError> {
     let mut won = 0;
     let mut rest = keys.iter();
@@ -253,7 +258,8 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// Between half of the ceiling and all of it, as `chance` says, a random number from 0 to 1; then the ceiling doubles.
+    /// Between half of the ceiling and all of it, as `chance` says, a random number from 0 to 1; then the ceiling
+    /// doubles.
     pub fn next_delay(&mut self, chance: f64) -> Duration {
         let delay = self.ceiling.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0);
         self.ceiling = (self.ceiling * 2).min(MAX_RETRY_DELAY);

@@ -1,9 +1,9 @@
 //! One anti-entropy round, the initiator's side: makes two replicas equal, whatever has happened to them.
 //!
-//! Propagation alone does not keep replicas equal: a queue overflows, a peer is down for an hour, a node starts empty. So
-//! each node compares itself with each peer from time to time (Demers et al., "Epidemic Algorithms for Replicated
-//! Database Maintenance", 1987). The simplest way, to send everything, costs as much as the store is large. This one costs
-//! as much as the stores *differ*:
+//! Propagation alone does not keep replicas equal: a queue overflows, a peer is down for an hour, a node starts empty.
+//! So each node compares itself with each peer from time to time (Demers et al., "Epidemic Algorithms for Replicated
+//! Database Maintenance", 1987). The simplest way, to send everything, costs as much as the store is large. This one
+//! costs as much as the stores *differ*:
 //!
 //! ```text
 //! initiator                            responder
@@ -18,10 +18,10 @@
 //!    CONFIRM arrivals ──────────────────▶   "I hold everything that you held back then"
 //! ```
 //!
-//! Both stores go on changing meanwhile, so no two answers show the same instant. That is harmless. Where two digests are equal, this
-//! replica holds (at the moment in which its own was read) everything that the responder held there (at the moment in
-//! which it read its), and its versions only grow. Where they differ, the walk goes on. So at the end this replica
-//! holds all that the responder held when it said `arrivals`, or something newer, and may say so.
+//! Both stores go on changing meanwhile, so no two answers show the same instant. That is harmless. Where two digests
+//! are equal, this replica holds (at the moment in which its own was read) everything that the responder held there (at
+//! the moment in which it read its), and its versions only grow. Where they differ, the walk goes on. So at the end
+//! this replica holds all that the responder held when it said `arrivals`, or something newer, and may say so.
 //!
 //! That sentence is worth nothing if it reaches another responder than the one that said the number: one
 //! that has lost its memory in between, say. So a round must stay on one connection, and fails when that breaks.
@@ -168,9 +168,9 @@ impl Round<'_> {
         Ok(1)
     }
 
-    /// The edge case: a branch of which the peer has more to tell than one reply holds. Such a reply tells a part. `same` has
-    /// the digests of what it told and we hold as well (settled tombstones, or what has come on another way meanwhile). We
-    /// had not named those; from now on we do, so each part tells something new.
+    /// The edge case: a branch of which the peer has more to tell than one reply holds. Such a reply tells a part.
+    /// `same` has the digests of what it told and we hold as well (settled tombstones, or what has come on another way
+    /// meanwhile). We had not named those; from now on we do, so each part tells something new.
     fn reconcile_in_parts(&mut self, branch: Prefix, mut same: BTreeSet<Digest>) -> Result<(), PeerError> {
         loop {
             let before = (self.report.pulled, self.report.pushed, same.len());
@@ -195,8 +195,8 @@ impl Round<'_> {
         }
     }
 
-    /// Takes over what the peer has newer, and sends what it lacks. `below` are the branches that the differences cover.
-    /// Returns the digests of the entries that turn out to be the same on both sides.
+    /// Takes over what the peer has newer, and sends what it lacks. `below` are the branches that the differences
+    /// cover. Returns the digests of the entries that turn out to be the same on both sides.
     fn settle_differences(
         &mut self,
         differences: Differences,

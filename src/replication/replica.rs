@@ -1,7 +1,8 @@
 //! A node's replica: its store, its clock, and its members. What a node *is*, without sockets and threads.
 //!
-//! Clients write here, peers' entries are merged here, and members are met here. The two sides of the peer protocol stand
-//! in files of their own: [`reconcile`](super::reconcile) is the initiator, [`responder`](super::responder) the responder.
+//! Clients write here, peers' entries are merged here, and members are met here. The two sides of the peer protocol
+//! stand in files of their own: [`reconcile`](super::reconcile) is the initiator, [`responder`](super::responder) the
+//! responder.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -35,8 +36,9 @@ pub struct Replica {
     /// Whether an impossible time of the wall clock was reported.
     wall_reported: AtomicBool,
     pub(super) members: Members,
-    /// Held while tombstones are checked and settled, and while a member shows another incarnation and settling is taken
-    /// back: rule 6 in [`tombstones`](super::tombstones). Locked before the table of members and any member's progress.
+    /// Held while tombstones are checked and settled, and while a member shows another incarnation and settling is
+    /// taken back: rule 6 in [`tombstones`](super::tombstones). Locked before the table of members and any member's
+    /// progress.
     pub(super) settling: Mutex<()>,
     /// How many entries came from too far in the future to move our clock.
     clock_drift_rejected: AtomicU64,
@@ -89,7 +91,8 @@ impl Replica {
         self.clock.last()
     }
 
-    // ---- what clients write -------------------------------------------------------------------------------------------
+    // ---- what clients write
+    // -------------------------------------------------------------------------------------------
 
     /// Stores a value.
     pub fn set(&self, key: &[u8], value: &[u8]) {
@@ -114,8 +117,8 @@ impl Replica {
         Version::new(timestamp, self.identity.node)
     }
 
-    /// The wall clock's time. An impossible one counts as the latest possible, and is reported once: versions stamped from it
-    /// would leave no room for later writes.
+    /// The wall clock's time. An impossible one counts as the latest possible, and is reported once: versions stamped
+    /// from it would leave no room for later writes.
     fn wall(&self) -> Timestamp {
         let wall = (self.wall)();
         if wall > Timestamp::LATEST_WALL && !self.wall_reported.swap(true, Relaxed) {
@@ -129,16 +132,18 @@ impl Replica {
         self.clock.now(self.wall())
     }
 
-    // ---- what members send --------------------------------------------------------------------------------------------
+    // ---- what members send
+    // --------------------------------------------------------------------------------------------
 
-    /// Merges entries that `sender` has sent in a round; returns those for which something newer, or the same, stands here.
+    /// Merges entries that `sender` has sent in a round; returns those for which something newer, or the same, stands
+    /// here.
     pub(super) fn merge_all(&self, sender: &Member, records: Vec<Record>) -> Vec<Record> {
         let mut progress = sender.lock();
         records.into_iter().filter_map(|record| self.merge_locked(sender, &mut progress, record)).collect()
     }
 
-    /// Merges an entry that `sender` has sent. Returns it if something newer or the same stands here, or if its version is
-    /// impossible. The caller holds the sender's lock.
+    /// Merges an entry that `sender` has sent. Returns it if something newer or the same stands here, or if its version
+    /// is impossible. The caller holds the sender's lock.
     pub(super) fn merge_locked(&self, sender: &Member, progress: &mut Progress, record: Record) -> Option<Record> {
         self.observe(record.version().timestamp, sender, progress);
         if record.version().timestamp >= Timestamp::YEAR_2199 {
@@ -147,7 +152,8 @@ impl Replica {
         self.store.merge(record).rejected()
     }
 
-    /// Moves the clock past a timestamp that `sender` has sent. One that is too far ahead is counted, and its sender logged.
+    /// Moves the clock past a timestamp that `sender` has sent. One that is too far ahead is counted, and its sender
+    /// logged.
     fn observe(&self, timestamp: Timestamp, sender: &Member, progress: &mut Progress) {
         let Err(too_far) = self.clock.observe(timestamp, self.wall()) else { return };
         self.clock_drift_rejected.fetch_add(1, Relaxed);
@@ -165,7 +171,8 @@ impl Replica {
         self.clock_drift_rejected.load(Relaxed)
     }
 
-    // ---- members ------------------------------------------------------------------------------------------------------
+    // ---- members
+    // ------------------------------------------------------------------------------------------------------
 
     /// Who we are, for the other side.
     pub fn greeting(&self) -> Greeting {
@@ -173,9 +180,9 @@ impl Replica {
         Greeting { name, node, incarnation, clock: self.clock.last() }
     }
 
-    /// Meets the node that has sent this greeting: checks that it belongs to the cluster, and merges its clock. A node that
-    /// is met for the first time, or that has lost its memory, has confirmed nothing: every settled tombstone that is still
-    /// here waits again.
+    /// Meets the node that has sent this greeting: checks that it belongs to the cluster, and merges its clock. A node
+    /// that is met for the first time, or that has lost its memory, has confirmed nothing: every settled tombstone that
+    /// is still here waits again.
     pub(super) fn meet(&self, other: &Greeting, contact: Contact) -> Result<Arc<Member>, Refusal> {
         let _nothing_settles = self.settling.lock();
         let member = self.members.register(&self.identity, other, contact)?;
@@ -205,17 +212,19 @@ impl Replica {
         self.members.named(name)
     }
 
-    /// Dismisses a node that will never return, so that deletes no longer wait for it. It leaves the table of members, and
-    /// its present incarnation is refused for as long as this replica lives. What only that node holds is lost. If it starts
-    /// again without its data, it is admitted again. Returns whether there is a member with this name.
+    /// Dismisses a node that will never return, so that deletes no longer wait for it. It leaves the table of members,
+    /// and its present incarnation is refused for as long as this replica lives. What only that node holds is lost. If
+    /// it starts again without its data, it is admitted again. Returns whether there is a member with this name.
     ///
-    /// The node must have been stopped for good. This replica does not tell the others, and a replica that starts anew does
-    /// not know: it would take back, from a dismissed node that still runs, what was deleted and forgotten meanwhile.
+    /// The node must have been stopped for good. This replica does not tell the others, and a replica that starts anew
+    /// does not know: it would take back, from a dismissed node that still runs, what was deleted and forgotten
+    /// meanwhile.
     pub fn dismiss(&self, name: &str) -> bool {
         self.members.dismiss(name)
     }
 
-    // ---- ticks --------------------------------------------------------------------------------------------------------
+    // ---- ticks
+    // --------------------------------------------------------------------------------------------------------
 
     /// The number of the tick that is under way, or comes next; see [`tombstones`](super::tombstones).
     pub(super) fn current_tick(&self) -> TickNumber {

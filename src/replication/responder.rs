@@ -1,9 +1,9 @@
 //! The responder's side of the peer protocol: what a replica answers to each request.
 //!
-//! A session thread hands each request of one connection to [`Replica::handle`], in order. What a peer sends changes this
-//! replica in two ways only: PROPAGATE merges an entry, CONFIRM raises a number. Both are refused on a connection that a
-//! newer one of the same peer has revoked. So nothing old can arrive behind something new: the rule for forgetting deletes
-//! rests on that.
+//! A session thread hands each request of one connection to [`Replica::handle`], in order. What a peer sends changes
+//! this replica in two ways only: PROPAGATE merges an entry, CONFIRM raises a number. Both are refused on a connection
+//! that a newer one of the same peer has revoked. So nothing old can arrive behind something new: the rule for
+//! forgetting deletes rests on that.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;

@@ -1,7 +1,7 @@
 //! The peer protocol's codec: [`message`](super::message) is the specification, here it becomes bytes.
 //!
-//! What comes from a peer is checked for everything that can be checked without a store: lengths, counts, ranges, order. A
-//! reply is also checked against its request. What does not fit is a [`BadMessage`], and ends the connection.
+//! What comes from a peer is checked for everything that can be checked without a store: lengths, counts, ranges,
+//! order. A reply is also checked against its request. What does not fit is a [`BadMessage`], and ends the connection.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -131,7 +131,8 @@ impl Reply {
         }
     }
 
-    /// The reply to `request` in this frame. It is checked against what was asked: a reply that could not follow from the request is bad.
+    /// The reply to `request` in this frame. It is checked against what was asked: a reply that could not follow from
+    /// the request is bad.
     pub fn decode(frame: Frame<'_>, request: &Request) -> Result<Self, BadMessage> {
         match (frame, request) {
             (Frame::Error(text), _) => {

@@ -1,8 +1,8 @@
 //! What happens to an entry that wins: it gets an arrival number, and goes to the store's output.
 //!
-//! The store has one output, [`Accepted`]. Every accepted entry passes it, whatever way the entry came: from a client, by
-//! propagation, in a round. A log on disk can be written from it alone: merging cares for neither order nor repetition, so
-//! whoever merges these entries into an empty store, in any order, gets the same store again.
+//! The store has one output, [`Accepted`]. Every accepted entry passes it, whatever way the entry came: from a client,
+//! by propagation, in a round. A log on disk can be written from it alone: merging cares for neither order nor
+//! repetition, so whoever merges these entries into an empty store, in any order, gets the same store again.
 
 use std::fmt;
 
@@ -31,7 +31,7 @@ impl fmt::Display for Arrival {
 
 /// The store's output: what is told of each accepted entry.
 pub trait Accepted: Send + Sync {
-    /// An entry was accepted under this number. The shard of its key is locked for writing: so of two entries of one key,
-    /// the later one comes later. The call must be short, must not wait, and must not use the store.
+    /// An entry was accepted under this number. The shard of its key is locked for writing: so of two entries of one
+    /// key, the later one comes later. The call must be short, must not wait, and must not use the store.
     fn accepted(&self, record: &Record, arrival: Arrival);
 }

@@ -2,23 +2,23 @@
 //!
 //! "The newest write wins" needs a number that says which write is newer. The obvious one, the wall clock, fails twice:
 //!
-//! * Two machines disagree. If node 2's clock is an hour behind, a client that reads a value on node 2 and overwrites it
-//!   there loses: its write carries an older time than the one it replaces, and is thrown away everywhere.
-//! * One machine disagrees with itself. A clock that is set back, or read twice within its resolution, gives the later of
-//!   two writes the smaller time, or the same.
+//! * Two machines disagree. If node 2's clock is an hour behind, a client that reads a value on node 2 and overwrites
+//!   it there loses: its write carries an older time than the one it replaces, and is thrown away everywhere.
+//! * One machine disagrees with itself. A clock that is set back, or read twice within its resolution, gives the later
+//!   of two writes the smaller time, or the same.
 //!
-//! A logical clock (Lamport, 1978) repairs both: count one up for each event, and jump past every number that arrives. But
-//! it has lost the time of day: nodes that never talk order their writes by how busy they are.
+//! A logical clock (Lamport, 1978) repairs both: count one up for each event, and jump past every number that arrives.
+//! But it has lost the time of day: nodes that never talk order their writes by how busy they are.
 //!
 //! The hybrid (Kulkarni, Demirbas et al., "Logical Physical Clocks", 2014) keeps both properties. A [`Timestamp`] is
 //! milliseconds since the epoch in its upper 48 bits and a counter in its lower 16, in one `u64`. [`HybridClock::now`]
-//! follows the wall clock while that moves forward, and counts when it does not; [`HybridClock::observe`] jumps past what
-//! arrives. So a hybrid clock is as close to the real time as the machines' clocks are to each other. And when a node has
-//! seen a write, every write that it makes afterwards has the greater timestamp.
+//! follows the wall clock while that moves forward, and counts when it does not; [`HybridClock::observe`] jumps past
+//! what arrives. So a hybrid clock is as close to the real time as the machines' clocks are to each other. And when a
+//! node has seen a write, every write that it makes afterwards has the greater timestamp.
 //!
-//! One more rule is needed: a single node whose clock is a year ahead would pull every other clock along, for ever. So a
-//! clock never moves more than [`MAX_CLOCK_DRIFT_MS`] beyond its own wall clock. [`HybridClock::observe`] says what that
-//! costs.
+//! One more rule is needed: a single node whose clock is a year ahead would pull every other clock along, for ever. So
+//! a clock never moves more than [`MAX_CLOCK_DRIFT_MS`] beyond its own wall clock. [`HybridClock::observe`] says what
+//! that costs.
 //!
 //! Left out: a bound on the error of the clock. Spanner offers more than last-write-wins, and waits that error out;
 //! CockroachDB refuses to serve when clocks are too far apart.
@@ -40,12 +40,12 @@ impl Timestamp {
     /// The epoch, smaller than every timestamp of a write.
     pub const ZERO: Self = Self(0);
 
-    /// The latest time that a wall clock can show: the first instant of the year 2190. A wall clock that shows a later time
-    /// is wrong, and counts as showing this one.
+    /// The latest time that a wall clock can show: the first instant of the year 2190. A wall clock that shows a later
+    /// time is wrong, and counts as showing this one.
     pub const LATEST_WALL: Self = Self::from_millis(MAX_WALL_CLOCK_MS);
 
-    /// The first instant of the year 2199. A version from there on is not accepted from a peer: no clock can have made it,
-    /// and an accepted version must leave room for the versions of the writes that replace it.
+    /// The first instant of the year 2199. A version from there on is not accepted from a peer: no clock can have made
+    /// it, and an accepted version must leave room for the versions of the writes that replace it.
     pub const YEAR_2199: Self = Self::from_millis(7_226_582_400_000);
 
     /// The first instant of the year 2200. No version reaches it, so adding to one can never overflow. A message with a
@@ -85,7 +85,8 @@ impl Timestamp {
 }
 
 impl From<SystemTime> for Timestamp {
-    /// The wall clock's time; the epoch for a clock that is set before it, and the last millisecond that fits for one far beyond.
+    /// The wall clock's time; the epoch for a clock that is set before it, and the last millisecond that fits for one
+    /// far beyond.
     fn from(time: SystemTime) -> Self {
         const MOST: u128 = (u64::MAX >> 16) as u128;
         let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -128,9 +129,9 @@ impl HybridClock {
 
     /// Moves the clock past a timestamp that has arrived, so that what happens next here is ordered after it.
     ///
-    /// A timestamp from more than [`MAX_CLOCK_DRIFT_MS`] ahead of `wall` leaves the clock as it is and is reported. A write
-    /// to the same key still wins over it, because it is stamped with at least the version that it replaces plus one. But a
-    /// write to another key may get a smaller timestamp although it came later.
+    /// A timestamp from more than [`MAX_CLOCK_DRIFT_MS`] ahead of `wall` leaves the clock as it is and is reported. A
+    /// write to the same key still wins over it, because it is stamped with at least the version that it replaces plus
+    /// one. But a write to another key may get a smaller timestamp although it came later.
     pub fn observe(&self, remote: Timestamp, wall: Timestamp) -> Result<(), TooFarAhead> {
         let ahead_ms = remote.millis().saturating_sub(wall.millis());
         if ahead_ms > MAX_CLOCK_DRIFT_MS {

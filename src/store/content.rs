@@ -4,8 +4,8 @@ use super::version::Version;
 
 /// What a key holds: a value, or the fact that it was deleted.
 ///
-/// A delete is kept as a tombstone, with a version like any write. If the key were simply absent, the first peer that has
-/// missed the delete would bring the value back.
+/// A delete is kept as a tombstone, with a version like any write. If the key were simply absent, the first peer that
+/// has missed the delete would bring the value back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content<'a> {
     /// The value's bytes, possibly none.

@@ -1,10 +1,11 @@
 //! The hash tree over the keys: how two nodes find the few entries in which they differ among millions.
 //!
 //! To compare all entries, two nodes would have to send them. A hash over the whole store says in eight bytes whether
-//! anything differs, but not what. So hashes are kept for parts of the store too: a tree (Merkle, 1987) in which a branch is
-//! named by the first hex digits of the keys' hashes. The root covers all keys, its child `a` those whose hash begins with `a`,
-//! that one's child `a3` those with `a3`, down to 65,536 leaves of four digits. Two nodes compare the root; where it
-//! differs, its 16 children; where one of these differs, its own 16; and name single entries only for the leaves at the end.
+//! anything differs, but not what. So hashes are kept for parts of the store too: a tree (Merkle, 1987) in which a
+//! branch is named by the first hex digits of the keys' hashes. The root covers all keys, its child `a` those whose
+//! hash begins with `a`, that one's child `a3` those with `a3`, down to 65,536 leaves of four digits. Two nodes compare
+//! the root; where it differs, its 16 children; where one of these differs, its own 16; and name single entries only
+//! for the leaves at the end.
 //!
 //! ```text
 //!            root           1 branch
@@ -14,18 +15,19 @@
 //!  0000 … … … … … ffff 65,536     the leaves
 //! ```
 //!
-//! The digest of a set is the *sum* of the hashes of its entries, where a Merkle tree would hash the concatenation of the
-//! children's hashes. A sum can be changed by one entry without reading the others: subtract what was replaced, add what
-//! replaces it. So the leaves are updated with each write, for a few nanoseconds, never rebuilt, and need no order.
+//! The digest of a set is the *sum* of the hashes of its entries, where a Merkle tree would hash the concatenation of
+//! the children's hashes. A sum can be changed by one entry without reading the others: subtract what was replaced, add
+//! what replaces it. So the leaves are updated with each write, for a few nanoseconds, never rebuilt, and need no
+//! order.
 //!
-//! What that costs: against somebody who chooses entries to make it happen, a sum of 64-bit hashes can be made equal for
-//! different sets. Against accidents it is as good as any 64 bits: one difference in 2^64 would go unseen until the next write. A
-//! store that must compare itself with adversaries uses a cryptographic set hash (LtHash, Bellare & Micciancio, 1997) at
-//! a hundred times the price.
+//! What that costs: against somebody who chooses entries to make it happen, a sum of 64-bit hashes can be made equal
+//! for different sets. Against accidents it is as good as any 64 bits: one difference in 2^64 would go unseen until the
+//! next write. A store that must compare itself with adversaries uses a cryptographic set hash (LtHash, Bellare &
+//! Micciancio, 1997) at a hundred times the price.
 //!
-//! Cassandra builds its trees anew for each repair, by reading everything. Riak updates its trees with each write ("active
-//! anti-entropy"), as this store does. Riak's data and trees are on disk, so it also builds the trees anew from time to
-//! time, to find what the disk has damaged.
+//! Cassandra builds its trees anew for each repair, by reading everything. Riak updates its trees with each write
+//! ("active anti-entropy"), as this store does. Riak's data and trees are on disk, so it also builds the trees anew
+//! from time to time, to find what the disk has damaged.
 
 use std::fmt;
 use std::iter::Sum;

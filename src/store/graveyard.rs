@@ -1,6 +1,7 @@
 //! The tombstones of one shard: those that wait until every peer holds them, and those that are settled.
 //!
-//! Nothing here decides when a tombstone may settle or be forgotten; [`tombstones`](crate::replication::tombstones) does.
+//! Nothing here decides when a tombstone may settle or be forgotten; [`tombstones`](crate::replication::tombstones)
+//! does.
 
 use std::collections::BTreeMap;
 use std::fmt;

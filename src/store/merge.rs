@@ -1,13 +1,13 @@
 //! The one rule that decides between two entries of a key.
 //!
-//! Two nodes take a write of the same key in the same second. Whatever the network does, both nodes must end with the same
-//! entry, without a vote and without a lock. The obvious answer, "what comes later replaces what was there", fails: each
-//! node receives the other's write later than its own, so the two swap their values and differ for ever.
+//! Two nodes take a write of the same key in the same second. Whatever the network does, both nodes must end with the
+//! same entry, without a vote and without a lock. The obvious answer, "what comes later replaces what was there",
+//! fails: each node receives the other's write later than its own, so the two swap their values and differ for ever.
 //!
 //! The answer is to make the winner a property of the entries themselves, never of the order in which they arrive: a
-//! last-write-wins register (Shapiro et al., "A comprehensive study of Convergent and Commutative Replicated Data Types",
-//! 2011). The greater [`Version`](super::version::Version) survives; on equal versions a tombstone wins over a value, then
-//! the greater bytes. This order is total over everything that differs, and so merging is
+//! last-write-wins register (Shapiro et al., "A comprehensive study of Convergent and Commutative Replicated Data
+//! Types", 2011). The greater [`Version`](super::version::Version) survives; on equal versions a tombstone wins over a
+//! value, then the greater bytes. This order is total over everything that differs, and so merging is
 //!
 //! * *commutative*: entries may arrive in any order;
 //! * *associative*: a third node may have merged some of them first;
@@ -15,9 +15,9 @@
 //!
 //! Nodes that have received the same entries therefore hold the same state.
 //!
-//! Two contents meet under one version only after a fault: two nodes were given the same number, or a node has restarted
-//! with its clock put back. What last-write-wins costs: of two writes that did not know of each other, one is lost. Dynamo
-//! (DeCandia et al., 2007) keeps both and lets the client choose.
+//! Two contents meet under one version only after a fault: two nodes were given the same number, or a node has
+//! restarted with its clock put back. What last-write-wins costs: of two writes that did not know of each other, one is
+//! lost. Dynamo (DeCandia et al., 2007) keeps both and lets the client choose.
 
 use std::cmp::Ordering;
 use std::mem;
@@ -33,8 +33,8 @@ pub enum Outcome {
     Stale(Record),
     /// The same entry stands there already. Here is the incoming one again.
     Same(Record),
-    /// The incoming entry was accepted, and stands there now. Here is what it has replaced; `None` for a key that had no
-    /// entry.
+    /// The incoming entry was accepted, and stands there now. Here is what it has replaced; `None` for a key that had
+    /// no entry.
     Replaced(Option<Record>),
 }
 

@@ -1,9 +1,10 @@
 //! What a node stores. Nothing here knows of sockets, threads, chance or the time of day.
 //!
-//! In reading order: [`clock`] and [`version`] say what "newer" means, [`content`] what stands under a key, [`mod@merge`]
-//! holds the one rule that follows. [`digest`] is how two stores find out where they differ. Then the plumbing: [`record`]
-//! is how an entry lies in memory, [`accepted`] what happens when one wins, [`graveyard`] the queues of tombstones,
-//! `shard.rs` what changes together under one lock, `scan.rs` lists keys. [`KeyValueStore`] puts them together.
+//! In reading order: [`clock`] and [`version`] say what "newer" means, [`content`] what stands under a key,
+//! [`mod@merge`] holds the one rule that follows. [`digest`] is how two stores find out where they differ. Then the
+//! plumbing: [`record`] is how an entry lies in memory, [`accepted`] what happens when one wins, [`graveyard`] the
+//! queues of tombstones, `shard.rs` what changes together under one lock, `scan.rs` lists keys. [`KeyValueStore`] puts
+//! them together.
 
 pub mod accepted;
 pub mod clock;
@@ -55,8 +56,8 @@ pub struct Counts {
 
 /// A concurrent map from keys to entries, with a digest of itself.
 ///
-/// Reads share the lock of one of 256 shards, writes hold it alone, and no lock is held while anything outside the store
-/// happens. Every way in ends in the same merge, so the store never goes back to an older version of a key.
+/// Reads share the lock of one of 256 shards, writes hold it alone, and no lock is held while anything outside the
+/// store happens. Every way in ends in the same merge, so the store never goes back to an older version of a key.
 pub struct KeyValueStore {
     shards: Box<[RwLock<Shard>]>,
     ledger: Ledger,
@@ -75,8 +76,8 @@ impl KeyValueStore {
         Self { shards, ledger: Ledger { rules, output, arrivals, bytes } }
     }
 
-    /// Calls `read` with the value of `key`, if it has one, and returns what that returns. The value is not copied: `read`
-    /// runs while the shard is locked for reading, so it must be short, and must not come back to the store.
+    /// Calls `read` with the value of `key`, if it has one, and returns what that returns. The value is not copied:
+    /// `read` runs while the shard is locked for reading, so it must be short, and must not come back to the store.
     pub fn get<R>(&self, key: &[u8], read: impl FnOnce(Option<&[u8]>) -> R) -> R {
         let hash = hash_key(key);
         let shard = self.shard(hash).read();
@@ -95,8 +96,8 @@ impl KeyValueStore {
         self.shard(hash).read().find(hash, key).map(Record::version)
     }
 
-    /// Writes `content` under `key`. `stamp` gives its version; it is called with the version that is being replaced, while
-    /// the shard is locked, so that nothing can come between.
+    /// Writes `content` under `key`. `stamp` gives its version; it is called with the version that is being replaced,
+    /// while the shard is locked, so that nothing can come between.
     pub fn write(&self, key: &[u8], content: Content<'_>, stamp: impl FnOnce(Option<Version>) -> Version) -> Outcome {
         let hash = hash_key(key);
         let mut shard = self.shard(hash).write();
@@ -137,9 +138,9 @@ impl KeyValueStore {
         std::array::from_fn(|digit| self.digest(prefix.child(digit)))
     }
 
-    /// Visits the entries below some branches, except settled tombstones: calls `visit` with the index of the branch and the
-    /// entry, while the shard is locked for reading. Returns how many branches were visited completely: all, unless `visit`
-    /// breaks off.
+    /// Visits the entries below some branches, except settled tombstones: calls `visit` with the index of the branch
+    /// and the entry, while the shard is locked for reading. Returns how many branches were visited completely: all,
+    /// unless `visit` breaks off.
     ///
     /// The branches have two digits at least, stand in ascending order, and none below another.
     pub fn visit_below(&self, branches: &[Prefix], mut visit: impl FnMut(usize, &Record) -> ControlFlow<()>) -> usize {
@@ -183,19 +184,20 @@ impl KeyValueStore {
         self.ledger.bytes.load(Relaxed)
     }
 
-    /// How many unsettled tombstones arrived after `arrival`: those that wait for a peer that has confirmed up to there.
+    /// How many unsettled tombstones arrived after `arrival`: those that wait for a peer that has confirmed up to
+    /// there.
     pub fn tombstones_after(&self, arrival: Arrival) -> usize {
         self.shards.iter().map(|shard| shard.read().graveyard().waiting_after(arrival)).sum()
     }
 
-    /// Settles the tombstones that arrived up to `up_to` and do not lie ahead of `clock`: from now on they count in no digest and
-    /// stand in no list. They still win over what is older. Returns how many.
+    /// Settles the tombstones that arrived up to `up_to` and do not lie ahead of `clock`: from now on they count in no
+    /// digest and stand in no list. They still win over what is older. Returns how many.
     pub fn settle(&self, up_to: Arrival, clock: Timestamp, tick: TickNumber) -> usize {
         self.shards.iter().map(|shard| shard.write().settle(up_to, clock, tick)).sum()
     }
 
-    /// Takes settling back: every settled tombstone that has not been forgotten returns to the digests and lists, and waits again.
-    /// Returns how many.
+    /// Takes settling back: every settled tombstone that has not been forgotten returns to the digests and lists, and
+    /// waits again. Returns how many.
     pub fn take_back_settled(&self) -> usize {
         self.shards.iter().map(|shard| shard.write().take_back_settled()).sum()
     }
@@ -211,7 +213,8 @@ impl KeyValueStore {
         self.shards.iter().map(|shard| shard.write().forget(tick, &self.ledger)).sum()
     }
 
-    /// The digest of the whole store, computed from the entries. For tests: it must always equal [`KeyValueStore::root`].
+    /// The digest of the whole store, computed from the entries. For tests: it must always equal
+    /// [`KeyValueStore::root`].
     pub fn rebuilt_root(&self) -> Digest {
         let shards = self.shards.iter().map(|shard| shard.read());
         shards.map(|shard| shard.unsettled_near(0..LEAVES_PER_SHARD).map(Record::digest).sum()).sum()

@@ -1,9 +1,9 @@
 //! A key and its entry, packed into one allocation.
 //!
 //! A store of small values pays mostly for its bookkeeping: a key, a value and a version in three objects cost three
-//! allocations and three pointers. A [`Record`] is one byte string, and the same bytes serve four purposes: they stand in
-//! the store's table, they are hashed for the digest, they travel to peers, and what comes from a peer is put into the
-//! table as it is.
+//! allocations and three pointers. A [`Record`] is one byte string, and the same bytes serve four purposes: they stand
+//! in the store's table, they are hashed for the digest, they travel to peers, and what comes from a peer is put into
+//! the table as it is.
 //!
 //! ```text
 //!   0         10       12      13       13 + key
@@ -14,9 +14,9 @@
 //! The length is the key's, big-endian. What follows a tombstone's key belongs to the node that holds it: it is neither
 //! hashed nor sent.
 //!
-//! The flags say what the record consists of. One bit says that it is a tombstone. The others are room for optional parts
-//! between key and value, a bit for each part. A record with a flag that this node does not know is malformed: a node that
-//! cannot read a part must not accept the entry without it.
+//! The flags say what the record consists of. One bit says that it is a tombstone. The others are room for optional
+//! parts between key and value, a bit for each part. A record with a flag that this node does not know is malformed: a
+//! node that cannot read a part must not accept the entry without it.
 
 use std::fmt;
 
@@ -41,7 +41,8 @@ const TOMBSTONE: u8 = 1;
 
 /// A key and what stands under it.
 ///
-/// Invariants: the key has at most [`MAX_KEY_BYTES`], the value at most [`MAX_VALUE_BYTES`]; the version can be decoded.
+/// Invariants: the key has at most [`MAX_KEY_BYTES`], the value at most [`MAX_VALUE_BYTES`]; the version can be
+/// decoded.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record(Box<[u8]>);
 
@@ -122,8 +123,8 @@ impl Record {
         self.0.len()
     }
 
-    /// Tells contents apart that stand under one version. Half of the digest is enough: it takes a fault for two contents to
-    /// have the same version.
+    /// Tells contents apart that stand under one version. Half of the digest is enough: it takes a fault for two
+    /// contents to have the same version.
     pub fn check(&self) -> u32 {
         (self.digest().to_bits() >> 32) as u32
     }

@@ -18,11 +18,11 @@ impl KeyValueStore {
         }
     }
 
-    /// Some keys with a value, about `count` of them, from `cursor` on, and the cursor for the next call. A scan begins with
-    /// cursor 0, and has ended when 0 comes back.
+    /// Some keys with a value, about `count` of them, from `cursor` on, and the cursor for the next call. A scan begins
+    /// with cursor 0, and has ended when 0 comes back.
     ///
-    /// Keys come in the order of their hashes, so a scan misses no key that stands in the store from its beginning to its
-    /// end, and shows none twice, whatever is written meanwhile.
+    /// Keys come in the order of their hashes, so a scan misses no key that stands in the store from its beginning to
+    /// its end, and shows none twice, whatever is written meanwhile.
     pub fn scan(&self, cursor: u64, count: usize) -> (u64, Vec<Box<[u8]>>) {
         let position = |record: &Record| hash_key(record.key()) >> (u64::BITS - CURSOR_BITS);
         let first_table = Prefix::leaf_of(cursor << (u64::BITS - CURSOR_BITS)).leaves().start / LEAVES_PER_TABLE;

@@ -26,13 +26,14 @@ const TABLES: usize = LEAVES_PER_SHARD / LEAVES_PER_TABLE;
 
 /// A part of the keys, with the part of the digest tree that covers them, and the queues of their tombstones.
 ///
-/// Every 16 leaves, a branch of three digits, have a table of their own. So a leaf is listed without a look at the whole
-/// shard, and a table that grows moves few records at a time. (With a table for each leaf, a GET of a key that is in no
-/// cache takes 1.3 to 2 times as long: the 65,536 tables and their contents do not fit in there either.
-/// `cargo bench --bench store -- get`)
+/// Every 16 leaves, a branch of three digits, have a table of their own. So a leaf is listed without a look at the
+/// whole shard, and a table that grows moves few records at a time. (With a table for each leaf, a GET of a key that is
+/// in no cache takes 1.3 to 2 times as long: the 65,536 tables and their contents do not fit in there either. `cargo
+/// bench --bench store -- get`)
 ///
 /// Invariants, which hold whenever no thread has the lock for writing:
-/// * `sums[leaf]` is the sum of the digests of the records of that leaf that are not settled, `total` the sum of `sums`.
+/// * `sums[leaf]` is the sum of the digests of the records of that leaf that are not settled, `total` the sum of
+///   `sums`.
 /// * `live` counts the values. Every tombstone has its grave, and nothing else has one.
 pub(super) struct Shard {
     tables: [HashTable<Record>; TABLES],
@@ -54,8 +55,8 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Numbers an accepted entry and hands it to the output. The shard is locked for writing: so a thread that has read a
-    /// number finds every entry up to it, if it waits for the locks.
+    /// Numbers an accepted entry and hands it to the output. The shard is locked for writing: so a thread that has read
+    /// a number finds every entry up to it, if it waits for the locks.
     fn accept(&self, record: &mut Record) -> Arrival {
         let arrival = Arrival(self.arrivals.fetch_add(1, Relaxed)).next();
         record.set_arrival(arrival);
@@ -66,8 +67,8 @@ impl Ledger {
     }
 }
 
-/// About what the table and the allocator take for a record beside its bytes: a slot of 17 bytes in a table that is 45 to 88 %
-/// full, and an allocation's header.
+/// About what the table and the allocator take for a record beside its bytes: a slot of 17 bytes in a table that is 45
+/// to 88 % full, and an allocation's header.
 const TABLE_BYTES: usize = 40;
 
 /// About what a tombstone takes in its queue.
@@ -147,7 +148,8 @@ impl Shard {
         self.total.remove(digest);
     }
 
-    // ---- tombstones -----------------------------------------------------------------------------------------------------
+    // ---- tombstones
+    // -----------------------------------------------------------------------------------------------------
 
     /// Settles the waiting tombstones that arrived up to `up_to` and do not lie ahead of `clock`; returns how many.
     pub(super) fn settle(&mut self, up_to: Arrival, clock: Timestamp, tick: TickNumber) -> usize {
@@ -211,14 +213,16 @@ impl Shard {
         slot.expect("a tombstone that is replaced loses its grave at once").remove().0
     }
 
-    // ---- what is here ---------------------------------------------------------------------------------------------------
+    // ---- what is here
+    // ---------------------------------------------------------------------------------------------------
 
     /// All records, those of smaller hashes first, but in no order within each 16 leaves.
     pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
         self.tables.iter().flatten()
     }
 
-    /// The entries that count in the digests, of all leaves that share a table with some: all but the settled tombstones.
+    /// The entries that count in the digests, of all leaves that share a table with some: all but the settled
+    /// tombstones.
     pub(super) fn unsettled_near(&self, leaves: Range<usize>) -> impl Iterator<Item = &Record> {
         let tables = &self.tables[leaves.start / LEAVES_PER_TABLE..leaves.end.div_ceil(LEAVES_PER_TABLE)];
         tables.iter().flatten().filter(|record| !record.is_settled())
@@ -253,8 +257,8 @@ fn table_index(hash: u64) -> usize {
     leaf_index(hash) / LEAVES_PER_TABLE
 }
 
-/// The hash as a table gets it. A table tells records apart by the topmost bits first, and within a table these are all the same:
-/// so bits from further down are mixed in.
+/// The hash as a table gets it. A table tells records apart by the topmost bits first, and within a table these are all
+/// the same: so bits from further down are mixed in.
 fn spread(hash: u64) -> u64 {
     hash ^ (hash << 32)
 }

@@ -16,8 +16,8 @@ impl fmt::Display for NodeId {
 
 /// The version of an entry: when it was written, and by which node.
 ///
-/// Versions are ordered by time, then by node number, so that two nodes that write in the same instant agree on the winner
-/// without a message. A node never gives out a version twice for one key.
+/// Versions are ordered by time, then by node number, so that two nodes that write in the same instant agree on the
+/// winner without a message. A node never gives out a version twice for one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
     /// When the entry was written. Compared first.
@@ -27,8 +27,8 @@ pub struct Version {
 }
 
 impl Version {
-    /// The bytes of an encoded version: the timestamp's eight, then the node's two, both big-endian. So the order of the
-    /// bytes is the order of the versions.
+    /// The bytes of an encoded version: the timestamp's eight, then the node's two, both big-endian. So the order of
+    /// the bytes is the order of the versions.
     pub const ENCODED_BYTES: usize = 10;
 
     /// The version of a write by `node` at `timestamp`.

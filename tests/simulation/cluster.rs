@@ -1,8 +1,9 @@
 //! The simulated cluster: real replicas, and around them what a node's threads would do, one step at a time.
 //!
 //! Everything runs in one thread. Where a node would wait for a message, [`network`](super::network) calls the
-//! [`Director`], which may run any other activity of the cluster *inside* that wait: a write, a round of another node, even a restart
-//! of the node that waits. So interleavings are chosen by whoever directs, and the same choices give the same run.
+//! [`Director`], which may run any other activity of the cluster *inside* that wait: a write, a round of another node,
+//! even a restart of the node that waits. So interleavings are chosen by whoever directs, and the same choices give the
+//! same run.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -21,8 +22,8 @@ use super::trace::Trace;
 
 /// Decides what happens besides the activity that runs, and what becomes of each message.
 pub(crate) trait Director {
-    /// Called wherever `node` waits, so that other threads or nodes could do something. `sending` is what it is about to send; it
-    /// holds the link's lock then.
+    /// Called wherever `node` waits, so that other threads or nodes could do something. `sending` is what it is about
+    /// to send; it holds the link's lock then.
     fn pause(&self, cluster: &Cluster, node: usize, sending: Option<&Request>);
     /// What becomes of a request. `cut` says that the link is cut in this direction, so that it cannot arrive now.
     fn fate(&self, cluster: &Cluster, from: usize, to: usize, request: &Request, cut: bool) -> Fate;
@@ -118,7 +119,8 @@ impl Cluster {
         (0..self.nodes.len()).filter(move |&peer| peer != node)
     }
 
-    // ---- clients ------------------------------------------------------------------------------------------------------
+    // ---- clients
+    // ------------------------------------------------------------------------------------------------------
 
     /// A client's SET, or DEL if there is no value: applied, queued for each peer, acknowledged.
     pub(crate) fn write(&self, node: usize, key: &[u8], value: Option<&[u8]>) {
@@ -143,7 +145,8 @@ impl Cluster {
         self.observe(node);
     }
 
-    // ---- the threads of a node ----------------------------------------------------------------------------------------
+    // ---- the threads of a node
+    // ----------------------------------------------------------------------------------------
 
     /// The replicator: sends the next batch of changed keys to a peer, and keeps it if that fails.
     pub(crate) fn replicate(&self, node: usize, peer: usize) {
@@ -167,14 +170,15 @@ impl Cluster {
         }
     }
 
-    /// Whether a tick may begin: the anti-entropy thread is idle, and no exchange that is waiting holds a link it needs.
+    /// Whether a tick may begin: the anti-entropy thread is idle, and no exchange that is waiting holds a link it
+    /// needs.
     pub(crate) fn may_tick(&self, node: usize) -> bool {
         let life = self.nodes[node].life();
         !life.ticking.get() && life.links.iter().all(|link| !link.busy.get())
     }
 
-    /// One tick of the anti-entropy thread: a round with every peer, then settling and forgetting. Returns whether all rounds
-    /// succeeded.
+    /// One tick of the anti-entropy thread: a round with every peer, then settling and forgetting. Returns whether all
+    /// rounds succeeded.
     pub(crate) fn tick(&self, node: usize) -> bool {
         let life = self.nodes[node].life();
         self.step();
@@ -198,8 +202,8 @@ impl Cluster {
         report.rounds.iter().all(|round| round.result.is_ok())
     }
 
-    /// Runs the next round of the tick that is under way, if there is one. The rounds of a tick run side by side: while one waits, the
-    /// director may begin another inside it.
+    /// Runs the next round of the tick that is under way, if there is one. The rounds of a tick run side by side: while
+    /// one waits, the director may begin another inside it.
     pub(crate) fn begin_round(&self, node: usize, life: &Rc<Life>) -> bool {
         let next = life.to_compare.borrow().iter().position(|&peer| !life.links[peer].busy.get());
         let Some(next) = next else { return false };
@@ -247,7 +251,8 @@ impl Cluster {
         Ok(report)
     }
 
-    // ---- what befalls a node ------------------------------------------------------------------------------------------
+    // ---- what befalls a node
+    // ------------------------------------------------------------------------------------------
 
     /// Ends a node at once and starts it again with nothing in its memory.
     pub(crate) fn restart(&self, node: usize) {

@@ -1,7 +1,7 @@
 //! Everything that goes wrong, as a seed says.
 //!
-//! Each seed draws its own rate for each fault, zero for some: a run in which everything fails at once finds less than runs in
-//! which two or three things fail often.
+//! Each seed draws its own rate for each fault, zero for some: a run in which everything fails at once finds less than
+//! runs in which two or three things fail often.
 
 use std::cell::{Cell, RefCell};
 
@@ -91,7 +91,8 @@ pub(crate) struct Chance {
     healed: Cell<bool>,
     /// Counts the values written, so that each is another.
     values: Cell<u64>,
-    /// Who has written to what, and when (if it was the first in its millisecond): for machines that are put back to then.
+    /// Who has written to what, and when (if it was the first in its millisecond): for machines that are put back to
+    /// then.
     written: RefCell<Vec<(usize, &'static str, u64)>>,
     /// The latest time of any version.
     latest_ms: Cell<u64>,
@@ -250,8 +251,8 @@ impl Chance {
         }
     }
 
-    /// A machine is put back to a snapshot: its memory is gone, and its clock shows what it has shown before. Until the network is
-    /// back it serves clients alone, and they write again what they wrote then, or something else.
+    /// A machine is put back to a snapshot: its memory is gone, and its clock shows what it has shown before. Until the
+    /// network is back it serves clients alone, and they write again what they wrote then, or something else.
     fn put_back(&self, cluster: &Cluster, node: usize) {
         let last = self.written.borrow().iter().rfind(|(writer, ..)| *writer == node).copied();
         let (_, key, millis) = last.unwrap_or((node, KEYS[0], START_MS));

@@ -13,18 +13,18 @@ pub(crate) enum Invariant {
     NoPanic,
     /// SET and DEL take effect before they are acknowledged, whatever the clocks say.
     WriteStands,
-    /// A write that follows what its node has seen has a greater version: of the key at any time, and of every other key as long
-    /// as the clocks are within the drift that is allowed.
+    /// A write that follows what its node has seen has a greater version: of the key at any time, and of every other
+    /// key as long as the clocks are within the drift that is allowed.
     WriteIsNewer,
-    /// A node that has completed a round with a peer writes nothing older than what that peer held when the round began: so nothing
-    /// that stood there can undo an acknowledged write later, settled tombstones included.
+    /// A node that has completed a round with a peer writes nothing older than what that peer held when the round
+    /// began: so nothing that stood there can undo an acknowledged write later, settled tombstones included.
     NewerThanLoaded,
     /// A node that begins to serve holds all that the peers held that have answered it.
     LoadIsWhole,
     /// While a node lives, what stands under a key only becomes greater.
     NeverBack,
-    /// What stands under a version was written under it; and two writes get the same version only if their node has lost its
-    /// memory, and its clock was put back.
+    /// What stands under a version was written under it; and two writes get the same version only if their node has
+    /// lost its memory, and its clock was put back.
     OneContent,
     /// Whoever has confirmed a number holds everything that arrived up to there, or something newer.
     TrueConfirmation,
@@ -34,8 +34,8 @@ pub(crate) enum Invariant {
     NoResurrection,
     /// The digest is that of the entries.
     DigestOfEntries,
-    /// The store's output is told of every accepted entry, before it is acknowledged: these entries, merged in any order, give
-    /// the same store.
+    /// The store's output is told of every accepted entry, before it is acknowledged: these entries, merged in any
+    /// order, give the same store.
     OutputIsWhole,
     /// No queue grows beyond its bound.
     QueueBounds,

@@ -28,8 +28,8 @@ fn rank(record: &Record) -> Rank {
     (record.version(), record.content() == Content::Tombstone, value)
 }
 
-/// Whether this is a tombstone that the nodes can forget in the end. One from the last time that a wall clock can show lies ahead of all
-/// clocks for ever.
+/// Whether this is a tombstone that the nodes can forget in the end. One from the last time that a wall clock can show
+/// lies ahead of all clocks for ever.
 fn may_be_forgotten(record: &Record) -> bool {
     record.content() == Content::Tombstone && record.version().timestamp < Timestamp::LATEST_WALL
 }
@@ -288,8 +288,8 @@ impl Judge {
         }
     }
 
-    /// Merging what the store's output was told of, in the wrong order, gives the same store. Only a forgotten tombstone
-    /// stands there again.
+    /// Merging what the store's output was told of, in the wrong order, gives the same store. Only a forgotten
+    /// tombstone stands there again.
     fn check_output(&mut self, life: &Life, name: &str) {
         let accepted = life.accepted.all();
         if !accepted.iter().map(|(_, arrival)| arrival.0).eq(1..=accepted.len() as u64) {
@@ -308,8 +308,8 @@ impl Judge {
         }
     }
 
-    /// A tombstone has settled on `node`: does every peer hold it? Of a peer that has lost its memory and not yet told, nobody
-    /// can ask that.
+    /// A tombstone has settled on `node`: does every peer hold it? Of a peer that has lost its memory and not yet told,
+    /// nobody can ask that.
     fn settled(&mut self, cluster: &Cluster, node: usize, k: usize, tombstone: Rank) {
         let now = cluster.steps.get();
         self.seen[node][k].settled_at = now;
@@ -335,8 +335,8 @@ impl Judge {
         member.is_none_or(|member| member.progress().incarnation == Some(incarnation))
     }
 
-    /// Does `peer` hold what `node` believes that it has confirmed? Of a peer that has lost its memory and not yet told, nobody can
-    /// ask that.
+    /// Does `peer` hold what `node` believes that it has confirmed? Of a peer that has lost its memory and not yet
+    /// told, nobody can ask that.
     pub(crate) fn confirmed(&mut self, cluster: &Cluster, node: usize, peer: usize) {
         let Some(member) = cluster.nodes[node].life().replica.member(&cluster.nodes[peer].name) else { return };
         let confirmed = member.progress().confirmed;
@@ -365,7 +365,8 @@ impl Judge {
         loaded.zip(held).for_each(|(loaded, held)| *loaded = loaded.take().max(held));
     }
 
-    /// `node` serves clients from now on, and waits for no peer: does it hold what each of those held that have answered it?
+    /// `node` serves clients from now on, and waits for no peer: does it hold what each of those held that have
+    /// answered it?
     pub(crate) fn begins_to_serve(&mut self, cluster: &Cluster, node: usize) {
         self.observe(cluster, node, false);
         for peer in cluster.peers(node) {
@@ -432,7 +433,8 @@ impl Judge {
         }
     }
 
-    /// A forgotten tombstone may be followed by nothing, or by what was written after it had settled, by a node that knew nothing.
+    /// A forgotten tombstone may be followed by nothing, or by what was written after it had settled, by a node that
+    /// knew nothing.
     fn may_stand_for(&self, k: usize, survivor: Option<&Rank>, greatest: Option<&Rank>) -> bool {
         let Some(&settled_at) = greatest.and_then(|greatest| self.settled[k].get(greatest)) else { return false };
         survivor.and_then(|survivor| self.writes[k].get(survivor)).is_none_or(|write| write.step > settled_at)

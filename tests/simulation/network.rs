@@ -1,7 +1,8 @@
-//! The simulated network: connections that carry encoded messages, and lose, delay and repeat them as the director says.
+//! The simulated network: connections that carry encoded messages, and lose, delay and repeat them as the director
+//! says.
 //!
-//! A connection is an ordered stream, as TCP gives it: it breaks, and what was under way when it broke may still arrive, but in order
-//! and once. Every message is encoded and decoded, so a run also tests the wire format.
+//! A connection is an ordered stream, as TCP gives it: it breaks, and what was under way when it broke may still
+//! arrive, but in order and once. Every message is encoded and decoded, so a run also tests the wire format.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -23,8 +24,8 @@ pub(crate) struct Connection {
     pub(crate) number: u64,
     pub(crate) from: usize,
     pub(crate) to: usize,
-    /// The life of the responder that accepted it. When that is over, nothing arrives any more. (Weak, because a life holds its
-    /// connections.)
+    /// The life of the responder that accepted it. When that is over, nothing arrives any more. (Weak, because a life
+    /// holds its connections.)
     responder: Weak<Life>,
     session: RefCell<PeerSession>,
     /// Whether the responder has ended it.

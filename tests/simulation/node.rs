@@ -31,7 +31,8 @@ pub(crate) struct Node {
     lives: Cell<u64>,
 }
 
-/// A node from a start with empty memory to its end. Activities hold on to the life they began in and end when it is over.
+/// A node from a start with empty memory to its end. Activities hold on to the life they began in and end when it is
+/// over.
 pub(crate) struct Life {
     pub(crate) replica: Replica,
     /// Every entry that the replica has accepted, in the order in which its store's output told of them.

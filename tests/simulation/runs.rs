@@ -13,8 +13,8 @@ use super::judge::Judge;
 use super::network::Traffic;
 use super::trace::{Style, Trace};
 
-/// How many activities a run has before everything heals, not counting those inside others: with many nodes each of them takes
-/// longer.
+/// How many activities a run has before everything heals, not counting those inside others: with many nodes each of
+/// them takes longer.
 const fn activities(nodes: usize) -> usize {
     if nodes > 3 { 80 } else { 120 }
 }

@@ -198,7 +198,9 @@ impl Trace {
         match self.style {
             Style::Off => {}
             Style::Columns => self.column(connection.to, &format!("  {text} (the sender has given up)")),
-            Style::Arrows => self.arrow(cluster, connection, "✗┈┈", &format!("{text}  (the sender has given up)"), None),
+            Style::Arrows => {
+                self.arrow(cluster, connection, "✗┈┈", &format!("{text}  (the sender has given up)"), None)
+            }
         }
     }
 

@@ -7,11 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use common::{Client, Cluster, DEADLINE, Value, encode, eventually};
-use kvstore::commands::COMMANDS;
-use kvstore::commands::glob;
+use kvstore::commands::{self, glob};
 
-/// A conversation: requests, the plain answer and the RESP answer (as [`Value`] prints it). A `*` stands for any text, a `?` for any
-/// character. Each half is held on a node of its own, in this order.
+/// A conversation: requests, the plain answer and the RESP answer (as [`Value`] prints it). A `*` stands for any text,
+/// a `?` for any character. Each half is held on a node of its own, in this order.
 const CONVERSATION: &[(&str, &str, &str)] = &[
     ("PING", "PONG", "+PONG"),
     ("ping hello", "hello", "$hello"),
@@ -20,6 +19,8 @@ const CONVERSATION: &[(&str, &str, &str)] = &[
     ("VERSION k", "Key not found", "nil"),
     ("SET k v", "OK", "+OK"),
     ("Get k", "v", "$v"),
+    ("STRLEN k", "1", ":1"),
+    ("STRLEN nothing", "0", ":0"),
     ("VERSION k", "20??-??-??T*Z+* node 1 value of 1 bytes", "$20??-??-??T*Z+* node 1 value of 1 bytes"),
     ("EXISTS k none k", "2", ":2"),
     ("DEL k", "OK", ":1"),
@@ -70,7 +71,8 @@ const CONVERSATION: &[(&str, &str, &str)] = &[
     ("CLIENT LIST ID 0 99999", "END", "$"),
     ("SELECT 0", "OK", "+OK"),
     ("COMMAND COUNT", "??", ":??"),
-    ("COMMAND INFO nosuch get", "no such command\nGET key\nEND", "(nil, ($get, :2, (), :1, :1, :1))"),
+    ("COMMAND INFO nosuch get", "no such command\nGET key\nEND", "(nil, ($get, :2, (+readonly), :1, :1, :1))"),
+    ("COMMAND INFO ping help", "PING ?text?\nHELP\nEND", "(($ping, :-1, (+no_auth), *), ($help, :1, (+loading), *))"),
     (
         "COMMAND DOCS get nosuch",
         "get\nsummary\n*\nsince\n1.0.0\ngroup\nstring\ncomplexity\nO(1)\narguments\nGET key\nEND",
@@ -78,7 +80,7 @@ const CONVERSATION: &[(&str, &str, &str)] = &[
     ),
     ("COMMAND DOCS nosuch", "END", "()"),
     ("COMMAND DOCS", "get\nsummary\n*\nEND", "($get, ($summary, $*), *)"),
-    ("COMMAND", "GET key\n*\nEND", "(($get, :2, (), :1, :1, :1), *)"),
+    ("COMMAND", "GET key\n*\nEND", "(($get, :2, (+readonly), :1, :1, :1), ($set, :-3, (+write, +denyoom), *), *)"),
     ("CONFIG GET save", "save\n\nEND", "($save, $)"),
     ("CONFIG GET max*", "maxclients\n10000\nEND", "($maxclients, $10000)"),
     // RESP3 has maps, and a nothing of its own.
@@ -99,6 +101,8 @@ const CONVERSATION: &[(&str, &str, &str)] = &[
     ("EXISTS", "ERROR: wrong number *", "-ERR wrong number *"),
     ("MGET", "ERROR: wrong number *", "-ERR wrong number *"),
     ("MSET a", "ERROR: wrong number *", "-ERR wrong number *"),
+    ("STRLEN", "ERROR: wrong number *", "-ERR wrong number *"),
+    ("STRLEN a b", "ERROR: wrong number * type STRLEN key", "-ERR wrong number of arguments for 'strlen' command*"),
     ("MSET a 1 b", "ERROR: wrong number * type MSET key value *", "-ERR wrong number *"),
     ("KEYS", "ERROR: wrong number *", "-ERR wrong number *"),
     ("SCAN", "ERROR: wrong number *", "-ERR wrong number *"),
@@ -173,7 +177,7 @@ fn only_client(client: &mut Client) -> bool {
 fn the_conversation_and_help_leave_no_command_out() {
     let cluster = Cluster::start(1);
     let help = cluster.client(1).lines("HELP").join("\n");
-    for spec in COMMANDS {
+    for spec in commands::shown() {
         let spoken = |request: &str| request.to_ascii_uppercase().split(' ').next() == Some(spec.name);
         assert!(CONVERSATION.iter().any(|(request, ..)| spoken(request)), "{} is not tested", spec.name);
         assert!(help.contains(spec.usage), "{} is not in HELP", spec.name);
@@ -436,7 +440,7 @@ fn the_digest_can_be_walked_down_to_the_leaf_of_a_key() {
     assert_ne!(client.line("DIGEST"), empty, "a tombstone counts until every peer holds it");
 }
 
-// ---- transactions ------------------------------------------------------------------------------------------------------
+// ---- transactions ---------------------------------------------------------------------------------------------------
 
 #[test]
 fn nothing_of_a_refused_transaction_is_applied() {
@@ -500,7 +504,7 @@ fn the_clients_can_be_listed_by_number_and_by_kind() {
     });
 }
 
-// ---- what a Redis replica says -----------------------------------------------------------------------------------------
+// ---- what a Redis replica says --------------------------------------------------------------------------------------
 
 #[test]
 fn a_redis_replica_is_told_that_it_gets_nothing_here() {

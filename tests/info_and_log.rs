@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, eventually};
 use kvstore::commands::glob;
 
-// ---- INFO --------------------------------------------------------------------------------------------------------------
+// ---- INFO -----------------------------------------------------------------------------------------------------------
 
 #[test]
 fn info_has_every_field_in_the_format_of_redis() {
@@ -86,8 +86,8 @@ fn every_field_of_info_is_explained_in_the_readme() {
     }
 }
 
-/// The fields in the table of INFO; a part of a field is written `field.part`. A row begins with "`field`, `field`", or with
-/// "`field`: `part`, `part`".
+/// The fields in the table of INFO; a part of a field is written `field.part`. A row begins with "`field`, `field`", or
+/// with "`field`: `part`, `part`".
 fn fields_in_the_readme() -> Vec<String> {
     let readme = include_str!("../README.md");
     let (_, section) = readme.split_once("### What INFO shows").expect("the README has a section on INFO");
@@ -201,7 +201,7 @@ fn a_node_that_has_never_had_a_round_says_so() {
     eventually("the first round", DEADLINE, || client.peer(1, "last_round") == "ok");
 }
 
-// ---- the log -----------------------------------------------------------------------------------------------------------
+// ---- the log --------------------------------------------------------------------------------------------------------
 
 /// How many rounds are waited for to see that nothing is said about them.
 const QUIET_ROUNDS: u64 = 5;

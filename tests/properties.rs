@@ -1,5 +1,6 @@
-//! Any bytes at all, against everything that reads bytes: the entry points of the fuzz targets in `tests/fuzz/`, driven by proptest, so that
-//! they run with every `cargo test`. The bytes are made of what the protocols are made of, in any order.
+//! Any bytes at all, against everything that reads bytes: the entry points of the fuzz targets in `tests/fuzz/`, driven
+//! by proptest, so that they run with every `cargo test`. The bytes are made of what the protocols are made of, in any
+//! order.
 
 #[allow(unreachable_pub, reason = "public in the crate of the fuzz targets")]
 #[path = "fuzz/src/entry_points.rs"]
@@ -67,6 +68,15 @@ const COMMANDS: &[&str] = &[
     "PING",
     "ECHO",
     "QUIT",
+    "RESET",
+    "SELECT",
+    "HELP",
+    "SYNC",
+    "DBSIZE",
+    "STRLEN",
+    "MULTI",
+    "EXEC",
+    "REPLCONF",
     "FORGET",
     "AUTH",
     "\"",
@@ -151,7 +161,7 @@ proptest! {
 }
 
 #[test]
-fn whatever_a_stranger_says_his_session_ends_and_others_are_served() {
+fn whatever_a_stranger_says_the_session_ends_and_others_are_served() {
     let mut target = entry_points::Target::default();
     let strangers = prop_oneof![
         pieces(COMMANDS),
@@ -170,5 +180,5 @@ fn whatever_a_stranger_says_his_session_ends_and_others_are_served() {
 }
 
 /// What opens a connection of peers.
-const GREETING: &[u8] =
-    b"*6\r\n$4\r\nPEER\r\n$1\r\n3\r\n$5\r\nnode2\r\n$1\r\n2\r\n$16\r\n00000000000000aa\r\n$8\r\n\0\0\x01\x8b\xcf\xe5\x68\0\r\n";
+const GREETING: &[u8] = b"*6\r\n$4\r\nPEER\r\n$1\r\n3\r\n$5\r\nnode2\r\n$1\r\n2\r\n$16\r\n00000000000000aa\r\n\
+    $8\r\n\0\0\x01\x8b\xcf\xe5\x68\0\r\n";

@@ -43,7 +43,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// A value, or that there is none.
+    /// A value; `None` if there is nothing.
     pub fn value(&mut self, value: Option<&[u8]>) {
         match (self.form, value) {
             (Form::Plain, Some(value)) => self.line(value),
@@ -54,7 +54,12 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// That there is nothing, and what this is called in a plain line.
+    /// Words and names, each as a value.
+    pub fn texts<'t>(&mut self, texts: impl IntoIterator<Item = &'t str>) {
+        texts.into_iter().for_each(|text| self.value(Some(text.as_bytes())));
+    }
+
+    /// Nothing, in words of the caller's choice in a plain line.
     pub fn absent(&mut self, plain: &str) {
         match self.form {
             Form::Plain => self.line(plain.as_bytes()),
@@ -76,7 +81,7 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// What is wrong, and what to do instead. `code` is Redis' first word for this kind of failure.
+    /// A failure: what is wrong, and what to type instead. `code` is Redis' first word for this kind of failure.
     pub fn failure(&mut self, code: &'static str, message: &str) {
         debug_assert!(!message.contains(['\r', '\n']), "a failure is one line: {message}");
         match self.form {
@@ -126,11 +131,6 @@ impl<'a> Answer<'a> {
         self.out.len()
     }
 
-    /// Takes back what was written since [`Answer::written`] was `length`.
-    pub fn take_back(&mut self, length: usize) {
-        self.out.truncate(length);
-    }
-
     /// From here on answers a Redis client in RESP3, or in RESP2.
     pub fn switch(&mut self, resp3: bool) {
         self.form = match self.form {
@@ -140,7 +140,7 @@ impl<'a> Answer<'a> {
         };
     }
 
-    /// The form in which this answers.
+    /// The form in which answers are written.
     pub fn form(&self) -> Form {
         self.form
     }

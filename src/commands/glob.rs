@@ -1,14 +1,16 @@
-//! Patterns for keys, as Redis has them: `*`, `?`, `[abc]`, `[^a-z]`, and `\` before a character that stands for itself.
+//! Patterns for keys, as Redis has them: `*`, `?`, `[abc]`, `[^a-z]`, and `\` before a character that stands for
+//! itself.
 //!
-//! Keys are bytes, and no pattern may cost more than pattern times key: the crates at hand match text only, or can be
-//! made to take exponential time.
+//! Keys are bytes, and no match may take longer than the length of the pattern times that of the key. The crates that
+//! we looked at match text only, or a hostile pattern makes them take exponential time.
 
 /// Whether all of `text` matches `pattern`.
 ///
-/// On a mismatch it goes back to the last `*` only, which is enough: a later star can take whatever an earlier one could.
+/// On a mismatch it goes back to the last `*` only, which is enough: a later star can take whatever an earlier one
+/// could.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
-    // Where to go on after a mismatch: behind the last star, one character of the text further.
+    // Where to continue after a mismatch: behind the last star, one character of the text further.
     let mut retry: Option<(usize, usize)> = None;
     loop {
         if pattern.get(p) == Some(&b'*') {
@@ -32,7 +34,7 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
-/// Where the pattern goes on if its element at `p` matches `byte`.
+/// Where the pattern continues if its element at `p` matches `byte`.
 fn match_one(pattern: &[u8], p: usize, byte: u8) -> Option<usize> {
     match *pattern.get(p)? {
         b'?' => Some(p + 1),
@@ -45,8 +47,8 @@ fn match_one(pattern: &[u8], p: usize, byte: u8) -> Option<usize> {
     }
 }
 
-/// Whether `byte` is in the set that begins at `p`, behind its bracket, and where the set ends. As in Redis, a set that is not closed
-/// ends with the pattern.
+/// Whether `byte` is in the set that begins at `p`, behind its bracket, and where the set ends. As in Redis, a set that
+/// is not closed ends with the pattern.
 fn match_set(pattern: &[u8], mut p: usize, byte: u8) -> (bool, usize) {
     let negated = pattern.get(p) == Some(&b'^');
     p += usize::from(negated);

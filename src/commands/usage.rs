@@ -1,5 +1,5 @@
-//! A command's line of usage, read as the list of its arguments. COMMAND DOCS has to say it in parts; so what HELP
-//! shows is the only place where it is written down.
+//! A command's line of usage, read as the list of its arguments. COMMAND DOCS needs the arguments one by one. They are
+//! derived from the line that HELP shows, so that they are written down only once.
 //!
 //! ```text
 //! SCAN cursor [MATCH pattern] [COUNT n]     [x]          x may be missing
@@ -11,9 +11,9 @@
 /// One argument of a command, as Redis describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Argument {
-    /// What to call it.
+    /// Its name.
     pub name: String,
-    /// What may stand for it.
+    /// What may be typed for it.
     pub kind: Kind,
     /// The word that stands before it.
     pub token: Option<String>,
@@ -23,7 +23,7 @@ pub struct Argument {
     pub is_multiple: bool,
 }
 
-/// What may stand for an argument.
+/// What may be typed for an argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A word of this type: `key`, `string`, `integer`, `pattern`.
@@ -94,7 +94,7 @@ fn all_of(words: Vec<&str>) -> Argument {
             None => parts.push(single(word)),
             Some(inner) => match inner.strip_suffix(" ...") {
                 None => parts.push(Argument { is_optional: true, ..one(inner) }),
-                // What may be repeated stands before this already.
+                // The parts that may be repeated stand before this already.
                 Some(repeated) => {
                     let first = parts.len() - split(repeated, ' ').len();
                     let repeated = parts.split_off(first);
@@ -135,7 +135,7 @@ impl Argument {
     }
 }
 
-/// Whether a word is typed as it is: a name for something else is in small letters.
+/// Whether a word is typed as it is. Names for something else are in small letters.
 fn is_token(word: &str) -> bool {
     !word.starts_with('[') && !word.contains(|char: char| char.is_ascii_lowercase())
 }
@@ -156,7 +156,7 @@ fn split(text: &str, separator: char) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::COMMANDS;
+    use super::super::shown as commands;
     use super::*;
 
     /// Writes arguments as redis-cli does.
@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn every_line_of_usage_is_shown_by_redis_cli_as_it_is_written() {
-        for spec in COMMANDS {
+        for spec in commands() {
             let shown = format!("{} {}", spec.name, shown(&arguments(spec.usage), " "));
             assert_eq!(shown.trim_end(), spec.usage);
         }

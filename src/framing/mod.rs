@@ -141,6 +141,12 @@ pub struct RequestParser {
 }
 
 impl RequestParser {
+    /// A parser for a client's requests, some of whose plain lines end with a text. (That of a peer, the default, needs
+    /// none: peers send no plain lines.)
+    pub fn new(words_before_text: line::WordsBeforeText) -> Self {
+        Self { line: line::Parser::new(words_before_text), ..Self::default() }
+    }
+
     /// Looks for a whole request at the start of `bytes`, which must begin where the last request ended. Returns its form and
     /// its length in bytes; `None` if more bytes are needed. [`RequestParser::args`] then gives its words.
     pub fn parse(&mut self, bytes: &[u8]) -> Result<Option<(Form, usize)>, FrameError> {

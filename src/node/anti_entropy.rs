@@ -20,6 +20,7 @@ use super::Shared;
 use super::link::Link;
 use super::remote_peer::RemotePeer;
 use super::shared::{PeerHandle, TickRequest};
+use crate::commands::stats::{Moved, RoundSummary};
 use crate::limits::HELD_TICKS;
 use crate::replication::message::{Reply, Request};
 use crate::replication::propagate::Backoff;
@@ -115,11 +116,11 @@ pub(super) fn run(node: &Shared, asked: &Receiver<TickRequest>) {
         }
         requests.extend(asked.try_iter());
         let rounds = tick(node);
-        let lines = in_words(node, &rounds);
+        let summaries = summaries(node, &rounds);
         for request in requests.drain(..) {
             if let TickRequest::Report(report) = request {
                 // The client may have gone.
-                let _ = report.try_send(lines.clone());
+                let _ = report.try_send(summaries.clone());
             }
         }
     }
@@ -234,18 +235,17 @@ fn no_round(link: &Link) -> PeerRound {
     PeerRound { address, member, dismissed, result: Err(FailedRound { error, pulled: 0 }) }
 }
 
-/// What SYNC tells about a tick: a line for each peer.
-fn in_words(node: &Shared, rounds: &[PeerRound]) -> Vec<String> {
-    if !node.config.rules.has(Rule::AntiEntropy) {
-        return vec!["anti-entropy is switched off".into()];
-    }
-    let line = |(round, peer): (&PeerRound, &PeerHandle)| match &round.result {
-        Ok(RoundReport { pulled, pushed, .. }) => {
-            format!("{}: pulled {pulled}, pushed {pushed} in {:.1?}", peer.link.describe(), peer.rounds.totals().took)
-        }
-        Err(failed) => format!("{}: failed: {}", peer.link.describe(), failed.error),
+/// What the rounds of a tick did, for SYNC.
+fn summaries(node: &Shared, rounds: &[PeerRound]) -> Vec<RoundSummary> {
+    let summary = |(round, peer): (&PeerRound, &PeerHandle)| RoundSummary {
+        peer: peer.link.describe(),
+        took: peer.rounds.totals().took,
+        result: match &round.result {
+            Ok(report) => Ok(Moved { pulled: report.pulled, pushed: report.pushed }),
+            Err(failed) => Err(failed.error.clone()),
+        },
     };
-    rounds.iter().zip(&node.peers).map(line).collect()
+    rounds.iter().zip(&node.peers).map(summary).collect()
 }
 
 /// A peer that is not asked anything more once the node stops: a round may be long.

@@ -1,4 +1,4 @@
-//! The connections that are open, for CLIENT LIST, for INFO, and for the end.
+//! The accepted connections that are open, for CLIENT LIST, for INFO, and for the end.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -9,15 +9,15 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use crate::commands::Listed;
+use crate::commands::host::ConnectionInfo;
 
-/// Everybody who is connected.
+/// All open connections, clients' and peers'.
 #[derive(Default)]
 pub(super) struct Clients {
-    open: Mutex<BTreeMap<u64, Arc<Client>>>,
+    open: Mutex<BTreeMap<u64, Arc<Incoming>>>,
     /// How many stand in `open`.
     connected: AtomicUsize,
-    /// How many ever came; numbers them.
+    /// How many were accepted since the start; the next one's number is one more.
     accepted: AtomicU64,
     /// How many were turned away because too many were connected.
     pub(super) rejected: AtomicU64,
@@ -25,8 +25,8 @@ pub(super) struct Clients {
     pub(super) commands: AtomicU64,
 }
 
-/// One connection.
-pub(super) struct Client {
+/// One accepted connection, a client's or a peer's.
+pub(super) struct Incoming {
     /// The number of the connection.
     pub(super) id: u64,
     pub(super) stream: TcpStream,
@@ -40,9 +40,9 @@ pub(super) struct Client {
 
 impl Clients {
     /// Notes a new connection, and returns it with how many there are now.
-    pub(super) fn add(&self, stream: TcpStream, address: SocketAddr) -> (Arc<Client>, usize) {
+    pub(super) fn add(&self, stream: TcpStream, address: SocketAddr) -> (Arc<Incoming>, usize) {
         let id = self.accepted.fetch_add(1, Relaxed) + 1;
-        let client = Arc::new(Client {
+        let incoming = Arc::new(Incoming {
             id,
             stream,
             address,
@@ -50,18 +50,18 @@ impl Clients {
             peer: OnceLock::new(),
             name: Mutex::default(),
         });
-        self.open.lock().insert(id, Arc::clone(&client));
-        (client, self.connected.fetch_add(1, Relaxed) + 1)
+        self.open.lock().insert(id, Arc::clone(&incoming));
+        (incoming, self.connected.fetch_add(1, Relaxed) + 1)
     }
 
     /// Forgets a connection that has ended.
-    pub(super) fn remove(&self, client: &Client) {
-        if self.open.lock().remove(&client.id).is_some() {
+    pub(super) fn remove(&self, incoming: &Incoming) {
+        if self.open.lock().remove(&incoming.id).is_some() {
             self.connected.fetch_sub(1, Relaxed);
         }
     }
 
-    /// How many ever came.
+    /// How many were accepted since the start.
     pub(super) fn received(&self) -> u64 {
         self.accepted.load(Relaxed)
     }
@@ -71,54 +71,49 @@ impl Clients {
         self.connected.load(Relaxed)
     }
 
-    /// Notes that `client` is a connection of the node `peer`, and ends the older ones of that node, which it has revoked: nobody else may
-    /// ever notice that they are dead.
-    pub(super) fn end_older(&self, client: &Client, peer: &str) {
-        if client.peer.set(peer.to_string()).is_err() {
+    /// Notes that `incoming` is a connection of the node `peer`, and ends that node's older connections. The new one has
+    /// revoked them, and if their other end is dead, nothing else would ever end them.
+    pub(super) fn end_older(&self, incoming: &Incoming, peer: &str) {
+        if incoming.peer.set(peer.to_string()).is_err() {
             return;
         }
         let open = self.open.lock();
-        let same_peer = |other: &&Arc<Client>| other.peer.get().is_some_and(|name| name == peer);
-        for older in open.range(..client.id).map(|(_, other)| other).filter(same_peer) {
+        let same_peer = |other: &&Arc<Incoming>| other.peer.get().is_some_and(|name| name == peer);
+        for older in open.range(..incoming.id).map(|(_, other)| other).filter(same_peer) {
             let _ = older.stream.shutdown(Shutdown::Both);
         }
     }
 
-    /// Turns a client away with these last words, to make room. Returns whether it did: not if it is a node's.
-    pub(super) fn turn_away(&self, client: &Client, last_words: &[u8]) -> bool {
-        if client.peer.get().is_some() {
+    /// Turns a client away with these last words, to make room. Returns whether it did: not if it is a peer's connection.
+    pub(super) fn turn_away(&self, incoming: &Incoming, last_words: &[u8]) -> bool {
+        if incoming.peer.get().is_some() {
             return false;
         }
         // If the session has turned it away already, this write fails, and the session has counted it.
-        if (&client.stream).write_all(last_words).is_ok() {
+        if (&incoming.stream).write_all(last_words).is_ok() {
             self.rejected.fetch_add(1, Relaxed);
         }
-        let _ = client.stream.shutdown(Shutdown::Both);
+        let _ = incoming.stream.shutdown(Shutdown::Both);
         true
     }
 
-    /// Ends all connections: whoever waits on one is woken.
+    /// Ends all connections, and so wakes the threads that wait on them.
     pub(super) fn shut_down(&self) {
-        for client in self.open.lock().values() {
-            // An error says that the client has gone already.
-            let _ = client.stream.shutdown(Shutdown::Both);
+        for incoming in self.open.lock().values() {
+            // An error says that the other side has gone already.
+            let _ = incoming.stream.shutdown(Shutdown::Both);
         }
     }
 
-    /// A line for each of these connections, as Redis writes them.
-    pub(super) fn list(&self, which: &Listed) -> String {
-        let is_listed = |client: &&Arc<Client>| match which {
-            Listed::All => true,
-            Listed::Ids(ids) => ids.contains(&client.id),
-            Listed::Clients => client.peer.get().is_none(),
-            Listed::Peers => client.peer.get().is_some(),
-            Listed::Nothing => false,
+    /// All connections, in the order in which they came.
+    pub(super) fn list(&self) -> Vec<ConnectionInfo> {
+        let info = |incoming: &Arc<Incoming>| ConnectionInfo {
+            id: incoming.id,
+            address: incoming.address,
+            name: incoming.name.lock().clone(),
+            age: incoming.since.elapsed(),
+            is_peer: incoming.peer.get().is_some(),
         };
-        let line = |client: &Arc<Client>| {
-            let Client { id, address, since, name, .. } = &**client;
-            let name = name.lock().escape_ascii().to_string();
-            format!("id={id} addr={address} name={name} age={} db=0\n", since.elapsed().as_secs())
-        };
-        self.open.lock().values().filter(is_listed).map(line).collect()
+        self.open.lock().values().map(info).collect()
     }
 }

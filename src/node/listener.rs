@@ -18,7 +18,7 @@ use log::warn;
 use socket2::{SockRef, TcpKeepalive};
 
 use super::Shared;
-use super::clients::{Client, Clients};
+use super::clients::{Clients, Incoming};
 use super::session::{self, TOO_MANY, Welcome};
 use crate::limits::{
     ACCEPT_PAUSE, KEEPALIVE_AFTER, PEER_RESERVE, READ_ON_AFTER, SESSION_STACK_BYTES, TURNED_AWAY_AT_ONCE,
@@ -92,12 +92,12 @@ fn serve(
 /// The connections that were given a place beyond `--max-connections`, oldest first. Not counted here: `Clients` counts
 /// them, until their sessions have ended.
 #[derive(Default)]
-struct Reserve(VecDeque<Weak<Client>>);
+struct Reserve(VecDeque<Weak<Incoming>>);
 
 impl Reserve {
     /// Gives a connection a place if there is one, or if an older connection makes room. It is number `beyond` of those
     /// beyond `--max-connections`.
-    fn admit(&mut self, client: &Arc<Client>, beyond: usize, clients: &Clients) -> Welcome {
+    fn admit(&mut self, client: &Arc<Incoming>, beyond: usize, clients: &Clients) -> Welcome {
         if beyond > PEER_RESERVE && !self.make_room(clients) {
             return Welcome::Nobody;
         }

@@ -1,10 +1,13 @@
 //! How much memory the data and the connections take, against a limit.
 //!
-//! Counted are the bytes of records with what the table takes for each, the keys that wait for peers, and the buffers of the
-//! connections. Not counted are threads' stacks and what the allocator keeps. Beyond the limit clients can read and delete, but not
-//! write, and a connection whose request would need a larger buffer is ended. A delete of a key that is not here costs as much as a
-//! write, and has a limit as well: see [`Memory::delete_limit`]. Peers go on: refusing what another node has acknowledged would take the nodes apart.
-//! Answers have a budget of their own, so that reading goes on when the memory is full: see [`Memory::answer_limit`].
+//! Counted are the bytes of records with their places in the tables, the keys that wait for peers, and the buffers of
+//! the connections. Not counted are threads' stacks and what the allocator keeps.
+//!
+//! Beyond the limit clients can read and delete, but not write, and a connection whose request would need a larger
+//! buffer is ended. A delete of a key that is not held here costs as much as a write, and has a limit of its own: see
+//! [`Memory::delete_limit`]. Peers are not limited: if this node refused writes that another node has acknowledged, the
+//! nodes would no longer agree. Answers have a budget of their own, so that clients can read when the memory is full:
+//! see [`Memory::answer_limit`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -19,7 +22,7 @@ pub(super) struct Memory {
     pub(super) limit: usize,
     /// The capacity of all requests' buffers.
     requests: AtomicUsize,
-    /// The length of all answers that are not written yet, of those that are not small.
+    /// The length of all unread answers, except small ones.
     answers: AtomicUsize,
 }
 
@@ -38,37 +41,38 @@ impl Memory {
         self.requests.load(Relaxed) + self.answers.load(Relaxed)
     }
 
-    /// Up to how much keys that are not here can be deleted, each of which leaves a tombstone: a tenth more than the limit, so that
-    /// writes are refused first.
+    /// Up to how many bytes a client may delete keys that are not held here: a tenth more than the limit, so that
+    /// writes are refused first. Each such delete leaves a tombstone.
     pub(super) fn delete_limit(&self) -> usize {
         self.limit + self.limit / 10
     }
 
-    /// How much the keys that wait for one of so many peers may take. All together have an eighth of the limit at most, so
-    /// that peers that are away cost the clients no more of it.
+    /// How many bytes the queue of one peer may take if there are so many peers. All queues together get at most an
+    /// eighth of the limit: the rest stays for clients, however many peers are away.
     pub(super) fn queue_limit(&self, peers: usize) -> usize {
         (self.limit / 8 / peers.max(1)).min(PROPAGATION_QUEUE_BYTES)
     }
 
-    /// How much all answers together may take beside the limit: an eighth of it, and two of the largest values at least.
+    /// How many bytes all unread answers may take, in addition to the limit: an eighth of it, but at least two of the
+    /// largest values.
     fn answer_limit(&self) -> usize {
         (self.limit / 8).max(2 * MAX_VALUE_BYTES)
     }
 }
 
-/// One connection's part in the count; given back when it is dropped.
-pub(super) struct Share {
+/// What one connection takes of the memory; given back when it is dropped.
+pub(super) struct Usage {
     memory: Arc<Memory>,
     request: usize,
     answer: usize,
 }
 
-impl Share {
+impl Usage {
     pub(super) fn new(memory: &Arc<Memory>) -> Self {
         Self { memory: Arc::clone(memory), request: 0, answer: 0 }
     }
 
-    /// Whether the buffers for a request may have this many bytes; if so, it is noted.
+    /// Whether the buffers for a request may have this many bytes; if so, they are counted.
     pub(super) fn may_request(&mut self, bytes: usize, node: &Shared) -> bool {
         let growth = bytes.saturating_sub(self.request);
         let may = growth == 0 || bytes <= FREE_BUFFER_BYTES || growth <= node.memory_left();
@@ -78,7 +82,7 @@ impl Share {
         may
     }
 
-    /// Whether an answer may have this many bytes; if so, it is noted.
+    /// Whether the unread answers may have this many bytes; if so, they are counted.
     pub(super) fn may_answer(&mut self, bytes: usize) -> bool {
         let growth = bytes.saturating_sub(self.answer);
         let left = self.memory.answer_limit().saturating_sub(self.memory.answers.load(Relaxed));
@@ -89,20 +93,20 @@ impl Share {
         may
     }
 
-    /// Notes that answers of this many bytes wait; returns whether the session may read on meanwhile. Half of the room
-    /// is left to answers that are being made: those of other clients must not be refused because one does not read.
+    /// Counts answers of this many bytes that wait. Returns whether the session may read on meanwhile. Waiting answers
+    /// get only half of the budget: a client that does not read must not cause the answers of others to be refused.
     pub(super) fn may_wait(&mut self, bytes: usize) -> bool {
         self.set_answer(if bytes <= FREE_BUFFER_BYTES { 0 } else { bytes });
         let all = self.memory.answers.load(Relaxed);
         bytes <= FREE_BUFFER_BYTES || (bytes <= MAX_WAITING_ANSWER_BYTES && all <= self.memory.answer_limit() / 2)
     }
 
-    /// Notes how many bytes the buffers for a request have now.
+    /// Counts that the buffers for a request have this many bytes now.
     pub(super) fn set_request(&mut self, bytes: usize) {
         adjust(&self.memory.requests, &mut self.request, bytes);
     }
 
-    /// Notes how many bytes of answers wait now.
+    /// Counts that this many bytes of answers wait now.
     pub(super) fn set_answer(&mut self, bytes: usize) {
         adjust(&self.memory.answers, &mut self.answer, bytes);
     }
@@ -111,13 +115,13 @@ impl Share {
 /// Replaces one part of a total.
 fn adjust(total: &AtomicUsize, part: &mut usize, bytes: usize) {
     if bytes != *part {
-        // Wraps around for a smaller part, as it should.
+        // For a smaller part this wraps around, which subtracts.
         total.fetch_add(bytes.wrapping_sub(*part), Relaxed);
         *part = bytes;
     }
 }
 
-impl Drop for Share {
+impl Drop for Usage {
     fn drop(&mut self) {
         self.set_request(0);
         self.set_answer(0);
@@ -129,9 +133,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_counted_and_given_back() {
+    fn what_connections_take_is_counted_and_given_back() {
         let memory = Arc::new(Memory::new(100));
-        let (mut a, mut b) = (Share::new(&memory), Share::new(&memory));
+        let (mut a, mut b) = (Usage::new(&memory), Usage::new(&memory));
         a.set_request(10);
         b.set_request(20);
         a.set_request(3);

@@ -22,23 +22,25 @@
 //! themselves. The replicators have [`DRAIN_TIME`] to deliver what is in them. Then the links are shut down, which
 //! wakes the threads that still wait for a peer.
 
-mod answers;
 mod anti_entropy;
 mod auth;
 mod buffer;
+mod client;
 mod clients;
 mod connection;
-mod dialogue;
-mod execute;
-mod info;
 mod link;
 mod listener;
 mod memory;
+mod output;
+mod peer_session;
 mod refusals;
 mod remote_peer;
 mod replicator;
 mod session;
 mod shared;
+mod speaker;
+mod stats;
+mod unread;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};

@@ -1,5 +1,4 @@
-//! Which refusals of peers the log tells. A peer that is refused tries again every few seconds, until its operator
-//! mends it.
+//! Which refusals of peers are logged. A refused peer tries again every few seconds, until its operator corrects it.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -8,13 +7,13 @@ use parking_lot::Mutex;
 
 use crate::limits::{MAX_REPORTED_REFUSALS, REFUSAL_REPORT_INTERVAL};
 
-/// The refusals that were told lately: who was refused and why, and when that was told.
+/// The refusals that were logged lately: the peer and the reason, and when that was logged.
 #[derive(Default)]
 pub(super) struct Refusals(Mutex<HashMap<String, Instant>>);
 
 impl Refusals {
-    /// Whether a refusal is to be told now; if so, it is noted. Of strangers with ever new names only the first are
-    /// told.
+    /// Whether a refusal should be logged now; if so, it is remembered. If a stranger makes up ever new names, only the
+    /// first [`MAX_REPORTED_REFUSALS`] are logged.
     pub(super) fn is_news(&self, refusal: &str, now: Instant) -> bool {
         let mut told = self.0.lock();
         told.retain(|_, at| now.duration_since(*at) < REFUSAL_REPORT_INTERVAL);

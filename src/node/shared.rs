@@ -14,6 +14,7 @@ use super::clients::Clients;
 use super::link::Link;
 use super::memory::Memory;
 use super::refusals::Refusals;
+use crate::commands::stats::RoundSummary;
 use crate::config::Config;
 use crate::framing::Args;
 use crate::limits::SYNC_PATIENCE;
@@ -61,8 +62,8 @@ pub(super) struct PeerHandle {
 pub(super) enum TickRequest {
     /// No thread waits for the tick.
     Soon,
-    /// A session waits for the tick's report: a line for each peer.
-    Report(Sender<Vec<String>>),
+    /// A session waits to be told what the round with each peer did.
+    Report(Sender<Vec<RoundSummary>>),
 }
 
 impl Shared {
@@ -154,13 +155,16 @@ impl Shared {
         }
     }
 
-    /// Asks for a tick now, and waits for its report: a line for each peer.
-    pub(super) fn sync(&self) -> Result<Vec<String>, &'static str> {
+    /// Asks for a tick now, and waits for its report.
+    pub(super) fn sync(&self) -> Result<Vec<RoundSummary>, &'static str> {
+        if !self.config.rules.has(Rule::AntiEntropy) {
+            return Err("anti-entropy is switched off (--without anti-entropy)");
+        }
         let (report, reported) = bounded(1);
         let asked = self.ticks.try_send(TickRequest::Report(report));
         asked.map_err(|_| "too many are waiting for a round already: try again later")?;
         select! {
-            recv(reported) -> lines => lines.map_err(|_| "this node is stopping"),
+            recv(reported) -> rounds => rounds.map_err(|_| "this node is stopping"),
             recv(self.stop.receiver()) -> _ => Err("this node is stopping"),
             default(SYNC_PATIENCE) => Err("the round still runs: type INFO to see how it goes"),
         }

@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use kvstore::commands::Command;
+use kvstore::commands::bare::Bare;
+use kvstore::commands::{Flow, words_before_text};
 use kvstore::config::Config;
 use kvstore::framing::{Form, FrameError, RequestParser, resp};
 use kvstore::node::Node;
@@ -17,19 +18,19 @@ use kvstore::store::clock::Timestamp;
 use kvstore::store::digest::{Digest, Prefix};
 use kvstore::store::version::NodeId;
 
-// ---- parsers -----------------------------------------------------------------------------------------------------------
+// ---- parsers --------------------------------------------------------------------------------------------------------
 
 /// A request as it was cut: its form and words.
 type Cut = (Form, Vec<Vec<u8>>);
 
-/// Plain lines: cut the same however they arrive, and no command made of them panics.
+/// Plain lines: cut the same however they arrive, and answered.
 pub fn line(bytes: &[u8]) {
     let bytes: Vec<u8> = bytes.iter().map(|&byte| if byte == b'*' { b'+' } else { byte }).collect();
     requests(&bytes);
-    let mut parser = RequestParser::default();
-    if let Ok(Some((form, length))) = parser.parse_last(&bytes) {
+    conversation(&bytes);
+    let mut parser = RequestParser::new(words_before_text);
+    if let Ok(Some((_, length))) = parser.parse_last(&bytes) {
         assert_eq!(length, bytes.len(), "the last line is all that is left");
-        try_command(form, &parser, &bytes);
     }
 }
 
@@ -37,6 +38,7 @@ pub fn line(bytes: &[u8]) {
 pub fn resp(bytes: &[u8]) {
     requests(bytes);
     requests(&[b"*", bytes].concat());
+    conversation(bytes);
     let whole = resp::Parser::default().parse_reply(bytes).map(|found| found.map(|(_, length)| length));
     assert!(!matches!(whole, Ok(Some(length)) if length > bytes.len()), "a reply ends where its bytes end");
     let mut slowly = resp::Parser::default();
@@ -65,13 +67,13 @@ fn requests(bytes: &[u8]) {
 
 /// Cuts a stream that arrives in pieces of `step` bytes, as a session does.
 fn cut(bytes: &[u8], step: usize) -> (Vec<Cut>, Option<FrameError>) {
-    let (mut parser, mut start, mut end, mut found) = (RequestParser::default(), 0, 0, Vec::new());
+    let mut parser = RequestParser::new(words_before_text);
+    let (mut start, mut end, mut found) = (0, 0, Vec::new());
     loop {
         match parser.parse(&bytes[start..end]) {
             Ok(Some((form, length))) => {
                 assert!(length > 0 && start + length <= end, "a request of {length} bytes in {}", end - start);
                 let args = parser.args(form, &bytes[start..end]);
-                try_command(form, &parser, &bytes[start..end]);
                 found.push((form, args.iter().map(<[u8]>::to_vec).collect()));
                 start += length;
             }
@@ -85,17 +87,39 @@ fn cut(bytes: &[u8], step: usize) -> (Vec<Cut>, Option<FrameError>) {
     }
 }
 
-fn try_command(form: Form, parser: &RequestParser, bytes: &[u8]) {
-    let words = parser.args(form, bytes);
-    if words.is_empty() {
-        return;
+// ---- commands -------------------------------------------------------------------------------------------------------
+
+/// Executes every request of a stream on a replica without a node. Each is answered, and the replica's digests stay
+/// right.
+fn conversation(bytes: &[u8]) {
+    let (mut parser, mut rest) = (RequestParser::new(words_before_text), bytes);
+    let mut bare = Bare::new(replica());
+    while let Ok(Some((form, length))) = parser.parse(rest) {
+        let words = parser.args(form, rest);
+        if !words.is_empty() {
+            let mut answer = Vec::new();
+            let flow = bare.execute(form, words, &mut answer);
+            let end: &[u8] = if form == Form::Plain { b"\n" } else { b"\r\n" };
+            // After REPLCONF, plain lines are answered in RESP too.
+            assert!(answer.ends_with(end) || answer.ends_with(b"\r\n"), "{words:?}: {}", answer.escape_ascii());
+            assert!(answer.len() <= (1 + bytes.len()) * MAX_BARE_ANSWER_PER_BYTE, "{words:?}: {} bytes", answer.len());
+            match flow {
+                Flow::Continue => {}
+                Flow::End => break,
+                Flow::NoRoomYet => panic!("{words:?}: no earlier answer takes room"),
+            }
+        }
+        rest = &rest[length..];
     }
-    if let Err(error) = Command::parse(words) {
-        assert!(error.to_string().len() < 1000, "an error is a short line");
-    }
+    let store = bare.replica().store();
+    assert_eq!(store.root(), store.rebuilt_root(), "the digest is that of the entries");
 }
 
-// ---- peers -------------------------------------------------------------------------------------------------------------
+/// The longest answer of a bare replica per byte of the stream: all that the stream can have stored, or the table of
+/// all commands.
+const MAX_BARE_ANSWER_PER_BYTE: usize = 64 * 1024;
+
+// ---- peers ----------------------------------------------------------------------------------------------------------
 
 /// What a peer says, as requests to a replica and as replies to each kind of request.
 pub fn peer(bytes: &[u8]) {
@@ -164,7 +188,7 @@ fn as_reply(bytes: &[u8]) {
         let mut parser = resp::Parser::default();
         let Ok(Some((frame, _))) = parser.parse_reply(bytes) else { return };
         let decoded = Reply::decode(frame, request);
-        // A refusal is for people: what is no text in it is replaced, and nobody sends it on.
+        // A refusal is for people: what is no text in it is replaced, and it is never sent on.
         if let Some(reply) = decoded.ok().filter(|reply| !matches!(reply, Reply::Refused(_))) {
             let mut wire = Vec::new();
             reply.encode(&mut wire);
@@ -185,7 +209,7 @@ fn replica() -> Replica {
     replica
 }
 
-// ---- a whole session ---------------------------------------------------------------------------------------------------
+// ---- a whole session ------------------------------------------------------------------------------------------------
 
 /// The memory of a node under test: small, so that no answer is long.
 const MAX_MEMORY: usize = 64 * 1024;
@@ -217,8 +241,10 @@ impl Default for Target {
 }
 
 impl Target {
-    /// Says some bytes to the node and hears it out: the answer is bounded, the session ends, and the node still answers others.
+    /// Says some bytes to a bare replica and to the node, and hears both out: the answer is bounded, the session ends,
+    /// and the node still answers others.
     pub fn session(&mut self, bytes: &[u8]) {
+        conversation(bytes);
         if self.sessions == SESSIONS {
             *self = Self::default();
         }

@@ -1,9 +1,10 @@
-//! The answers of a session on their way to its client.
+//! The answers of a session that the other side has not read yet.
 //!
-//! A client that reads takes them at once, or within a moment, for which the write waits. One that sends a large
-//! pipeline whole before it reads the first answer takes none: if neither side read, both would wait for ever. So what
-//! it does not take waits here, and the session reads on meanwhile. How much may wait is up to the session. Beyond that
-//! it only waits, for as long as the client takes something.
+//! A client that reads takes its answers at once, or within a moment; the write waits that long. A client that sends a
+//! large pipeline whole before it reads the first answer takes none: if the session did not read either, both sides
+//! would wait for ever. So answers that the client does not take wait here, and the session reads on meanwhile. How
+//! many bytes may wait is decided in [`output`](super::output). Beyond that the session only waits, as long as the
+//! client takes something.
 
 use std::io;
 use std::net::TcpStream;
@@ -17,12 +18,13 @@ use socket2::SockRef;
 
 use crate::limits::{ANSWER_FLUSH_BYTES, KEPT_BUFFER_BYTES, MIN_BYTES_READ_A_SECOND};
 
-/// How often a client that seems to take nothing is offered its answers before it is given up. A socket counts as
-/// writable only when a third of its buffer is free: a slow client may have taken less, and that is seen by trying.
+/// How often a client that seems to take nothing is offered its answers before it is cut off. A socket counts as
+/// writable only when a third of its buffer is free. A slow client may have taken less than that; only a write shows
+/// it.
 const OFFERS_IN_A_TIMEOUT: u32 = 50;
 
-/// Answers that are not all taken yet.
-pub(super) struct Answers {
+/// Answers that the client has not taken yet.
+pub(super) struct Unread {
     /// For how long a client may take nothing before it is cut off.
     timeout: Duration,
     bytes: Vec<u8>,
@@ -30,7 +32,7 @@ pub(super) struct Answers {
     taken: usize,
     /// How many bytes there were when they were last offered.
     offered: usize,
-    /// `None` while the client takes all that it is offered. The session reads on only with a backlog.
+    /// `None` while the client takes all that it is offered.
     backlog: Option<Backlog>,
 }
 
@@ -42,12 +44,12 @@ struct Backlog {
     last_taken: Instant,
 }
 
-impl Answers {
+impl Unread {
     pub(super) fn new(timeout: Duration) -> Self {
         Self { timeout, bytes: Vec::new(), taken: 0, offered: 0, backlog: None }
     }
 
-    /// Where answers are written.
+    /// The buffer into which answers are written.
     pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
@@ -61,7 +63,7 @@ impl Answers {
         self.bytes.len()
     }
 
-    /// How many bytes the buffer has for answers to come; 0 while some wait, which are counted as what they are.
+    /// How many bytes of buffer are kept for later answers; 0 while answers wait, which are counted by their length.
     pub(super) fn spare_capacity(&self) -> usize {
         if self.is_empty() { self.bytes.capacity() } else { 0 }
     }
@@ -72,12 +74,12 @@ impl Answers {
         self.bytes = Vec::new();
     }
 
-    /// Whether enough answers were collected to be worth a call.
+    /// Whether enough answers were collected to be worth a system call.
     pub(super) fn are_due(&self) -> bool {
         self.bytes.len() >= self.offered + ANSWER_FLUSH_BYTES
     }
 
-    /// Writes as much as the client takes: within a moment, or, if it has a backlog already, at once.
+    /// Writes as much as the client takes within a moment. If it has a backlog already, the write does not wait.
     pub(super) fn offer(&mut self, stream: &TcpStream) -> io::Result<()> {
         let flags = if self.backlog.is_some() { MSG_DONTWAIT } else { 0 };
         while !self.is_empty() {
@@ -111,14 +113,14 @@ impl Answers {
             backlog.last_taken = now;
         }
         if self.taken > self.bytes.len() / 2 {
-            // To move less than was taken keeps the cost for each byte constant.
+            // Fewer bytes are moved than were taken, so the cost for each byte stays constant.
             self.bytes.drain(..self.taken);
             self.taken = 0;
         }
         self.offered = self.bytes.len();
     }
 
-    /// Whether the client has taken [`MIN_BYTES_READ_A_SECOND`] since it has a backlog.
+    /// Checks that the client takes [`MIN_BYTES_READ_A_SECOND`] while it has a backlog.
     fn check_pace(&self) -> io::Result<()> {
         let is_slow = |backlog: &Backlog| {
             let expected = Duration::from_secs((backlog.taken / MIN_BYTES_READ_A_SECOND) as u64);
@@ -127,10 +129,11 @@ impl Answers {
         if self.backlog.as_ref().is_some_and(is_slow) { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
     }
 
-    /// Waits until the client has taken more or, if the session may read, has sent something; returns whether it has.
+    /// Waits until the client has taken more or, if the session may read, has sent something. Returns whether it has
+    /// sent something.
     ///
     /// # Errors
-    /// Also when the client is to be cut off, since it takes nothing or too little.
+    /// If the connection broke, or if the client takes nothing or too little and must be cut off.
     pub(super) fn wait(&mut self, stream: &TcpStream, may_read: bool) -> io::Result<bool> {
         let Some(&Backlog { taken, last_taken, .. }) = self.backlog.as_ref() else { return Ok(may_read) };
         self.check_pace()?;
@@ -147,8 +150,8 @@ impl Answers {
     }
 }
 
-/// Waits until the stream can be written, or read too; returns which, nothing after the timeout. A broken stream can be
-/// both, and the call that follows says what is wrong.
+/// Waits until the stream can be written or, if `may_read`, read. Returns which; nothing after the timeout. A broken
+/// stream counts as both: the call that follows returns the error.
 fn ready(stream: &TcpStream, may_read: bool, timeout: Duration) -> io::Result<PollFlags> {
     let (out, both) = (PollFlags::POLLOUT, PollFlags::POLLOUT | PollFlags::POLLIN);
     let mut polled = [PollFd::new(stream.as_fd(), if may_read { both } else { out })];

@@ -1,0 +1,86 @@
+//! A replica that executes commands without a node around it: for tests, which need no threads and sockets then.
+
+use super::call::{Flow, execute};
+use super::conversation::Conversation;
+use super::host::{ConnectionInfo, Host};
+use super::stats::{RoundSummary, Stats};
+use crate::framing::{Args, Form};
+use crate::replication::replica::Replica;
+use crate::secret::Secret;
+
+/// A replica and one client that speaks with it.
+pub struct Bare {
+    replica: Replica,
+    conversation: Conversation,
+}
+
+impl Bare {
+    /// A client at the beginning of its conversation, which needs no secret.
+    pub fn new(replica: Replica) -> Self {
+        Self { replica, conversation: Conversation::new(true) }
+    }
+
+    /// The replica.
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// Executes one request, and writes the answer to the end of `out`.
+    pub fn execute(&mut self, form: Form, words: Args<'_>, out: &mut Vec<u8>) -> Flow {
+        execute(&self.replica, &mut Nothing(&self.replica), &mut self.conversation, (form, words), out)
+    }
+}
+
+/// What is around a bare replica: no peers, no other clients, no limits.
+struct Nothing<'a>(&'a Replica);
+
+impl Host for Nothing<'_> {
+    fn secret(&self) -> Option<&Secret> {
+        None
+    }
+
+    fn punish_wrong_secret(&self) {}
+
+    fn is_loading(&self) -> bool {
+        false
+    }
+
+    fn changed(&self, _: &[u8]) {}
+
+    fn may_write(&self) -> bool {
+        true
+    }
+
+    fn may_delete(&self, _: Args<'_>) -> bool {
+        true
+    }
+
+    fn may_answer(&mut self, _: usize) -> bool {
+        true
+    }
+
+    fn sync(&self) -> Result<Vec<RoundSummary>, &'static str> {
+        Ok(Vec::new())
+    }
+
+    fn forget(&self, who: &str) -> Result<(), Vec<String>> {
+        if self.0.dismiss(who) {
+            return Ok(());
+        }
+        Err(self.0.members().iter().map(|member| member.name.clone()).collect())
+    }
+
+    fn client_id(&self) -> u64 {
+        1
+    }
+
+    fn show_name(&self, _: &[u8]) {}
+
+    fn connections(&self) -> Vec<ConnectionInfo> {
+        Vec::new()
+    }
+
+    fn stats(&self) -> Stats {
+        Stats::of(self.0)
+    }
+}

@@ -1,0 +1,164 @@
+//! How a request becomes a call of a command's function, and what such a function can use.
+
+use std::borrow::Cow;
+
+use super::answer::Answer;
+use super::conversation::Conversation;
+use super::failure::{AUTHENTICATE, Failure, LOADING, MEMORY_IS_FULL, NOTHING_IS_APPLIED, TOO_MANY_ANSWERS};
+use super::host::Host;
+use super::spec::{Flag, Spec};
+use super::words::check_key;
+use crate::framing::{Args, Form};
+use crate::limits::MAX_ANSWER_BYTES;
+use crate::replication::replica::Replica;
+
+/// How the session goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// With the next request.
+    Continue,
+    /// It ends after this answer.
+    End,
+    /// The answer finds no room beside earlier ones that this client has not read yet. Once it has read them, the
+    /// command must be called again; nothing was done, and nothing written.
+    NoRoomYet,
+}
+
+/// What a command's function returns. After a failure, what it has written is taken back.
+pub type Outcome = Result<Flow, Failure>;
+
+/// The outcome of a command that is done.
+pub(super) const DONE: Outcome = Ok(Flow::Continue);
+
+/// One call of a command.
+pub struct Call<'a> {
+    pub(super) spec: &'static Spec,
+    /// The words behind the command's name.
+    pub(super) args: Args<'a>,
+    pub(super) replica: &'a Replica,
+    pub(super) host: &'a mut dyn Host,
+    pub(super) conversation: &'a mut Conversation,
+    pub(super) answer: Answer<'a>,
+    /// How many bytes of earlier answers this client has not read yet.
+    before: usize,
+}
+
+/// Carries out the command in `words`, if the client may have it, and writes the answer to the end of `out`, where
+/// earlier answers to this client may stand.
+pub fn execute(
+    replica: &Replica,
+    host: &mut dyn Host,
+    conversation: &mut Conversation,
+    (form, words): (Form, Args<'_>),
+    out: &mut Vec<u8>,
+) -> Flow {
+    let before = out.len();
+    let answer = Answer::new(conversation.form_of_answer(form), out);
+    let found = find(words);
+    let refused = refusal(host, conversation, found.as_ref().ok().copied());
+    let found = refused.map_or(found, Err);
+    let outcome = found.and_then(|spec| {
+        let args = words.from(1);
+        (spec.function)(&mut Call { spec, args, replica, host, conversation, answer, before })
+    });
+    match outcome {
+        Ok(Flow::NoRoomYet) => {
+            out.truncate(before);
+            Flow::NoRoomYet
+        }
+        Ok(flow) => flow,
+        Err(Failure { code, message }) => {
+            out.truncate(before);
+            Answer::new(conversation.form_of_answer(form), out).failure(code, &message);
+            if conversation.may_guess() { Flow::Continue } else { Flow::End }
+        }
+    }
+}
+
+/// The command that these words ask for, with as many words as it takes.
+fn find(words: Args<'_>) -> Result<&'static Spec, Failure> {
+    if let Some(why) = words.unbalanced() {
+        return Err(Failure::unbalanced_quotes(why));
+    }
+    let name = words.get(0).unwrap_or_default();
+    let spec = super::find(name).ok_or_else(|| Failure::unknown(name))?;
+    if spec.takes(words.len()) { Ok(spec) } else { Err(Failure::wrong_arity(spec)) }
+}
+
+/// Why the client may not have this command now; `None` stands for words that are no command.
+fn refusal(host: &dyn Host, conversation: &Conversation, spec: Option<&Spec>) -> Option<Failure> {
+    let has = |flag: Flag| spec.is_some_and(|spec| spec.flags.has(flag));
+    if !conversation.admitted && !has(Flag::NoAuth) {
+        Some(Failure::new("NOAUTH", AUTHENTICATE))
+    } else if conversation.in_refused_transaction && !has(Flag::InRefusedTransaction) {
+        Some(Failure::new("EXECABORT", NOTHING_IS_APPLIED))
+    } else if spec.is_some() && !has(Flag::Loading) && host.is_loading() {
+        Some(Failure::new("LOADING", LOADING))
+    } else if has(Flag::DenyOom) && !host.may_write() {
+        Some(Failure::new("OOM", MEMORY_IS_FULL))
+    } else {
+        None
+    }
+}
+
+impl<'a> Call<'a> {
+    /// The word at `index` behind the name; empty if there is none.
+    pub(super) fn word(&self, index: usize) -> &'a [u8] {
+        self.args.get(index).unwrap_or_default()
+    }
+
+    /// The word at `index` behind the name, which must be a key.
+    pub(super) fn key(&self, index: usize) -> Result<&'a [u8], Failure> {
+        check_key(self.word(index))
+    }
+
+    /// All words behind the name, which must be keys.
+    pub(super) fn keys(&self) -> Result<Args<'a>, Failure> {
+        self.args.iter().try_for_each(|key| check_key(key).map(drop))?;
+        Ok(self.args)
+    }
+
+    /// Refuses more than `most` words behind the name.
+    pub(super) fn at_most(&self, most: usize) -> Result<(), Failure> {
+        if self.args.len() > most { Err(Failure::wrong_arity(self.spec)) } else { Ok(()) }
+    }
+
+    /// Stores a value, here and soon at the peers.
+    pub(super) fn set(&self, key: &[u8], value: &[u8]) {
+        self.replica.set(key, value);
+        self.host.changed(key);
+    }
+
+    /// Deletes a key, here and soon at the peers. Returns whether a value was held here.
+    pub(super) fn delete(&self, key: &[u8]) -> bool {
+        let held = self.replica.delete(key);
+        self.host.changed(key);
+        held
+    }
+
+    /// Answers with one value that may be large.
+    pub(super) fn answer_value(&mut self, value: Option<&[u8]>) -> Outcome {
+        if self.add_value(value) { DONE } else { self.no_room("OOM", TOO_MANY_ANSWERS) }
+    }
+
+    /// Adds a value to the answer if there is room for it; returns whether there was.
+    pub(super) fn add_value(&mut self, value: Option<&[u8]>) -> bool {
+        let length = self.answer.written() - self.before + value.map_or(0, <[u8]>::len);
+        let fits = self.has_room_for(length);
+        if fits {
+            self.answer.value(value);
+        }
+        fits
+    }
+
+    /// Whether there is room for an answer of this length.
+    pub(super) fn has_room_for(&mut self, bytes: usize) -> bool {
+        bytes <= MAX_ANSWER_BYTES && self.host.may_answer(self.before + bytes)
+    }
+
+    /// The outcome of a command whose answer has no room. It fails only if no earlier answers to this client take the
+    /// room: those can be read first.
+    pub(super) fn no_room(&self, code: &'static str, why: impl Into<Cow<'static, str>>) -> Outcome {
+        if self.before > 0 { Ok(Flow::NoRoomYet) } else { Err(Failure::new(code, why)) }
+    }
+}

@@ -1,0 +1,54 @@
+//! What a client has said so far that changes how its next request is answered.
+
+use crate::framing::Form;
+use crate::limits::MAX_WRONG_SECRETS;
+
+/// The state of one client's conversation. RESET begins it anew.
+#[derive(Debug, Default)]
+pub struct Conversation {
+    /// Whether the client has said the secret, or there is none.
+    pub(super) admitted: bool,
+    /// How many wrong secrets it has said: [`MAX_WRONG_SECRETS`] at most. Only grows.
+    pub(super) wrong_secrets: u32,
+    /// Whether it has asked for RESP3.
+    pub(super) resp3: bool,
+    /// What it calls itself; empty at first.
+    pub(super) name: Vec<u8>,
+    /// Whether its MULTI was refused, and neither EXEC nor DISCARD has come since. Clients send a transaction in one
+    /// piece, and see the refusal only after that: so nothing that stands between MULTI and EXEC may be applied.
+    pub(super) in_refused_transaction: bool,
+    /// Whether it has said REPLCONF, as a Redis replica and `redis-cli --rdb` do. What follows then is a SYNC in a
+    /// plain line, which is Redis' own; its answer must be in RESP.
+    pub(super) is_redis_replica: bool,
+}
+
+impl Conversation {
+    /// A conversation that begins. A client is admitted from the beginning if the cluster has no secret.
+    pub fn new(admitted: bool) -> Self {
+        Self { admitted, ..Self::default() }
+    }
+
+    /// Whether the client has said the secret, or there is none.
+    pub fn is_admitted(&self) -> bool {
+        self.admitted
+    }
+
+    /// Begins anew. Only the wrong secrets still count.
+    pub(super) fn reset(&mut self, admitted: bool) {
+        *self = Self { admitted, wrong_secrets: self.wrong_secrets, ..Self::default() };
+    }
+
+    /// Whether the client may guess once more.
+    pub(super) fn may_guess(&self) -> bool {
+        self.wrong_secrets < MAX_WRONG_SECRETS
+    }
+
+    /// The form in which a request of this form is answered.
+    pub(super) fn form_of_answer(&self, request: Form) -> Form {
+        match request {
+            Form::Plain if !self.is_redis_replica => Form::Plain,
+            _ if self.resp3 => Form::Resp3,
+            _ => Form::Resp,
+        }
+    }
+}

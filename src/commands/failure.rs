@@ -1,0 +1,63 @@
+//! Why a command was not carried out.
+
+use std::borrow::Cow;
+
+use super::spec::Spec;
+use crate::framing::printable;
+
+/// Why a command was not carried out, and what to type instead. The data is as it was, and the session goes on.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Redis' first word for this kind of failure. Client libraries choose the type of an exception by it.
+    pub code: &'static str,
+    /// One line for people.
+    pub message: Cow<'static, str>,
+}
+
+impl Failure {
+    /// A failure of a kind for which Redis has a word.
+    pub fn new(code: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// A failure of no special kind.
+    pub fn error(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("ERR", message)
+    }
+
+    /// No command has this name.
+    pub(super) fn unknown(name: &[u8]) -> Self {
+        Self::error(format!("unknown command '{}': type HELP for the list", printable(name)))
+    }
+
+    /// Too few words, or too many.
+    pub(super) fn wrong_arity(spec: &Spec) -> Self {
+        let (name, usage) = (spec.name.to_ascii_lowercase(), spec.usage);
+        Self::error(format!("wrong number of arguments for '{name}' command: type {usage}"))
+    }
+
+    /// A plain line whose quotes mean nothing.
+    pub(super) fn unbalanced_quotes(why: &str) -> Self {
+        Self::error(format!("unbalanced quotes: {why}"))
+    }
+}
+
+/// Sent when other clients' unread answers leave no room for this one.
+pub(super) const TOO_MANY_ANSWERS: &str = "too many large answers wait to be read: try again";
+
+/// Sent for a request that needs more memory than there is.
+pub const MEMORY_IS_FULL: &str = "memory is full (--max-memory): only reads and deletes are possible";
+
+/// Sent for a delete of a key that this node does not hold, when there is no memory to remember the delete.
+pub(super) const NO_MEMORY_TO_DELETE: &str =
+    "memory is full (--max-memory): only keys that this node holds can be deleted, and others be read";
+
+/// Sent before the client has said the secret.
+pub(super) const AUTHENTICATE: &str = "Authentication required: type AUTH and the secret";
+
+/// Sent while the node takes over what its peers hold.
+pub(super) const LOADING: &str = "loading: this node is taking over what its peers hold; try again in a moment";
+
+/// Sent for what follows a refused MULTI.
+pub(super) const NOTHING_IS_APPLIED: &str =
+    "Transaction discarded because MULTI was refused: nothing is applied until EXEC or DISCARD";

@@ -1,0 +1,73 @@
+//! What a command needs of the node around it.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::stats::{RoundSummary, Stats};
+use crate::framing::Args;
+use crate::secret::Secret;
+
+/// The node that serves a client, as that client's commands see it: all they need beside the replica.
+///
+/// There are two: the node with its threads and sockets, and [`Bare`](super::bare::Bare), which has neither.
+pub trait Host {
+    /// The secret of the cluster, if it has one.
+    fn secret(&self) -> Option<&Secret>;
+
+    /// Counts a wrong secret, and waits: guessing is slow.
+    fn punish_wrong_secret(&self);
+
+    /// Whether the node still takes over what its peers hold.
+    fn is_loading(&self) -> bool;
+
+    /// Tells the replicators that the client has changed a key. Never waits.
+    fn changed(&self, key: &[u8]);
+
+    /// Whether there is memory for a write.
+    fn may_write(&self) -> bool;
+
+    /// Whether there is memory for the tombstones of these keys.
+    fn may_delete(&self, keys: Args<'_>) -> bool;
+
+    /// Whether all unread answers of this client together may take this many bytes; if so, they are counted as that.
+    fn may_answer(&mut self, bytes: usize) -> bool;
+
+    /// Runs a tick now and waits for it. Returns what the round with each peer did.
+    ///
+    /// # Errors
+    /// Why there was none, or why it is not waited for any longer.
+    fn sync(&self) -> Result<Vec<RoundSummary>, &'static str>;
+
+    /// Dismisses the member with this name, or the configured peer with this address.
+    ///
+    /// # Errors
+    /// If there is none: the names and addresses that there are.
+    fn forget(&self, who: &str) -> Result<(), Vec<String>>;
+
+    /// The number of the client's connection.
+    fn client_id(&self) -> u64;
+
+    /// Shows others, in CLIENT LIST, what the client calls itself.
+    fn show_name(&self, name: &[u8]);
+
+    /// Everything that is connected, in the order in which it came.
+    fn connections(&self) -> Vec<ConnectionInfo>;
+
+    /// All figures of the node at this moment.
+    fn stats(&self) -> Stats;
+}
+
+/// A connection as CLIENT LIST shows it.
+#[derive(Clone, Debug)]
+pub struct ConnectionInfo {
+    /// Its number.
+    pub id: u64,
+    /// The other side's address.
+    pub address: SocketAddr,
+    /// What the client calls itself; may be empty.
+    pub name: Vec<u8>,
+    /// Since when it is connected.
+    pub age: Duration,
+    /// Whether it is a peer's connection. Redis would call that a replica's.
+    pub is_peer: bool,
+}

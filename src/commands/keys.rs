@@ -1,0 +1,165 @@
+//! Keys, whatever stands under them: deleting, counting and listing them.
+
+use super::call::{Call, DONE, Outcome};
+use super::failure::{Failure, NO_MEMORY_TO_DELETE};
+use super::spec::Flag::{Readonly, Write};
+use super::spec::{Flags, Keys, Spec};
+use super::words::{parse_number, upper};
+use super::{glob, too_long};
+use crate::framing::{Args, Form};
+use crate::limits::MAX_SCAN_COUNT;
+
+/// The family's part of the table.
+pub(super) const COMMANDS: &[Spec] = &[
+    Spec {
+        name: "DEL",
+        usage: "DEL key [key ...]",
+        summary: "deletes; OK if there was a value (for several keys: how many had one)",
+        arity: -2,
+        keys: Keys::ALL,
+        flags: Flags::of(&[Write]),
+        group: "generic",
+        since: "1.0.0",
+        complexity: "O(N) where N is the number of keys",
+        function: del,
+    },
+    Spec {
+        name: "EXISTS",
+        usage: "EXISTS key [key ...]",
+        summary: "how many of the keys have a value",
+        arity: -2,
+        keys: Keys::ALL,
+        flags: Flags::of(&[Readonly]),
+        group: "generic",
+        since: "1.0.0",
+        complexity: "O(N) where N is the number of keys",
+        function: exists,
+    },
+    Spec {
+        name: "KEYS",
+        usage: "KEYS pattern",
+        summary: "the keys that match, such as KEYS user:*",
+        arity: 2,
+        keys: Keys::NONE,
+        flags: Flags::of(&[Readonly]),
+        group: "generic",
+        since: "1.0.0",
+        complexity: "O(N) where N is the number of keys in the store",
+        function: keys,
+    },
+    Spec {
+        name: "SCAN",
+        usage: "SCAN cursor [MATCH pattern] [COUNT n]",
+        summary: "some keys and the cursor to go on with; begins and ends with 0",
+        arity: -2,
+        keys: Keys::NONE,
+        flags: Flags::of(&[Readonly]),
+        group: "generic",
+        since: "2.8.0",
+        complexity: "O(1) for every call",
+        function: scan,
+    },
+    Spec {
+        name: "DBSIZE",
+        usage: "DBSIZE",
+        summary: "how many keys have a value",
+        arity: 1,
+        keys: Keys::NONE,
+        flags: Flags::of(&[Readonly]),
+        group: "server",
+        since: "1.0.0",
+        complexity: "O(1)",
+        function: dbsize,
+    },
+];
+
+fn del(call: &mut Call<'_>) -> Outcome {
+    let keys = call.keys()?;
+    if !call.host.may_delete(keys) {
+        return Err(Failure::new("OOM", NO_MEMORY_TO_DELETE));
+    }
+    let held = keys.iter().filter(|key| call.delete(key)).count();
+    match (call.answer.form(), keys.len(), held) {
+        (Form::Plain, 1, 0) => call.answer.value(None),
+        (Form::Plain, 1, _) => call.answer.ok(),
+        _ => call.answer.integer(held),
+    }
+    DONE
+}
+
+fn exists(call: &mut Call<'_>) -> Outcome {
+    let store = call.replica.store();
+    let held = call.keys()?.iter().filter(|key| store.get(key, |value| value.is_some())).count();
+    call.answer.integer(held);
+    DONE
+}
+
+fn keys(call: &mut Call<'_>) -> Outcome {
+    let pattern = call.word(0);
+    let (mut keys, mut bytes): (Vec<Box<[u8]>>, _) = (Vec::new(), 0);
+    call.replica.store().visit_keys(|key| {
+        if call.has_room_for(bytes) && glob::matches(pattern, key) {
+            bytes += key.len() + RESP_BYTES_A_KEY;
+            keys.push(key.into());
+        }
+    });
+    if !call.has_room_for(bytes) {
+        return call.no_room("ERR", too_long("SCAN 0 MATCH pattern"));
+    }
+    write_keys(&keys, call);
+    DONE
+}
+
+fn scan(call: &mut Call<'_>) -> Outcome {
+    let Scan { cursor, pattern, count } = Scan::parse(call.args)?;
+    let (next, mut keys) = call.replica.store().scan(cursor, count);
+    keys.retain(|key| pattern.is_none_or(|pattern| glob::matches(pattern, key)));
+    let bytes: usize = keys.iter().map(|key| key.len() + RESP_BYTES_A_KEY).sum();
+    if !call.has_room_for(bytes) {
+        return call.no_room("ERR", too_long("SCAN with a smaller COUNT"));
+    }
+    call.answer.list(2);
+    call.answer.value(Some(next.to_string().as_bytes()));
+    write_keys(&keys, call);
+    DONE
+}
+
+/// The words of a SCAN.
+struct Scan<'a> {
+    cursor: u64,
+    pattern: Option<&'a [u8]>,
+    count: usize,
+}
+
+impl<'a> Scan<'a> {
+    fn parse(args: Args<'a>) -> Result<Self, Failure> {
+        let usage = || Failure::error("syntax error: type SCAN cursor [MATCH pattern] [COUNT n]");
+        let cursor = args.get(0).and_then(parse_number);
+        let cursor = cursor.ok_or_else(|| Failure::error("invalid cursor: begin with SCAN 0"))?;
+        let (mut pattern, mut count) = (None, 10);
+        let mut options = args.from(1).iter();
+        while let Some(option) = options.next() {
+            let value = options.next().ok_or_else(usage)?;
+            match upper(option).as_str() {
+                "MATCH" => pattern = Some(value),
+                "COUNT" => count = parse_number(value).filter(|&count| count > 0).ok_or_else(usage)?,
+                _ => return Err(usage()),
+            }
+        }
+        Ok(Self { cursor, pattern, count: count.min(MAX_SCAN_COUNT) })
+    }
+}
+
+fn dbsize(call: &mut Call<'_>) -> Outcome {
+    call.answer.integer(call.replica.store().counts().keys);
+    DONE
+}
+
+/// About what a key takes in an answer and in the list before it, beside its own bytes.
+const RESP_BYTES_A_KEY: usize = 32;
+
+fn write_keys(keys: &[Box<[u8]>], call: &mut Call<'_>) {
+    call.answer.list(keys.len());
+    keys.iter().for_each(|key| call.answer.value(Some(key)));
+    call.answer.end();
+}

@@ -1,0 +1,40 @@
+//! What the words of a request may be.
+
+use std::str::FromStr;
+
+use super::failure::Failure;
+use crate::limits::{MAX_CLIENT_NAME_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+
+pub(super) fn check_key(key: &[u8]) -> Result<&[u8], Failure> {
+    check_length("key", key, MAX_KEY_BYTES)
+}
+
+pub(super) fn check_value(value: &[u8]) -> Result<&[u8], Failure> {
+    check_length("value", value, MAX_VALUE_BYTES)
+}
+
+fn check_length<'a>(what: &str, word: &'a [u8], most: usize) -> Result<&'a [u8], Failure> {
+    if word.len() > most {
+        return Err(Failure::error(format!("a {what} has at most {most} bytes, this one has {}", word.len())));
+    }
+    Ok(word)
+}
+
+pub(super) fn check_client_name(name: &[u8]) -> Result<&[u8], Failure> {
+    if name.len() > MAX_CLIENT_NAME_BYTES || !name.iter().all(u8::is_ascii_graphic) {
+        return Err(Failure::error(format!(
+            "Client names cannot contain spaces, newlines or special characters, \
+             nor more than {MAX_CLIENT_NAME_BYTES} bytes"
+        )));
+    }
+    Ok(name)
+}
+
+pub(super) fn parse_number<T: FromStr>(word: &[u8]) -> Option<T> {
+    std::str::from_utf8(word).ok()?.parse().ok()
+}
+
+/// A word that may be typed in any case, such as the name of an option.
+pub(super) fn upper(word: &[u8]) -> String {
+    String::from_utf8_lossy(word).to_ascii_uppercase()
+}

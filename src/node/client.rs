@@ -1,0 +1,133 @@
+//! A client's side of a session: its conversation, and the node as its commands see it.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use log::warn;
+
+use super::clients::Incoming;
+use super::link::Link;
+use super::memory::Usage;
+use super::{Shared, stats};
+use crate::commands::conversation::Conversation;
+use crate::commands::host::{ConnectionInfo, Host};
+use crate::commands::stats::{RoundSummary, Stats};
+use crate::commands::{self, Flow};
+use crate::framing::{Args, Form};
+use crate::limits::WRONG_SECRET_DELAY;
+use crate::replication::propagate::Outbox;
+use crate::secret::Secret;
+
+/// A client that speaks on a connection.
+pub(super) struct ClientSide<'a> {
+    node: &'a Shared,
+    incoming: &'a Incoming,
+    outbox: Outbox,
+    conversation: Conversation,
+}
+
+impl<'a> ClientSide<'a> {
+    pub(super) fn new(node: &'a Shared, incoming: &'a Incoming, outbox: Outbox) -> Self {
+        Self { node, incoming, outbox, conversation: Conversation::new(node.config.secret.is_none()) }
+    }
+
+    /// Executes a request, and writes its answer behind those that stand in `unread`.
+    pub(super) fn answer(&mut self, request: (Form, Args<'_>), usage: &mut Usage, unread: &mut Vec<u8>) -> Flow {
+        let Self { node, incoming, outbox, conversation } = self;
+        let mut host = ClientHost { node, incoming, outbox, usage };
+        commands::execute(&node.replica, &mut host, conversation, request, unread)
+    }
+
+    /// Whether the client has said the secret, or there is none.
+    pub(super) fn is_admitted(&self) -> bool {
+        self.conversation.is_admitted()
+    }
+
+    /// How long the client may be silent; `None`: for ever.
+    pub(super) fn idle_timeout(&self) -> Option<Duration> {
+        self.node.config.idle_timeout
+    }
+}
+
+/// The node that serves one client.
+struct ClientHost<'a> {
+    node: &'a Shared,
+    incoming: &'a Incoming,
+    outbox: &'a Outbox,
+    usage: &'a mut Usage,
+}
+
+impl Host for ClientHost<'_> {
+    fn secret(&self) -> Option<&Secret> {
+        self.node.config.secret.as_ref()
+    }
+
+    fn punish_wrong_secret(&self) {
+        self.node.auth_failed.fetch_add(1, Relaxed);
+        self.node.stop.wait(WRONG_SECRET_DELAY);
+    }
+
+    fn is_loading(&self) -> bool {
+        self.node.is_loading()
+    }
+
+    fn changed(&self, key: &[u8]) {
+        self.outbox.changed(key);
+    }
+
+    fn may_write(&self) -> bool {
+        self.node.memory_left() > 0
+    }
+
+    fn may_delete(&self, keys: Args<'_>) -> bool {
+        self.node.may_delete(keys)
+    }
+
+    fn may_answer(&mut self, bytes: usize) -> bool {
+        self.usage.may_answer(bytes)
+    }
+
+    fn sync(&self) -> Result<Vec<RoundSummary>, &'static str> {
+        self.node.sync()
+    }
+
+    fn forget(&self, who: &str) -> Result<(), Vec<String>> {
+        forget(self.node, who)
+    }
+
+    fn client_id(&self) -> u64 {
+        self.incoming.id
+    }
+
+    fn show_name(&self, name: &[u8]) {
+        *self.incoming.name.lock() = name.to_vec();
+    }
+
+    fn connections(&self) -> Vec<ConnectionInfo> {
+        self.node.clients.list()
+    }
+
+    fn stats(&self) -> Stats {
+        stats::gather(self.node)
+    }
+}
+
+/// Dismisses a member by its name, or by the address of a configured peer.
+fn forget(node: &Shared, who: &str) -> Result<(), Vec<String>> {
+    let mut links = node.peers.iter().map(|peer| &peer.link);
+    let link = links.find(|link| link.address == who);
+    let name = link.and_then(Link::peer).map_or_else(|| who.to_string(), |peer| peer.name.clone());
+    if node.replica.dismiss(&name) {
+        warn!("{}: {name} was dismissed by FORGET; it is refused until it starts again without its data", node.name());
+        Ok(())
+    } else if let Some(link) = link {
+        link.dismiss();
+        warn!("{}: {who} was dismissed by FORGET; deletes no longer wait for it", node.name());
+        Ok(())
+    } else {
+        let mut known: Vec<String> = node.replica.members().iter().map(|member| member.name.clone()).collect();
+        let links = node.peers.iter().map(|peer| &peer.link);
+        known.extend(links.filter(|link| link.peer().is_none()).map(|link| link.address.clone()));
+        Err(known)
+    }
+}

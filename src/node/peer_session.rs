@@ -1,0 +1,91 @@
+//! A peer's side of a session: the proof of the secret, then requests of the peer protocol.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use log::warn;
+
+use super::Shared;
+use super::auth::{Guard, Verdict};
+use super::clients::Incoming;
+use crate::commands::Flow;
+use crate::framing::Args;
+use crate::limits::WRONG_SECRET_DELAY;
+use crate::replication::message::{Reply, Request};
+use crate::replication::responder::PeerSession;
+
+/// A peer that speaks on a connection.
+pub(super) struct PeerSide<'a> {
+    node: &'a Shared,
+    incoming: &'a Incoming,
+    /// Whether the peer has proved that it knows the secret.
+    guard: Guard,
+    session: PeerSession,
+}
+
+impl<'a> PeerSide<'a> {
+    pub(super) fn new(node: &'a Shared, incoming: &'a Incoming) -> Self {
+        Self { node, incoming, guard: Guard::default(), session: PeerSession::default() }
+    }
+
+    /// Answers a request, behind what stands in `unread`. A peer that is refused is told why, and the session ends.
+    pub(super) fn answer(&mut self, words: Args<'_>, unread: &mut Vec<u8>) -> Flow {
+        let (secret, identity) = (self.node.config.secret.as_ref(), self.node.replica.identity());
+        let reply = match self.guard.check(secret, identity, words, unread) {
+            Verdict::Answered => return Flow::Continue,
+            Verdict::Refuse(why) => {
+                self.node.stop.wait(WRONG_SECRET_DELAY);
+                Reply::Refused(why)
+            }
+            Verdict::Pass => self.handle(words),
+        };
+        reply.encode(unread);
+        if let Reply::Refused(why) = reply {
+            self.report_refusal(words, &why);
+            return Flow::End;
+        }
+        if let (true, Some(peer)) = (Request::is_greeting(words), self.session.peer()) {
+            self.node.clients.end_older(self.incoming, peer);
+        }
+        Flow::Continue
+    }
+
+    /// Whether the peer has proved that it knows the secret, or there is none.
+    pub(super) fn is_admitted(&self) -> bool {
+        self.node.config.secret.is_none() || self.guard.is_open()
+    }
+
+    /// Whether its greeting was accepted.
+    pub(super) fn has_greeted(&self) -> bool {
+        self.session.peer().is_some()
+    }
+
+    /// Has the replica handle a request of an admitted peer.
+    fn handle(&mut self, words: Args<'_>) -> Reply {
+        let replica = &self.node.replica;
+        match Request::decode(words) {
+            Ok(Request::Peer(greeting)) if !self.guard.fits(&greeting) => {
+                Reply::Refused(format!("{} is not who has proved itself", greeting.name))
+            }
+            Ok(request @ Request::Confirm(_)) => {
+                let reply = replica.handle(&mut self.session, request);
+                self.node.settle_soon();
+                reply
+            }
+            Ok(request) => replica.handle(&mut self.session, request),
+            Err(bad) => Reply::Refused(bad.to_string()),
+        }
+    }
+
+    /// Counts a refusal of the peer, and logs it under the name that the peer has given itself.
+    fn report_refusal(&self, words: Args<'_>, why: &str) {
+        self.node.peers_refused.fetch_add(1, Relaxed);
+        let greeting = || Request::name_in_greeting(words);
+        let name = self.session.peer().or(self.guard.name()).or_else(greeting);
+        let address = self.incoming.address.ip();
+        let refusal = format!("the peer {} ({address}): {why}", name.unwrap_or("without a name"));
+        if self.node.refusals.is_news(&refusal, Instant::now()) {
+            warn!("{}: refused {refusal}", self.node.name());
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Gathers all figures of a node in one snapshot.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+
+use super::Shared;
+use super::shared::PeerHandle;
+use crate::commands::stats::{CpuTime, LastRound, PeerStats, Stats};
+
+/// The figures of the node at this moment.
+pub(super) fn gather(node: &Shared) -> Stats {
+    let clients = &node.clients;
+    Stats {
+        port: node.address.port(),
+        uptime: node.started.elapsed(),
+        loading: node.is_loading(),
+
+        connected: clients.connected(),
+        max_connections: node.config.max_connections,
+        connections_received: clients.received(),
+        connections_rejected: clients.rejected.load(Relaxed),
+        commands: clients.commands.load(Relaxed),
+        auth_failed: node.auth_failed.load(Relaxed),
+        peers_refused: node.peers_refused.load(Relaxed),
+
+        cpu: cpu_time(),
+
+        used_memory: node.data_bytes() + node.memory.buffers(),
+        max_memory: node.memory.limit,
+
+        peers: node.peers.iter().map(|handle| peer(node, handle)).collect(),
+        tombstones_held_by: node.holdups.list().iter().map(ToString::to_string).collect(),
+        ..Stats::of(&node.replica)
+    }
+}
+
+fn peer(node: &Shared, handle: &PeerHandle) -> PeerStats {
+    let PeerHandle { link, queue, rounds } = handle;
+    let (counters, rounds, member) = (&link.counters, rounds.totals(), link.peer());
+    let progress = member.as_ref().map(|member| member.progress()).unwrap_or_default();
+    PeerStats {
+        name: member.map(|member| member.name.clone()),
+        address: link.address.clone(),
+        is_up: link.is_up(),
+        incarnation: progress.incarnation,
+        queued: queue.len(),
+        dropped: queue.dropped(),
+        retries: counters.retries.load(Relaxed),
+        confirmed: progress.confirmed,
+        tombstones_waiting: node.replica.store().tombstones_after(progress.confirmed),
+        last_round: rounds.last.map(|(at, ok)| LastRound { ok, age: at.elapsed() }),
+        propagated: counters.propagated.load(Relaxed),
+        rounds: rounds.rounds,
+        rounds_failed: rounds.failed,
+        pulled: rounds.pulled,
+        pushed: rounds.pushed,
+        sync_bytes_sent: counters.sync_sent.load(Relaxed),
+        sync_bytes_received: counters.sync_received.load(Relaxed),
+    }
+}
+
+fn cpu_time() -> Option<CpuTime> {
+    let duration = |time: TimeVal| {
+        Duration::from_secs(time.tv_sec().unsigned_abs()) + Duration::from_micros(time.tv_usec().unsigned_abs())
+    };
+    let usage = getrusage(UsageWho::RUSAGE_SELF).ok()?;
+    Some(CpuTime { system: duration(usage.system_time()), user: duration(usage.user_time()) })
+}

@@ -5,7 +5,7 @@
 #   1. basic operations      SET, GET, DEL
 #   2. anti-entropy          a node that was away catches up: one that was paused, and one that was killed
 #   3. conflict resolution   of two writes to one key, the later one wins on both nodes
-#   4. bidirectional sync    what either node is told, both know
+#   4. bidirectional sync    a write to either node reaches the other
 #
 # It is also an example of how to talk to the store from a shell. A command is a line, and so is its answer:
 #
@@ -17,8 +17,8 @@
 # Needs Rust, bash, and the ports 5008, 5009 and 5010. Uses nc where it is installed, and bash alone otherwise or with
 # KVSTORE_TEST_NC=0.
 #
-# What stands behind the script's name is given to each node. So `./test_kvstore.sh --without tombstones` shows what
-# that rule is for: some checks fail.
+# The script passes its arguments to each node. So `./test_kvstore.sh --without tombstones` shows what that rule is for:
+# some checks fail.
 
 set -u
 cd "$(dirname "${BASH_SOURCE[0]}")" || exit
@@ -33,7 +33,7 @@ logs=          # the directory with the nodes' logs, once there is one
 # ---- Talking to the nodes --------------------------------------------------------------------------------------------
 
 # ask NODE COMMAND...: sends the commands, or the lines of its input if there are none; prints the answers.
-# QUIT has the node end the connection, for which nc waits. Its own answer, the last line, is dropped.
+# QUIT makes the node end the connection, for which nc waits. The answer to QUIT, the last line, is dropped.
 ask() {
   local port=$((5007 + $1))
   shift
@@ -43,7 +43,7 @@ ask() {
   } | exchange "$port" 2>/dev/null | sed '$d'
 }
 
-# exchange PORT: sends its input to a port of this machine; prints what comes back until the other side ends it.
+# exchange PORT: sends its input to a port of this machine; prints the answer until the other side ends the connection.
 if [[ ${KVSTORE_TEST_NC:-1} != 0 ]] && command -v nc >/dev/null; then
   exchange() { nc -w 5 127.0.0.1 "$1"; }
 else
@@ -109,14 +109,14 @@ is_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
 # ---- Checking --------------------------------------------------------------------------------------------------------
 
-# expect WORDS ANSWER COMMAND...: runs the command, which must print the answer; says so in these words.
+# expect WORDS ANSWER COMMAND...: runs the command, which must print the answer; reports it in these words.
 expect() {
   local words=$1 expected=$2
   shift 2
   judge "$words" "$expected" "$("$@")"
 }
 
-# expect_soon WORDS ANSWER COMMAND...: the same, but the command may be repeated until patience is at its end.
+# expect_soon WORDS ANSWER COMMAND...: the same, but retries the command until the answer is right or patience is over.
 expect_soon() {
   local words=$1 expected=$2 answer deadline=$((SECONDS + patience))
   shift 2
@@ -144,7 +144,7 @@ die() {
   exit 1
 }
 
-# Whatever ends this script, nodes that it started end with it.
+# However this script ends, the nodes that it started end with it.
 finish() {
   local status=$?
   crash "${!pids[@]}"
@@ -191,8 +191,8 @@ ask_each 1 50 "SET gone:@ early @" >/dev/null
 expect_soon "before the fault, node 2 holds what node 1 holds" \
   "equal" digests
 
-# Deletes are shown on a node that has kept its memory: it still holds every value that was deleted. A node that was
-# killed starts empty, so a deleted key is missing there in any case.
+# Deletes are checked on a node that has kept its memory: it still holds every value that was deleted. A node that was
+# killed starts empty, so it lacks a deleted key in any case.
 pause 2
 expect "node 2 is paused: on node 1, 50 keys are replaced" \
   "$(each 50 OK)" ask_each 1 50 "SET kept:@ later @"
@@ -212,13 +212,13 @@ crash 2
 expect "node 2 is killed: on node 1, 1,000 keys are set" \
   "$(each 1000 OK)" ask_each 1 1000 "SET new:@ late @"
 
-# A node that starts compares itself with its peers before it answers clients, so these need no patience.
+# A node that starts runs a round with each peer before it answers clients, so these checks need no retries.
 start 2 ./node2
 expect "node 2 starts again, and has the 1,000 keys with its first answer" \
   "$(each 1000 "late @")" ask_each 2 1000 "GET new:@"
 expect "it has the older keys again, which it had lost with its memory" \
   "$(each 50 "later @")" ask_each 2 50 "GET kept:@"
-# Deletes leave the digest of each node in a round of its own, when it knows that both hold them: not quite at once.
+# A settled delete leaves the digest of each node in a tick of its own, so the digests may differ for a moment.
 expect_soon "the DIGESTs of both nodes are equal" \
   "equal" digests
 
@@ -226,7 +226,7 @@ expect_soon "the DIGESTs of both nodes are equal" \
 
 title "Conflict resolution: both nodes write the same key, the later write wins"
 
-# Between two writes, so that nobody can doubt which is the later.
+# Between two writes, so that it is certain which one is later.
 a_moment() { sleep 0.02; }
 
 ask 1 "SET sky blue" >/dev/null
@@ -241,9 +241,9 @@ ask 1 "SET sea rough" >/dev/null
 expect_soon "node 1 wrote later: both have its value" \
   "rough" both "GET sea"
 
-# The same while the nodes cannot reach each other. A shell cannot cut a cable, but it can leave one out: both start
-# anew and know node 3 only, which is not there yet. When it comes, what they hold passes through it, and the cut is
-# healed. Rounds every second instead of five save some waiting.
+# The same while the nodes cannot reach each other. A shell cannot cut a cable, so both nodes start anew with node 3 as
+# their only peer, and node 3 does not run yet. Once it starts, their entries pass through it, as if a cut were healed.
+# A round every second, not every five, saves some waiting.
 crash 1 2
 start 1 ./node1 --peer 127.0.0.1:5010 --interval 1s
 start 2 ./node2 --peer 127.0.0.1:5010 --interval 1s

@@ -1,4 +1,4 @@
-//! Who may come in, and how much room there is: the secret, the bound for the memory, idle clients.
+//! Which connections are admitted, and how much memory they get: the secret, the bound of the memory, idle clients.
 
 mod common;
 
@@ -78,7 +78,7 @@ fn a_wrong_secret_is_answered_late_counted_and_possible_only_a_few_times() {
 }
 
 #[test]
-fn whoever_is_not_let_in_gets_no_memory_to_speak_of() {
+fn a_connection_that_is_not_admitted_gets_only_a_small_buffer() {
     let cluster = cluster_with_secrets(&["sesame"]);
     let mut client = cluster.client(1);
     let _ = std::io::Write::write_all(&mut client.stream(), &encode(&["SET", "k", &"v".repeat(4 * FREE_BUFFER_BYTES)]));
@@ -143,7 +143,7 @@ fn a_full_memory_takes_no_more_writes_but_reads_and_deletes() {
     assert!(one.resp(&["MSET", "a", "1"]).to_string().starts_with("-OOM memory is full"));
     assert_eq!(one.line("GET k7"), value);
     assert!(one.count("used_memory") >= one.count("maxmemory") - 20_000);
-    // Refusing what another node has acknowledged would take the nodes apart.
+    // If a node refused what another node has acknowledged, the nodes would differ.
     assert_eq!(two.line("SET from2 x"), "OK");
     eventually("a peer's write arrives", DEADLINE, || one.line("GET from2") == "x");
 

@@ -1,5 +1,5 @@
-//! Faults on real processes: nodes that are killed and stopped, links that are cut, stalled, slowed and truncated,
-//! while clients write; and then the question whether all is there.
+//! Faults on real processes. Nodes are killed and stopped, links are cut, stalled, slowed and truncated, while clients
+//! write. Then everything heals, and a checker looks for writes that are missing.
 //!
 //! | variable | meaning |
 //! |---|---|
@@ -9,8 +9,8 @@
 //! | `CHAOS_WITHOUT` | switches a rule of the protocol off, to see that the checker notices |
 //! | `SOAK_MINUTES` | runs the soak, for so long |
 //!
-//! A run is reproduced as far as the schedule goes: which fault, where, when and for how long. What the nodes were
-//! doing at that moment is up to the machine.
+//! A seed reproduces the schedule: which fault, where, when and for how long. It does not reproduce what the nodes do
+//! at that moment: that depends on the machine.
 
 mod common;
 
@@ -40,7 +40,7 @@ use cluster::{Cluster, INTERVAL};
 use common::eventually;
 use nemesis::{KINDS, Nemesis};
 
-/// For how long a run must last to have had every kind of fault: each is drawn every few seconds.
+/// A run of this length has had every kind of fault: each is drawn every few seconds.
 const LONG: Duration = Duration::from_secs(120);
 
 fn from_environment(name: &str) -> Option<u64> {
@@ -78,8 +78,7 @@ fn run(size: u16, seed: u64, faulty: Duration) {
     let history = clients.stop();
     cluster.wait_until_all_serve();
 
-    // Two intervals, and what a node may still wait for that had asked a stalled peer something: to connect, and for an
-    // answer.
+    // Two intervals; and a node that had asked a stalled peer something may still wait: to connect, and for a reply.
     let healed = Instant::now();
     let longest = 2 * INTERVAL + PEER_CONNECT_TIMEOUT + PEER_IO_TIMEOUT;
     let agreed = eventually("equal DIGESTs", 4 * longest, || cluster.agrees());
@@ -102,7 +101,7 @@ fn run(size: u16, seed: u64, faulty: Duration) {
     drop(cluster);
 }
 
-/// The processes that this one has started and not reaped.
+/// The child processes that this one has not reaped.
 fn children() -> Vec<String> {
     let own = format!("PPid:\t{}", std::process::id());
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();

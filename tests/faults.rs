@@ -24,11 +24,11 @@ use kvstore::store::content::{Content, Entry};
 use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};
 
-/// How soon after a heal all nodes must agree: the longest jittered interval, and the time a busy machine may take for
-/// a round.
+/// After a heal, all nodes must agree within this time: the longest interval with jitter, and what a round may take on
+/// a busy machine.
 const ONE_INTERVAL: Duration = Duration::from_millis(220 + 1500);
 
-/// Sends many requests on one connection without waiting for each answer, which must all begin with `expected`.
+/// Sends many requests on one connection without waiting for each answer. All answers must begin with `expected`.
 #[track_caller]
 fn pipeline(client: &mut Client, requests: impl Iterator<Item = Vec<u8>>, expected: &str) {
     let mut requests = requests.peekable();
@@ -70,7 +70,7 @@ fn a_killed_node_answers_only_after_it_has_caught_up_and_no_deleted_key_returns(
 
     let second = Process::start(&links, 2, "200ms");
     let mut other = second.client();
-    // It may say that it is loading, but never that it does not have what the cluster holds.
+    // It may say that it is loading, but never that it lacks a key that the cluster holds.
     eventually("node 2 serves clients", DEADLINE, || match other.line("GET new:9999").as_str() {
         "value 9999" => true,
         answer => {
@@ -136,8 +136,8 @@ fn a_millisecond_passes() {
     eventually("the next millisecond", DEADLINE, || now() > before);
 }
 
-/// Both nodes write and delete the same and other keys while the network is in `mode`; it heals; the greatest version
-/// of each key stands everywhere.
+/// Both nodes write and delete the same and different keys while the network is in `mode`. Then it heals, and both
+/// nodes must hold the greatest version of each key.
 #[track_caller]
 fn diverge_and_heal(mode: Mode) {
     let cluster = Cluster::start(2);
@@ -151,7 +151,7 @@ fn diverge_and_heal(mode: Mode) {
 
     cluster.links.set(mode);
     for n in 0..50 {
-        // Who is later changes from key to key.
+        // The node that writes later changes from key to key.
         let (early, late) = if n % 2 == 0 { (&mut one, &mut two) } else { (&mut two, &mut one) };
         assert_eq!(early.line(format!("SET shared:{n} early")), "OK");
         assert_eq!(early.line(format!("SET gone:{n} early")), "OK");
@@ -233,7 +233,7 @@ fn without_tombstones_a_deleted_key_comes_back() {
     assert_eq!(value_after_missed_delete(Some(Rule::Tombstones)), "v");
 }
 
-/// Node 1 deletes a key while node 2 cannot be reached; what node 1 says once they agree again.
+/// Node 1 deletes a key while it cannot reach node 2. Returns what node 1 answers for that key once they agree again.
 fn value_after_missed_delete(without: Option<Rule>) -> String {
     let cluster = Cluster::start_with(2, |config| {
         config.rules = without.iter().fold(config.rules, |rules, &rule| rules.without(rule));
@@ -332,7 +332,7 @@ fn without_anti_entropy_what_a_full_queue_dropped_stays_lost() {
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// The machine's clock, set wrong by so many milliseconds.
+/// The machine's clock, wrong by this many milliseconds.
 fn clock_off_by(ms: i64) -> SharedWallClock {
     Arc::new(move || {
         let now: Timestamp = std::time::SystemTime::now().into();
@@ -340,7 +340,7 @@ fn clock_off_by(ms: i64) -> SharedWallClock {
     })
 }
 
-/// Two nodes, the second with a clock that is off by so many milliseconds.
+/// Two nodes; the clock of the second is wrong by this many milliseconds.
 fn cluster_with_wrong_clock(ms: i64, without: Option<Rule>) -> Cluster {
     Cluster::start_with(2, |config| {
         if config.node == 2 {
@@ -437,7 +437,7 @@ fn two_writes_at_the_same_instant_have_the_same_winner_everywhere() {
     assert!(ties > 50, "{ties}");
 }
 
-/// As it happens after a fault: two nodes with the same number, say, that wrote before they met.
+/// A fault can cause this, like two nodes with the same number that wrote before they met.
 #[test]
 fn two_contents_under_one_version_have_the_same_winner_everywhere() {
     let cluster = Cluster::start(2);
@@ -499,8 +499,8 @@ fn an_empty_node_takes_over_a_large_store_in_bounded_memory_while_the_other_goes
         (first.memory_kb("VmHWM"), second.memory_kb("VmRSS"), second.memory_kb("VmHWM"));
     println!("{KEYS} keys in {took:.1?}; the worst of {count} GETs on node 1 took {worst:.1?}");
     println!("node 1: {filled_kb} KB before, {first_kb} KB at most; node 2: {second_kb} KB, {peak_kb} KB at most");
-    // What a round holds at a time does not grow with the store; growing hash tables and the allocator take their
-    // share.
+    // What a round holds at a time does not grow with the store. The rest is for hash tables that grow, and the
+    // allocator.
     let allowance_kb = 32 * 1024;
     assert!(first_kb < filled_kb + allowance_kb, "node 1 grew from {filled_kb} to {first_kb} KB");
     assert!(peak_kb < second_kb + allowance_kb, "node 2 needed {peak_kb} KB to hold {second_kb} KB");
@@ -532,7 +532,7 @@ fn after_an_outage_a_round_finds_what_the_queue_had_no_room_for() {
     let cluster = Cluster::start_with(2, |config| config.interval = Duration::from_secs(3600));
     let (mut one, mut two) = (cluster.client(1), cluster.client(2));
     cluster.links.set(Mode::Cut);
-    // The same key over and over fills the queue, and a batch of it goes out as one entry.
+    // Writes of one key fill the queue, and a batch of them is sent as one entry.
     pipeline(&mut one, (0..70_000).map(|n| set("same", n.to_string())), "+OK");
     pipeline(&mut one, (0..100).map(|n| set(format!("late:{n}"), "v")), "+OK");
     assert!(one.peer(1, "dropped").parse::<u64>().unwrap() > 100);
@@ -561,8 +561,8 @@ fn after_an_outage_a_round_does_not_send_what_the_queue_holds() {
     assert_eq!(one.count("sync_pushed"), 0);
 }
 
-/// A peer that is a replica on a socket. While it is confused, it says that it holds what it then does not bring.
-/// Returns how many connections it has accepted.
+/// A peer: a replica behind a socket. While it is confused, it lists entries that it then does not send. Returns how
+/// many connections it has accepted.
 fn serve_confused_peer(listener: TcpListener, replica: Arc<Replica>, confused: Arc<AtomicBool>) -> Arc<AtomicU64> {
     let accepted = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&accepted);
@@ -615,7 +615,7 @@ fn a_link_whose_round_went_wrong_is_opened_anew_and_shown_as_up_again() {
     eventually("the next round has a connection of its own", DEADLINE, || accepted.load(Relaxed) > 1);
     confused.store(false, Relaxed);
     eventually("the link is up again", DEADLINE, || client.peer(1, "link") == "up" && client.line("GET k") == "v");
-    // A link that is taken for lost has a round asked for after each write.
+    // If the link counts as lost, each write asks for a round.
     let rounds = client.count("rounds");
     (0..200).for_each(|n| assert_eq!(client.line(format!("SET k{n} v")), "OK"));
     eventually("the peer has it all", DEADLINE, || replica.store().counts().keys == 201);
@@ -765,19 +765,19 @@ fn a_peer_that_hangs_does_not_delay_the_rounds_between_the_others() {
 
 #[test]
 fn a_peer_that_was_never_met_is_named_and_can_be_dismissed_by_its_address() {
-    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
+    let absent = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port");
     let cluster = Cluster::start_with(2, |config| {
         config.interval = Duration::from_millis(20);
-        config.peers.push(nobody.to_string());
+        config.peers.push(absent.to_string());
     });
     let (mut one, mut two) = (cluster.client(1), cluster.client(2));
     assert_eq!((one.line("SET k v"), one.line("DEL k")), ("OK".into(), "OK".into()));
-    let held_by = format!("{nobody}=never-met");
+    let held_by = format!("{absent}=never-met");
     eventually("INFO names it", DEADLINE, || one.info()["tombstones_held_by"] == held_by);
     assert_eq!(one.count("tombstones"), 1);
-    assert!(one.line("FORGET node9").contains(&nobody.to_string()), "the error lists what FORGET takes");
+    assert!(one.line("FORGET node9").contains(&absent.to_string()), "the error lists what FORGET takes");
     for client in [&mut one, &mut two] {
-        assert_eq!(client.line(format!("FORGET {nobody}")), "OK");
+        assert_eq!(client.line(format!("FORGET {absent}")), "OK");
     }
     eventually("both have forgotten it", DEADLINE, || one.count("tombstones") + two.count("tombstones") == 0);
     assert_eq!(one.info()["tombstones_held_by"], "");
@@ -809,7 +809,7 @@ fn invented_names_keep_no_configured_peer_out() {
     cluster.start_again(1, |config| config.interval = Duration::from_millis(50));
     let mut one = cluster.client(1);
     one.wait_until_it_serves();
-    // One of them takes the name of a peer that is not there yet, one takes its number.
+    // One takes the name of a peer that has not connected yet, one takes its number.
     let names = (0..100).map(|n| (format!("stranger{n}"), 100 + n)).chain([("node2".into(), 77), ("other".into(), 2)]);
     let mut admitted = 0;
     for (name, number) in names {

@@ -1,5 +1,5 @@
-//! What clients may do to a node: too many of them, silent ones, rubbish, and everything beyond a limit. Nobody else
-//! may notice.
+//! What clients may do to a node: too many of them, silent ones, malformed input, and everything beyond a limit. Other
+//! clients must not notice.
 
 mod common;
 
@@ -18,7 +18,7 @@ use kvstore::limits::{
 };
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// How long a client that does nothing wrong may wait for an answer while others misbehave.
+/// How long a well-behaved client may wait for an answer while others misbehave.
 const UNDISTURBED: Duration = Duration::from_secs(2);
 
 #[track_caller]
@@ -26,7 +26,7 @@ fn assert_matches(answer: &[u8], pattern: &str) {
     assert!(glob::matches(pattern.as_bytes(), answer), "{}\nexpected: {pattern}", answer.escape_ascii());
 }
 
-/// Checks that a client which does nothing wrong is served as if it were alone.
+/// Checks that a well-behaved client is served as if it were alone.
 #[track_caller]
 fn assert_undisturbed(client: &mut Client) {
     let started = Instant::now();
@@ -35,13 +35,13 @@ fn assert_undisturbed(client: &mut Client) {
     assert!(started.elapsed() < UNDISTURBED, "{:?}", started.elapsed());
 }
 
-/// Waits until nobody but this client is connected: a session that panicked would stay in the count.
+/// Waits until only this client is connected: a session that panicked would stay in the count.
 #[track_caller]
 fn wait_until_alone(client: &mut Client) {
     eventually("all other sessions end", DEADLINE, || client.count("connected_clients") == 1);
 }
 
-/// Connects until there is a place: those who have just left may still be counted.
+/// Retries until there is a place: sessions that have just ended may still be counted.
 #[track_caller]
 fn client_with_a_place(cluster: &Cluster) -> Client {
     let mut client = cluster.client(1);
@@ -175,7 +175,7 @@ fn far_too_many_connections_are_turned_away_at_once() {
 // ---- silence --------------------------------------------------------------------------------------------------------
 
 #[test]
-fn half_a_command_and_then_silence_disturbs_nobody() {
+fn half_a_command_and_then_silence_disturbs_no_other_client() {
     let cluster = Cluster::start(1);
     let mut good = cluster.client(1);
     let halves = [
@@ -200,7 +200,7 @@ fn half_a_command_and_then_silence_disturbs_nobody() {
 }
 
 #[test]
-fn a_client_that_does_not_read_its_answers_is_cut_off_and_disturbs_nobody() {
+fn a_client_that_does_not_read_its_answers_is_cut_off_and_disturbs_no_other_client() {
     let cluster = Cluster::start_with(1, |config| config.client_write_timeout = Duration::from_millis(300));
     let mut good = cluster.client(1);
     let value = vec![b'x'; 4 * 1024 * 1024];
@@ -228,7 +228,7 @@ fn a_client_that_reads_slowly_gets_all_of_its_answer() {
     client.send(encode(&["GET", "large"]));
     assert_eq!(client.read_line(), format!("${}", value.len()));
     let mut got = vec![0; value.len()];
-    // In all it takes longer than the timeout, but it never refuses everything for so long.
+    // In all it takes longer than the timeout, but it always reads something within the timeout.
     for piece in got.chunks_mut(64 * 1024) {
         let mut waited = false;
         eventually("a pause", DEADLINE, || std::mem::replace(&mut waited, true));
@@ -237,7 +237,7 @@ fn a_client_that_reads_slowly_gets_all_of_its_answer() {
     assert!(got == value);
 }
 
-/// A pipeline that is sent whole before the first of its answers is read.
+/// A pipeline whose first answer is read only after all of it is sent.
 const LARGE_PIPELINE: usize = 400_000;
 
 /// Sends a GET of a value of 100 bytes so often, and then reads all answers.
@@ -270,7 +270,7 @@ fn beyond_the_bound_for_waiting_answers_the_node_reads_no_more_and_goes_on_when_
     let requests = encode(&["ECHO", &"v".repeat(1000)]).repeat(100_000);
     std::thread::scope(|scope| {
         scope.spawn(move || sender.write_all(&requests).expect("the node reads on at last"));
-        // Answers may take two of the largest values, and half of that those that wait.
+        // All answers may take two of the largest values; those that wait to be read, half of that.
         let (bound, slack) = (MAX_VALUE_BYTES as u64, 512 * 1024);
         eventually("answers wait", DEADLINE, || watcher.count("used_memory") > bound - slack);
         for _ in 0..100 {
@@ -354,7 +354,7 @@ fn a_client_that_is_not_admitted_has_no_answers_collected() {
     assert!(most < 1024 * 1024, "{most} bytes are counted");
 }
 
-// ---- rubbish --------------------------------------------------------------------------------------------------------
+// ---- malformed input ------------------------------------------------------------------------------------------------
 
 #[test]
 fn what_cannot_be_framed_is_answered_in_its_own_form_and_ends_the_session() {
@@ -418,7 +418,7 @@ fn lines_of_rubbish_are_answered_one_by_one_and_the_session_goes_on() {
 
 #[test]
 fn random_bytes_never_end_more_than_their_own_session() {
-    // Its peer never comes.
+    // Its peer never connects.
     let node = Process::start(&Links::new(2), 1, "200ms");
     let mut good = node.client();
     good.wait_until_it_serves();
@@ -435,7 +435,7 @@ fn random_bytes_never_end_more_than_their_own_session() {
                 false => bytes.extend((0..random.usize(..20)).map(|_| random.u8(..))),
             }
         }
-        // It may have ended the session before it has taken all.
+        // The node may have ended the session before it has read everything.
         let _ = client.stream().write_all(&bytes);
         let _ = client.stream().shutdown(std::net::Shutdown::Write);
         client.read_to_end();
@@ -447,7 +447,7 @@ fn random_bytes_never_end_more_than_their_own_session() {
 
 #[test]
 fn nothing_is_allocated_for_a_length_that_was_merely_claimed() {
-    // Its peer never comes.
+    // Its peer never connects.
     let node = Process::start(&Links::new(2), 1, "200ms");
     let mut good = node.client();
     good.wait_until_it_serves();
@@ -655,7 +655,7 @@ fn an_error_shows_a_long_word_in_part_only() {
     assert_eq!(client.line("PING"), "PONG");
 }
 
-// ---- those who claim to be peers ------------------------------------------------------------------------------------
+// ---- clients that claim to be peers ---------------------------------------------------------------------------------
 
 #[test]
 fn what_does_not_follow_the_peer_protocol_is_refused_and_ends_the_session() {

@@ -1,5 +1,5 @@
-//! Memory, time and descriptors under attack. The attackers hold what they get; the owner of the node set the bound.
-//! Nodes are processes of their own, so that their memory can be measured.
+//! Memory, time and descriptors under attack. Attackers keep what they get; the operator has set the bound. Each node
+//! is a process of its own, so that its memory can be measured.
 //!
 //! `HOSTILE_CONNECTIONS` sets how many attack at once: 200 by default.
 
@@ -21,7 +21,7 @@ const MIB: u64 = 1024 * 1024;
 /// The bound of the nodes under attack.
 const MAX_MEMORY: u64 = 64 * MIB;
 
-/// What a connection takes beside its buffers: the pages of its thread's stack that are touched, the thread itself, the
+/// What a connection takes besides its buffers: the pages of its stack that were touched, the thread itself, the
 /// socket.
 const CONNECTION_KB: u64 = 64;
 
@@ -29,11 +29,11 @@ fn connections() -> usize {
     std::env::var("HOSTILE_CONNECTIONS").ok().and_then(|text| text.parse().ok()).unwrap_or(200)
 }
 
-/// A node with little memory, and these options too.
+/// A node with little memory, and these further options.
 fn start(arguments: &[&str]) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_node1"));
     command.args(["--listen", "127.0.0.1:0", "--max-memory", &MAX_MEMORY.to_string()]);
-    for (option, default) in [("--interval", "200ms"), ("--peer", &nobody().to_string())] {
+    for (option, default) in [("--interval", "200ms"), ("--peer", &closed_port().to_string())] {
         if !arguments.contains(&option) {
             command.args([option, default]);
         }
@@ -43,14 +43,13 @@ fn start(arguments: &[&str]) -> Process {
     node
 }
 
-/// Where nobody listens.
-fn nobody() -> SocketAddr {
+/// An address at which no process listens.
+fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it is bound")
 }
 
-/// The most memory that a node may take for real, with what was there before: `slack` times its bound. What is counted
-/// are the sizes that were asked for; an allocator that serves many threads has gaps, and keeps much of what was given
-/// back.
+/// The most memory that the process may use, with what it used before: `slack` times its bound. The node counts the
+/// sizes that it asks for. An allocator that serves many threads has gaps, and keeps much of what is freed.
 #[track_caller]
 fn assert_within_bound(node: &Process, before_kb: u64, attackers: usize, slack: f64) {
     let allowed = (MAX_MEMORY / 1024) as f64 * slack;
@@ -60,15 +59,15 @@ fn assert_within_bound(node: &Process, before_kb: u64, attackers: usize, slack: 
     assert!(most <= bound, "{most} KB of memory were in use, of {bound} KB");
 }
 
-/// The most that INFO may count: each connection has some buffer for free, and each may be granted one growth just
-/// before.
+/// The most that INFO may count: each connection has a small buffer that is always granted, and each may have been
+/// granted one growth just before.
 fn most_counted(attackers: usize) -> u64 {
     MAX_MEMORY * 5 / 4 + (attackers * FREE_BUFFER_BYTES) as u64
 }
 
 // ---- requests that never end ----------------------------------------------------------------------------------------
 
-/// Somebody who announces something large and sends it bit by bit.
+/// A client that announces something large and sends it bit by bit.
 struct Attacker {
     stream: TcpStream,
     /// What is sent again and again after the announcement.
@@ -93,7 +92,7 @@ impl Attacker {
                 vec![b'v'; 16 * 1024],
                 MAX_VALUE_BYTES - 1,
             ),
-            // The smallest words: most is kept about them beside their bytes.
+            // The smallest words: they need the most memory beside their bytes.
             2 => (format!("*{MAX_ARGS}\r\n$3\r\nDEL\r\n"), b"$0\r\n\r\n".repeat(2048), (MAX_ARGS - 2) * 6),
             _ => (format!("*{MAX_ARGS}\r\n$4\r\nMSET\r\n"), b"$1\r\nx\r\n".repeat(2048), (MAX_ARGS - 2) * 7),
         };
@@ -104,7 +103,7 @@ impl Attacker {
         Self { stream, filling, sent: 0, most }
     }
 
-    /// Sends a little more; false once there is no more to send, or the node has had enough.
+    /// Sends a little more. Returns false once there is no more to send, or the node has ended the connection.
     fn go_on(&mut self) -> bool {
         let count = self.filling.len().min(self.most - self.sent);
         self.sent += count;
@@ -155,7 +154,7 @@ fn requests_that_never_end_take_no_more_memory_than_there_is() {
     eventually("the memory is given back", DEADLINE, || client.count("used_memory") < before + MIB);
     assert_eq!(client.line("SET again value"), "OK");
 
-    // Other attacks find most of that memory again: it does not add up.
+    // The next attacks reuse most of that memory: it does not add up.
     for _ in 0..4 {
         let mut attackers: Vec<Attacker> = (0..count).map(|number| Attacker::new(node.address, number)).collect();
         for _ in 0..20 {
@@ -170,7 +169,7 @@ fn requests_that_never_end_take_no_more_memory_than_there_is() {
 }
 
 #[test]
-fn whoever_is_ended_is_told_that_the_memory_is_full() {
+fn a_client_that_is_cut_off_is_told_that_the_memory_is_full() {
     let node = start(&[]);
     let value = vec![b'v'; MAX_VALUE_BYTES];
     let mut client = node.client();
@@ -182,7 +181,7 @@ fn whoever_is_ended_is_told_that_the_memory_is_full() {
         }
         assert!(key < 8, "more than there is memory for was taken");
     }
-    // Fills up what is left with small ones.
+    // Fills what is left with small ones.
     let mut client = node.client();
     let small = "v".repeat(10_000);
     eventually("a small write is refused too", DEADLINE, || {
@@ -224,19 +223,19 @@ fn peers_go_on_while_the_memory_is_full() {
 
 // ---- deletes, and what waits for a peer -----------------------------------------------------------------------------
 
-/// How long the keys are that attackers delete: with its buffers, such a request is taken also when the memory is full.
+/// The length of the keys that attackers delete. A request of this length fits in a buffer even if the memory is full.
 const KEY_BYTES: usize = FREE_BUFFER_BYTES / 4;
 
-/// A key of so many bytes that has this number.
+/// The key with this number, of this length.
 fn long_key(number: usize, bytes: usize) -> Vec<u8> {
     format!("{number:k<bytes$}").into_bytes()
 }
 
-/// Deletes of keys that are not there cost the attacked node and its peer a tombstone each.
+/// Deletes of absent keys cost the attacked node and its peer a tombstone each.
 #[test]
 fn deletes_of_keys_that_are_not_here_take_no_more_memory_than_there_is() {
     let links = Links::new(2);
-    // Nothing is forgotten meanwhile, which would make room for more.
+    // No tombstone is forgotten meanwhile, which would make room for more.
     let one = start(&["--peer", &links.peers_of(1)[0], "--interval", "1h"]);
     links.node_is_at(1, one.address);
     let two = Process::start(&links, 2, "1h");
@@ -290,7 +289,7 @@ fn in_a_full_memory_a_delete_that_frees_some_goes_on_and_one_that_needs_some_doe
 #[test]
 fn what_waits_for_a_peer_counts_as_memory_has_a_bound_and_stands_there_once() {
     const PEERS: usize = 3;
-    let peers: Vec<String> = (0..PEERS).map(|_| nobody().to_string()).collect();
+    let peers: Vec<String> = (0..PEERS).map(|_| closed_port().to_string()).collect();
     let node = start(&["--peer", &peers[0], "--peer", &peers[1], "--peer", &peers[2]]);
     let mut client = node.client();
     let key = long_key(0, MAX_KEY_BYTES);
@@ -329,10 +328,10 @@ fn what_was_delivered_to_a_peer_no_longer_counts() {
     assert_eq!(client.peer(1, "dropped"), "0");
 }
 
-// ---- answers that nobody reads --------------------------------------------------------------------------------------
+// ---- answers that are not read --------------------------------------------------------------------------------------
 
 #[test]
-fn answers_that_nobody_reads_take_no_more_memory_than_there_is() {
+fn answers_that_are_not_read_take_no_more_memory_than_the_bound() {
     let node = start(&[]);
     let mut client = node.client();
     let value = vec![b'v'; MAX_VALUE_BYTES];
@@ -500,9 +499,9 @@ fn so_few_descriptors_that_no_client_gets_one_are_refused_in_one_line() {
     assert!(said.contains("64 open files") && said.contains("ulimit -n"), "{said}");
 }
 
-/// How many descriptors are left to a node that runs.
+/// How many descriptors a running node has left.
 const FEW: u64 = 64;
-/// The time that a process has computed, in ticks of 10 ms.
+/// The CPU time of a process, in units of 10 ms.
 fn computed(node: &Process) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", node.id())).expect("Linux has /proc");
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
@@ -514,7 +513,7 @@ fn without_descriptors_accepting_waits_and_serving_goes_on() {
     let node = start(&[]);
     let mut client = node.client();
     assert_eq!(client.line("SET k v"), "OK");
-    // As if the rest of the machine had taken them.
+    // As if other processes of the machine held them.
     rlimit::prlimit(node.id() as i32, rlimit::Resource::NOFILE, Some((FEW, FEW)), None).expect("it is our child");
 
     for episode in 1..=2 {
@@ -522,7 +521,7 @@ fn without_descriptors_accepting_waits_and_serving_goes_on() {
         eventually("the descriptors are gone", DEADLINE, || node.told("cannot accept a connection") >= episode);
         let (before, started) = (computed(&node), Instant::now());
         eventually("time to try again a few times", DEADLINE, || {
-            assert_eq!(client.line("GET k"), "v", "whoever is connected is served");
+            assert_eq!(client.line("GET k"), "v", "a connected client is served");
             thread::sleep(ACCEPT_PAUSE / 10);
             started.elapsed() >= 5 * ACCEPT_PAUSE
         });

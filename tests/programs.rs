@@ -1,4 +1,4 @@
-//! The programs, started and stopped as an operator does.
+//! The programs as an operator starts and stops them.
 
 mod common;
 
@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eventually, two_free_ports};
 use kvstore::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 
-/// How soon a node that was told to stop must have ended.
+/// A node that is told to stop must have ended within this time.
 const STOPPED: Duration = Duration::from_secs(2);
 
-/// So long that no round comes in between.
+/// So long that no tick runs during a test.
 const NEVER: &str = "1h";
 
 const PROGRAMS: [&str; 3] = [env!("CARGO_BIN_EXE_kvstore"), env!("CARGO_BIN_EXE_node1"), env!("CARGO_BIN_EXE_node2")];
@@ -50,7 +50,7 @@ fn stops_under_load(signal: &str) {
     let (mut first, second) = (Process::start(&links, 1, "200ms"), Process::start(&links, 2, "200ms"));
     first.client().wait_until_it_serves();
     second.client().wait_until_it_serves();
-    // Idle clients, one of which has sent half a command.
+    // Some clients that do nothing, and one that has sent half a command.
     let mut idle: Vec<Client> = (0..10).map(|_| first.client()).collect();
     idle[0].send("SET half");
     let (writers, answered) = under_load(first.address);
@@ -193,7 +193,7 @@ fn a_node_stops_in_time_while_clients_come_and_go() {
 
 // ---- starting -------------------------------------------------------------------------------------------------------
 
-/// Runs a program that should end by itself; ends it after a while if it does not.
+/// Runs a program that should end by itself; kills it after a while if it does not.
 fn run(program: &str, arguments: &[&str]) -> Output {
     Command::new("timeout").arg("10").arg(program).args(arguments).output().expect("the program was built")
 }
@@ -218,7 +218,7 @@ fn one_command_starts_two_nodes_that_agree_and_says_what_to_type() {
 }
 
 #[test]
-fn a_cluster_whose_output_nobody_reads_goes_on() {
+fn a_cluster_whose_output_is_not_read_goes_on() {
     let port = two_free_ports();
     let (reader, output) = std::io::pipe().expect("a pipe");
     drop(reader);

@@ -1,13 +1,12 @@
-//! The transcripts of the README are what really happens: every `console` block is run, and must print what stands
-//! there.
+//! The transcripts of the README are real: the test runs every `console` block, which must print what the README shows.
 
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// What takes the place of the reader's slow fingers: `await` waits until a node answers that was started just now,
-/// `agree` until both nodes hold the same. The script ends with what is wrong if that never comes true.
+/// Waits where a reader types slowly. `await` waits until a node that was just started answers, `agree` until both
+/// nodes hold the same. If that does not happen, the script ends and says what is wrong.
 const PAUSES: &str = r#"
 ask() { exec 3<>"/dev/tcp/127.0.0.1/$1" && printf '%s\nQUIT\n' "$2" >&3 && head -n 1 <&3; }
 answers() { [[ $(ask "$1" PING) == PONG ]]; }
@@ -35,7 +34,7 @@ fn every_transcript_in_the_readme_is_what_happens() {
     }
 }
 
-/// A transcript that does not need the rule would show nothing about it.
+/// A transcript that comes out the same without the rule would show nothing about it.
 #[test]
 fn what_the_readme_shows_about_deletes_is_the_work_of_tombstones() {
     let transcripts = transcripts();
@@ -72,7 +71,7 @@ struct Run {
     expected: String,
     /// What they have printed.
     printed: String,
-    /// What bash was given, and what it complained about.
+    /// The script for bash, and its errors.
     script: String,
     errors: String,
 }
@@ -89,12 +88,12 @@ impl Run {
                 .replace("5009", &second.to_string())
                 .replace("./node1", &node(env!("CARGO_BIN_EXE_node1"), first, second))
                 .replace("./node2", &node(env!("CARGO_BIN_EXE_node2"), second, first))
-                // What it prints to a terminal, not what it prints to a program.
+                // The form that it prints to a terminal, not the one for a program.
                 .replace("redis-cli ", "redis-cli --no-raw ")
         };
         let (mut script, mut expected) =
             (format!("set -m\ntrap 'kill -9 $(jobs -p); cat ./*.log >&2' EXIT\n{PAUSES}"), String::new());
-        // Whether both nodes run, so that they come to hold the same.
+        // Whether both nodes run: then the script waits until they agree.
         let mut both_run = !transcript.contains("./node1");
         if both_run {
             script += &as_run_here("./node1 >/dev/null &\n./node2 >/dev/null &\nawait 5008\nawait 5009\n");
@@ -104,7 +103,7 @@ impl Run {
                 expected += &format!("{line}\n");
                 continue;
             };
-            // A reader sleeps until the nodes agree. Here they are asked.
+            // A reader sleeps until the nodes agree. The test asks them.
             if !command.starts_with("sleep") {
                 script += &as_run_here(&format!("{command}\n"));
             }
@@ -126,7 +125,7 @@ impl Run {
                 script += &as_run_here("agree 5008 5009\n");
             }
         }
-        // The nodes' logs are left in the directory in which the commands are run.
+        // The nodes write their logs to the directory in which the commands run.
         let directory = std::env::temp_dir().join(format!("kvstore-readme-{}-{first}", std::process::id()));
         fs::create_dir_all(&directory).expect("there is room for the logs");
         let bash = Command::new("bash").arg("-c").arg(&script).current_dir(&directory).stdin(Stdio::null()).output();
@@ -142,7 +141,7 @@ impl Run {
     }
 }
 
-/// Two ports that nobody uses at the moment.
+/// Two ports that are free at the moment.
 fn free_ports() -> [u16; 2] {
     let listeners = [0; 2].map(|_| TcpListener::bind("127.0.0.1:0").expect("loopback has free ports"));
     listeners.map(|listener| listener.local_addr().expect("loopback has free ports").port())

@@ -1,5 +1,5 @@
-//! What the secret of a cluster keeps out, and what becomes of peers that misbehave. Nodes as their owner starts them,
-//! and strangers who know the protocol. (What clients see of the secret: `admission.rs`.)
+//! What the secret of a cluster keeps out, and what a node does with peers that misbehave. The nodes run as an operator
+//! starts them; the strangers know the protocol. (What clients see of the secret: `admission.rs`.)
 
 mod common;
 
@@ -28,7 +28,7 @@ const SECRET: &str = "a-secret-that-is-easy-to-find-in-a-haystack";
 
 // ---- what the tests share -------------------------------------------------------------------------------------------
 
-/// A file with some bytes, gone with its end.
+/// A file with some bytes. Dropping it removes the file.
 struct File(PathBuf);
 
 impl File {
@@ -45,7 +45,7 @@ impl Drop for File {
     }
 }
 
-/// Starts a node that tells everything there is to tell.
+/// Starts a node that logs everything.
 fn start(number: u16, peer: SocketAddr, secret_file: Option<&Path>) -> Process {
     // `Process` clears RUST_LOG; the shell sets it again, and is replaced by the node.
     let mut command = Command::new("sh");
@@ -58,8 +58,8 @@ fn start(number: u16, peer: SocketAddr, secret_file: Option<&Path>) -> Process {
     Process::run(&mut command)
 }
 
-/// Where nobody listens.
-fn nobody() -> SocketAddr {
+/// An address at which no process listens.
+fn closed_port() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("it is bound")
 }
 
@@ -69,14 +69,14 @@ fn admitted(address: SocketAddr) -> Client {
     client
 }
 
-/// Hands connections on to a node, and keeps what was said on them.
+/// Forwards connections to a node, and records what both sides send.
 struct Recorder {
     address: SocketAddr,
     target: Arc<Mutex<Option<SocketAddr>>>,
     heard: Arc<Mutex<Vec<Heard>>>,
 }
 
-/// What was said on one connection.
+/// What both sides sent on one connection.
 #[derive(Clone, Default)]
 struct Heard {
     by_initiator: Vec<u8>,
@@ -147,7 +147,7 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
     haystack.windows(needle.len()).any(|window| window == needle)
 }
 
-/// Somebody who knows the protocol of the nodes, and perhaps the secret.
+/// A client that knows the protocol of the nodes, and perhaps the secret.
 struct Stranger {
     client: Client,
     name: &'static str,
@@ -167,7 +167,7 @@ impl Stranger {
         party
     }
 
-    /// Introduces himself; returns how the node introduces itself.
+    /// Introduces itself; returns how the node introduces itself.
     fn introduce(&mut self) -> Vec<u8> {
         let incarnation = self.incarnation.to_be_bytes();
         let answer = self.client.resp(&[&b"PEER"[..], b"AUTH", self.name.as_bytes(), incarnation.as_slice(), &[7; 32]]);
@@ -178,7 +178,7 @@ impl Stranger {
         party
     }
 
-    /// Proves that he knows `secret`; returns the node's own proof, or why it was refused.
+    /// Proves that it knows `secret`; returns the node's own proof, or why the node refused.
     fn prove(&mut self, secret: &str) -> Result<Vec<u8>, String> {
         let responder = self.introduce();
         let secret = Secret::new(secret.as_bytes()).expect("a good secret");
@@ -307,7 +307,7 @@ fn a_handshake_that_was_overheard_opens_nothing() {
     let (one, two, to_two, _to_one) = recorded_pair(&file.0);
     let (mut client, mut other) = (admitted(one.address), admitted(two.address));
     client.wait_until_it_serves();
-    // A write may be fetched over the other link before it is sent on this one: then another is made.
+    // A write may be fetched over the other link before it is sent on this one: then the test makes another.
     let mut heard = None;
     eventually("a write travels on this link", DEADLINE, || {
         assert_eq!(client.line("SET colour red"), "OK");
@@ -319,7 +319,7 @@ fn a_handshake_that_was_overheard_opens_nothing() {
     assert_eq!(other.line("DEL colour"), "OK");
     let refused = other.count("peers_refused");
 
-    // All that the initiator said, once more.
+    // Everything that the initiator sent, once more.
     let mut replayer = Client::connect(two.address);
     replayer.send(&heard.by_initiator);
     let answer = replayer.read_to_end();
@@ -329,7 +329,7 @@ fn a_handshake_that_was_overheard_opens_nothing() {
     eventually("it is told once", DEADLINE, || two.told("refused the peer") == 1);
     assert_eq!(other.line("GET colour"), "Key not found");
 
-    // All that the responder said, to a node that looks for its peer.
+    // Everything that the responder sent, to a node that dials its peer.
     let impostor = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = impostor.local_addr().expect("it is bound");
     thread::spawn(move || {
@@ -396,11 +396,11 @@ fn a_node_with_another_secret_or_none_is_named_counted_and_gets_nothing() {
 fn who_knows_the_secret_may_speak_as_himself_only() {
     let node = guarded_node();
     let mut friend = Stranger::new(node.address(), "node9", 5);
-    friend.prove(SECRET).expect("he knows it");
+    friend.prove(SECRET).expect("the secret is right");
     assert!(matches!(friend.greet("node9", "9", 5), common::Value::Array(_)));
     for (name, incarnation) in [("node8", 5), ("node9", 6), ("node1", 5)] {
         let mut stranger = Stranger::new(node.address(), "node9", 5);
-        stranger.prove(SECRET).expect("he knows it");
+        stranger.prove(SECRET).expect("the secret is right");
         let answer = stranger.greet(name, "9", incarnation).to_string();
         assert_eq!(answer, format!("-REFUSED {name} is not who has proved itself"));
         assert_eq!(stranger.client.read_to_end(), b"");
@@ -418,7 +418,7 @@ fn nothing_but_a_proof_opens_a_peers_connection() {
     assert_eq!(wrong.client.read_to_end(), b"");
 
     // The node's own proof, sent back to it.
-    let proof = Stranger::new(node.address(), "node9", 5).prove(SECRET).expect("he knows it");
+    let proof = Stranger::new(node.address(), "node9", 5).prove(SECRET).expect("the secret is right");
     let mut mirror = Stranger::new(node.address(), "node9", 5);
     mirror.introduce();
     let answer = mirror.client.resp(&[&b"PEER"[..], b"PROVE", &proof]).to_string();
@@ -452,7 +452,7 @@ fn nothing_but_a_proof_opens_a_peers_connection() {
 
 #[test]
 fn a_peer_that_misbehaves_is_cut_off_named_and_counted() {
-    let node = start(1, nobody(), None);
+    let node = start(1, closed_port(), None);
     let mut client = node.client();
     client.wait_until_it_serves();
     assert_eq!(client.line("SET k v"), "OK");
@@ -479,7 +479,7 @@ fn a_peer_that_misbehaves_is_cut_off_named_and_counted() {
         ("a fetch of a key that is too long", &[b"FETCH", &long_key]),
         ("a fetch of nothing", &[b"FETCH"]),
         ("prefixes in no order", &[b"LEAF", b"b0", &[0; 8], b"a0", &[0; 8]]),
-        ("a prefix that is none", &[b"DIGEST", b"xyz"]),
+        ("a malformed prefix", &[b"DIGEST", b"xyz"]),
         ("more arrivals than there were", &[b"CONFIRM", b"99999"]),
         ("arrivals that are no number", &[b"CONFIRM", b"-1"]),
         ("another name", &[b"PEER", b"3", b"node8", b"8", b"00000000000000aa", &zero]),
@@ -488,7 +488,7 @@ fn a_peer_that_misbehaves_is_cut_off_named_and_counted() {
         ("a name that is too long", &[b"PEER", b"3", long_name.as_bytes(), b"9", b"00000000000000aa", &zero]),
         ("a clock from beyond 2200", &[b"PEER", b"3", b"node9", b"9", b"00000000000000aa", &clock]),
         ("another protocol", &[b"PEER", b"999", b"node9", b"9", b"00000000000000aa", &zero]),
-        ("a proof that nobody wants", &[b"PEER", b"PROVE", &zero]),
+        ("a proof that was not asked for", &[b"PEER", b"PROVE", &zero]),
     ];
     let mut accepted = Vec::new();
     for (index, (what, words)) in bad.iter().enumerate() {
@@ -512,7 +512,7 @@ fn a_peer_that_misbehaves_is_cut_off_named_and_counted() {
 
 #[test]
 fn a_refusal_is_short_whatever_was_said() {
-    let node = start(1, nobody(), None);
+    let node = start(1, closed_port(), None);
     node.client().wait_until_it_serves();
     let long = vec![b'\xff'; 1_000_000];
     for words in [&[&long[..]][..], &[b"PEER", b"3", &long, b"9", b"aa", &[0; 8]], &[b"CONFIRM", &long]] {
@@ -529,7 +529,7 @@ fn a_refusal_is_short_whatever_was_said() {
 
 #[test]
 fn a_peer_whose_frames_are_none_is_cut_off_and_the_node_goes_on() {
-    let node = start(1, nobody(), None);
+    let node = start(1, closed_port(), None);
     node.client().wait_until_it_serves();
     let too_many = format!("*{}\r\n", MAX_ARGS + 1);
     for bytes in ["*-x\r\n", "*1\r\n$-5\r\n", "*1\r\n:1\r\n", "*1\r\n$3\r\nabcd\r\n", "*2\r\n$999999999\r\n", &too_many]
@@ -544,7 +544,7 @@ fn a_peer_whose_frames_are_none_is_cut_off_and_the_node_goes_on() {
 }
 
 #[test]
-fn a_peer_that_answers_rubbish_is_named_and_costs_nobody_an_answer() {
+fn a_peer_with_malformed_replies_is_named_and_costs_no_client_an_answer() {
     for rubbish in
         ["HTTP/1.1 200 OK\r\n\r\n", "*99999999\r\n", "$-1\r\n", "+OK\r\n", "*1\r\n$1\r\nx\r\n", ":1\r\n", "\0\0\0\0"]
     {
@@ -579,7 +579,7 @@ fn fails_to_start(arguments: &[&str], secret: Option<&str>) -> Output {
     output
 }
 
-/// What went wrong, which is told in one line; the parser of options may add how it is called.
+/// The error, in one line. The parser of options may add the usage.
 fn complaint(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let line = said.lines().next().unwrap_or_default().to_string();
@@ -631,7 +631,7 @@ fn a_secret_that_cannot_be_had_is_explained_in_one_line_without_showing_it() {
 #[test]
 fn the_secret_may_stand_in_the_environment() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_node1"));
-    command.env("KVSTORE_SECRET", SECRET).args(["--listen", "127.0.0.1:0", "--peer", &nobody().to_string()]);
+    command.env("KVSTORE_SECRET", SECRET).args(["--listen", "127.0.0.1:0", "--peer", &closed_port().to_string()]);
     let node = Process::run(&mut command);
     assert!(node.client().line("DBSIZE").contains("Authentication required"));
     let mut client = admitted(node.address);

@@ -1,9 +1,9 @@
-//! A simulated cluster: real replicas, with chance for a network.
+//! A simulated cluster: real replicas, and a network driven by a seeded random generator.
 //!
-//! Protocols for replication break where nobody has looked: a reply is lost *and* the node restarts *and* an old
-//! message arrives. Tests over sockets meet such a thing once in a thousand nights, and never again when asked to. Here
-//! a whole cluster runs in one thread. Wherever a node would wait, a generator of chance with a known seed decides what
-//! happens meanwhile; so thousands of cluster lives pass in a minute, and each can be lived again.
+//! Replication protocols break in combinations that no test author thought of: a reply is lost *and* the node restarts
+//! *and* an old message arrives. Tests over sockets hit such a case once in a thousand nights, and cannot reproduce it.
+//! Here a whole cluster runs in one thread. Wherever a node would wait, a random generator with a known seed decides
+//! what happens meanwhile. So thousands of runs pass in a minute, and each can be replayed.
 //!
 //! * `cluster.rs` and `node.rs` are the nodes: what their threads do, a step at a time, around the [`Replica`] that the
 //!   real node has, too. `network.rs` carries their messages, encoded and decoded.
@@ -12,21 +12,21 @@
 //! * `script.rs`, `grammar.rs`, `stage.rs` and `cost.rs` belong to the stories, `tests/stories.rs`. They run on the
 //!   same cluster, with a script instead of chance.
 //!
-//! A test takes 1,000 seeds; `SIM_SEEDS=100000 cargo test --release --test simulation nodes -- --nocapture` takes more,
-//! and says how many steps it takes in a millisecond: some 200 on a core that has nothing else to do. A step is a
-//! write, a message carried out, a tick begun, or a restart. When a seed fails, the failure shows the command that
-//! replays it: `SIM_SEED=17 cargo test --test simulation three_nodes -- --nocapture` prints everything that happened,
-//! in a column for each node.
+//! A test runs 1,000 seeds. `SIM_SEEDS=100000 cargo test --release --test simulation nodes -- --nocapture` runs more,
+//! and prints how many steps it runs in a millisecond: some 200 on an idle core. A step is a write, a message carried
+//! out, a tick begun, or a restart. A seed that fails prints the command that replays it:
+//! `SIM_SEED=17 cargo test --test simulation three_nodes -- --nocapture` prints everything that happened, in a column
+//! for each node.
 //!
-//! **What is left out.** An activity that was begun while another waits ends before that goes on: they are nested, not
-//! interleaved freely (messages that are delayed make up for much of it). And every step is atomic, so this says
-//! nothing about races of threads within a node: whether the digest is updated under the same lock as the table, say.
-//! Tests of the store with threads do.
+//! **What is left out.** An activity that begins while another waits ends before the other goes on: activities are
+//! nested, not interleaved freely (delayed messages make up for much of it). And every step is atomic. So the simulator
+//! says nothing about races of threads within a node, such as whether the digest is updated under the same lock as the
+//! table. Tests of the store with threads do.
 //!
 //! # Would it notice?
 //!
-//! For each [`Rule`] that can be switched off, a test below shows which invariant breaks without it. Besides these,
-//! faults of the kind that real systems have shipped were planted by hand, each in one line or two. The table says
+//! For each [`Rule`] that can be switched off, a test below shows which invariant breaks without it. Besides, the
+//! authors planted faults by hand, of the kind that real systems have shipped, each in one line or two. The table says
 //! which invariant caught each, and after how many seeds with 2, 3 and 5 nodes (– : not in 1,000).
 //!
 //! | planted | violated | 2 | 3 | 5 |
@@ -62,7 +62,7 @@
 //! | settling though a configured peer was never met | [`SettledEverywhere`](Invariant::SettledEverywhere) | 11 | 0 | 11 |
 //! | a node serves after a load that broke on the way | [`LoadIsWhole`](Invariant::LoadIsWhole) | 4 | 0 | 0 |
 //! | a wall clock may show any time | [`NoPanic`](Invariant::NoPanic) | 4 | 3 | 4 |
-//! | settling by a clock that stands while nobody writes | [`AllForgotten`](Invariant::AllForgotten) | 255 | 99 | – |
+//! | settling by a clock that stands still while no client writes | [`AllForgotten`](Invariant::AllForgotten) | 255 | 99 | – |
 //! | a settled tombstone is named in LEAF | [`AllForgotten`](Invariant::AllForgotten) | – | – | 331 |
 //! | a settled tombstone is told in the reply to LEAF (6) | nothing | – | – | – |
 //! | a settled tombstone stays in the digest | [`DigestOfEntries`](Invariant::DigestOfEntries) | 1 | 1 | 2 |
@@ -72,10 +72,10 @@
 //! | an entry that a peer brings in vain is not compared | [`AllForgotten`](Invariant::AllForgotten) | – | – | 688 |
 //! | a settled tombstone does not count when a peer lists the key | [`AllForgotten`](Invariant::AllForgotten) | – | 815 | – |
 //!
-//! 1. The peer's own rounds fetch it: this way a round makes both sides equal sooner, and nothing else rests on it.
-//!    Tests in `reconcile.rs` and many stories notice.
-//! 2. Two walls stand behind this one: an exchange that fails has lost its connection, and a round that has lost its
-//!    connection cannot send CONFIRM. The fault becomes one only if a round may go on on a new connection.
+//! 1. The peer's own rounds fetch it. Pushing only makes both sides equal sooner; nothing else depends on it. Tests in
+//!    `reconcile.rs` and many stories notice.
+//! 2. Two other rules catch it: an exchange that fails has lost its connection, and a round that has lost its
+//!    connection cannot send CONFIRM. It does harm only if a round may continue on a new connection.
 //! 3. It takes 4,192 seeds with five nodes, and 4,886 with two ([`TrueConfirmation`](Invariant::TrueConfirmation)); the
 //!    story `14-a-late-confirmation` notices the fault at once.
 //! 4. The tick also needs every peer to have shown the same incarnation before, in and after its rounds, and what is
@@ -85,17 +85,17 @@
 //!    that incarnation which is older than the tombstone (a clock that was put back) and under way on its link through
 //!    all the ticks until the tombstone is forgotten. The simulator can do that, but has not within 1,000 seeds. The
 //!    story `10-a-restart-with-empty-memory` notices the fault at once.
-//! 6. Nor in 5,000 seeds. Whoever has not settled it yet names it, and so is not told; whoever has settled it keeps it
-//!    a while longer. The story `09-a-delete-is-forgotten` notices the fault.
-//! 7. For long nothing here noticed. The judge took the greater version for the right one, and by that measure an old
-//!    delete that overrules a later write with a smaller version is right.
+//! 6. Nor in 5,000 seeds. A node that has not settled it yet names it in LEAF, so the reply leaves it out. A node that
+//!    has settled it keeps it a while longer. The story `09-a-delete-is-forgotten` notices the fault.
+//! 7. For a long time nothing here noticed. The judge took the greater version for the right one. By that measure, an
+//!    old delete that overrules a later write with a smaller version is right.
 //!    [`NewerThanLoaded`](Invariant::NewerThanLoaded) and [`LoadIsWhole`](Invariant::LoadIsWhole) judge from the
 //!    history instead: what a peer held when a node had loaded from it may overrule no later write of that node.
-//! 8. A member that is met for the first time, while this node has settled without it: here every node is a configured
-//!    peer of all others, and no tick settles before all were met. A test in `tests/faults.rs` notices the fault at
-//!    once.
+//! 8. It needs a member that is met for the first time after this node has settled without it. Here every node is a
+//!    configured peer of all others, and no tick settles before all were met. A test in `tests/faults.rs` notices the
+//!    fault at once.
 //!
-//! A reply to LEAF that comes in parts is beyond a run with six small keys: tests in `reconcile.rs` take its place.
+//! A reply to LEAF that comes in parts needs more than the six small keys of a run: tests in `reconcile.rs` cover it.
 //!
 //! [`Replica`]: kvstore::replication::replica::Replica
 

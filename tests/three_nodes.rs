@@ -71,10 +71,10 @@ fn a_hundred_thousand_deletes_are_forgotten_by_three_nodes_though_one_is_killed_
     );
     let digests = nodes.map(|node| node.client().line("DIGEST"));
     assert!(digests.iter().all(|digest| digest == "0000000000000000"), "an empty store has digest 0: {digests:?}");
-    // The connections' buffers are what is left.
+    // Only the buffers of the connections remain.
     let empty = client.count("used_memory");
     assert!(full > 10_000_000 && empty < full / 20, "{full} bytes when full, {empty} when empty");
-    // The allocator keeps what is freed. But it is free: the same keys find room in it.
+    // The allocator does not return freed memory to the system. But it reuses it: the same keys need no more.
     let kept_kb = first.memory_kb("VmRSS");
     set_all(&mut client);
     let again_kb = first.memory_kb("VmRSS");
@@ -120,11 +120,11 @@ fn forget_ends_the_waiting_for_a_node_that_never_returns() {
         assert_eq!(client.count("tombstones"), 1);
         assert_eq!(client.line("FORGET node3"), "OK");
     }
-    // Only when all that are left have been told: one that waits still reminds the others.
+    // Only when all remaining nodes have been told: one that still waits lists the tombstone to the others.
     eventually("the delete is forgotten", DEADLINE, || {
         [1, 2].iter().all(|&number| cluster.client(number).count("tombstones") == 0)
     });
-    // Without its data it is another incarnation, and welcome.
+    // Without its data it is a new incarnation, which is admitted.
     cluster.start_again(3, |_| {});
     cluster.client(3).wait_until_it_serves();
     assert_eq!(cluster.client(3).line("SET again 1"), "OK");

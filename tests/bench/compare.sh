@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compares kvstore with what its users would pick instead, on this machine and in the same minutes.
+# Compares kvstore with what its users would pick instead, on this machine and at the same time.
 #
 #   tests/bench/compare.sh            about ten minutes; writes tests/bench/results/compare.{md,svg,tsv}
 #   tests/bench/compare.sh --quick    two or three: fewer cases, fewer requests; writes the same to target/compare/
@@ -64,7 +64,7 @@ start() { # NAME COMMAND...
   disown # so that bash does not tell of each end
 }
 
-stop() { # SIGNAL NAME...: returns when they have ended; whoever takes longer than 10 s is killed
+stop() { # SIGNAL NAME...: returns when they have ended; after 10 s they are killed
   local signal=$1 name
   shift
   for name; do kill -s "$signal" "${pid[$name]}" 2>/dev/null || true; done
@@ -131,8 +131,8 @@ start_system() { # SYSTEM
   if has_two_nodes "$1"; then start_node "$1" 2 "${free[1]}" "${free[0]}"; fi
 }
 
-# Waits until node 2 holds all that node 1 does, as a mark shows that is written last. kvstore may have dropped the mark
-# from a full queue, and is asked for a round (not by redis-cli, which thinks that it knows what SYNC is).
+# Waits until node 2 holds all that node 1 does: until a mark arrives that is written last. kvstore may have dropped the
+# mark from a full queue, so it is asked for a round (not by redis-cli, for which SYNC has another meaning).
 marks=0
 settle() { # SYSTEM
   has_two_nodes "$1" || return 0
@@ -276,7 +276,7 @@ measure_rest() { # SYSTEM
 }
 
 # Waits until node 2 holds what is named, and records how long it took and what it cost. The clock starts with the first
-# byte that is carried, so that it does not matter when who tries again.
+# byte that the relay carries, so the pauses between the nodes' retries do not count.
 record_arrival() { # SYSTEM WHAT FIRST COUNT BYTES SEED
   local end
   "$tool" arrived "$two" "${@:3}" 120 || { say "$1: $2: not everything has arrived"; return; }
@@ -342,7 +342,7 @@ part_2() {
     say "$system: work while the other node is away, and comes back"
     measure_disturbance "$system"
     stop_pair
-    # Redis keeps 1 MB of what it has sent for whoever comes back, unless told to keep more.
+    # Redis keeps 1 MB of what it has sent, for a replica that comes back, unless it is told to keep more.
     if [ "$system" = "Redis + replica" ]; then
       say "$system: cuts, with a larger backlog"
       start_filled_pair "Redis, 64 MB backlog"

@@ -1,4 +1,4 @@
-//! How fast the parts are by themselves: the store, the parsers, and a whole round, without sockets.
+//! The speed of single parts: the store, the parsers, and a whole round, without sockets.
 //!
 //! `cargo bench --bench store` takes about two minutes; `-- get` runs what has `get` in its name.
 
@@ -83,7 +83,7 @@ fn bench_store(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// How long it takes until each of some threads has done the work `count` times, with random keys.
+/// How long some threads take until each has done the work `count` times, with random keys.
 fn time_in_threads(threads: u64, count: u64, work: &(dyn Fn([u8; 16]) + Sync)) -> Duration {
     let started = Instant::now();
     thread::scope(|scope| {
@@ -160,7 +160,7 @@ fn replica(node: u16) -> Replica {
     Replica::new(identity, Rules::default(), Box::new(|| Timestamp::from_millis(1)))
 }
 
-/// A peer in this process. What is said to it and what it answers is encoded and decoded as on a wire.
+/// A peer in this process. Requests and replies are encoded and decoded as on a wire.
 struct MemoryPeer<'a> {
     replica: &'a Replica,
     session: PeerSession,

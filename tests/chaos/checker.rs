@@ -1,10 +1,9 @@
-//! The checker: after everything has healed, is all there that must be?
+//! The checker: after everything has healed, do the nodes hold every acknowledged write?
 //!
-//! A write that was acknowledged may be missing for one reason: all nodes that held it were killed before another could
-//! have it. Nobody can look into a node that was killed. But the log of faults says when each wire and each node was
-//! well, and how long a write takes at most when they are: so it says which nodes *certainly* held a write at which
-//! time. A loss is explained if by this reckoning the last certain holder was killed. What is missing without such a
-//! kill is a bug.
+//! An acknowledged write may be missing for one reason: all nodes that held it were killed before another node received
+//! it. A test cannot look into a node that was killed. But the log of faults says when each wire and each node worked,
+//! and a write takes a bounded time when they work. So the log says which nodes *certainly* held a write at which time.
+//! A loss is explained if the last certain holder was killed. A write that is missing without such a kill is a bug.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
@@ -15,7 +14,7 @@ use crate::clients::{Connection, History, Outcome, Seen, Wrote, by_key, parse_ve
 use crate::cluster::{Cluster, INTERVAL};
 use crate::nemesis::{Fault, Logged};
 
-/// How long a write may take over a wire that is well: a thousand times what it takes on a machine with time to spare.
+/// How long a write may take over a wire that works: a thousand times what it takes on an idle machine.
 const DELIVERED: Duration = Duration::from_secs(2);
 
 /// What stands under a key at the end: version, whether it is deleted, and the value without its padding.
@@ -70,7 +69,7 @@ pub(crate) fn check(cluster: &Cluster, history: &History, faults: &[Logged], see
             let known =
                 writes.iter().any(|write| write.value.as_ref() == Some(value) && write.outcome != Outcome::Refused);
             if !known {
-                wrong.push(format!("{key} has the value {value}, which nobody wrote"));
+                wrong.push(format!("{key} has the value {value}, which no client wrote"));
             }
         }
         for write in writes {
@@ -90,15 +89,15 @@ pub(crate) fn check(cluster: &Cluster, history: &History, faults: &[Logged], see
     Report { finals, checked, losses }
 }
 
-/// Whether an acknowledged write stands there, or something newer does.
+/// Whether the nodes hold an acknowledged write, or something newer.
 fn is_there(write: &Wrote, at_once: Option<Seen>, seen: Option<Seen>, value: Option<&str>, all: &[&Wrote]) -> bool {
     let may_be_deleted = || all.iter().any(|other| other.value.is_none() && other.outcome != Outcome::Refused);
     match (at_once, seen) {
-        // Nothing is known of the key any more: it was deleted, and all have forgotten it.
+        // No node knows the key: it was deleted, and all nodes have forgotten it.
         (Some((_, deleted)), None) => deleted || newer_delete(write, at_once, all),
         (None, None) => write.value.is_none() || may_be_deleted(),
         (Some((version, _)), Some((stands, _))) if stands != version => stands > version,
-        // The very version: only this write, or one that was carried out late, can have it.
+        // Exactly this version: only this write, or one that was carried out late, can have it.
         (Some(_), Some((_, is_deleted))) => {
             let late = all.iter().any(|other| {
                 other.value.as_deref() == value
@@ -106,7 +105,7 @@ fn is_there(write: &Wrote, at_once: Option<Seen>, seen: Option<Seen>, value: Opt
             });
             (write.value.as_deref() == value && write.value.is_none() == is_deleted) || late
         }
-        // The node died before it told the version: only where nobody else wrote it can be told.
+        // The node died before it told the version. The outcome is known only if no other client wrote the key.
         (None, Some(_)) => all.len() > 1 || write.value.as_deref() == value,
     }
 }
@@ -121,7 +120,7 @@ fn newer_delete(write: &Wrote, at_once: Option<Seen>, all: &[&Wrote]) -> bool {
     })
 }
 
-/// What was read must have been written to that key.
+/// Every value that was read must have been written to that key.
 fn check_reads(history: &History, keys: &BTreeMap<&str, Vec<&Wrote>>, seed: u64) {
     let written: HashSet<(&str, &str)> = keys
         .iter()
@@ -136,7 +135,7 @@ fn check_reads(history: &History, keys: &BTreeMap<&str, Vec<&Wrote>>, seed: u64)
     }
 }
 
-/// What stands under each key, which must be the same on all nodes.
+/// What the nodes hold under each key. It must be the same on all nodes.
 fn read_all(cluster: &Cluster, keys: &BTreeMap<&str, Vec<&Wrote>>, seed: u64) -> BTreeMap<String, Final> {
     let mut finals: Option<BTreeMap<String, Final>> = None;
     for number in cluster.numbers() {
@@ -167,7 +166,7 @@ fn read_node<'a>(cluster: &Cluster, number: u16, keys: impl Iterator<Item = &'a 
     keys.map(&mut read).collect()
 }
 
-/// Once all tombstones are forgotten, the same values stand there, and no others.
+/// After all tombstones are forgotten, the nodes hold the same values as before, and no others.
 pub(crate) fn nothing_returns(cluster: &Cluster, report: &Report, seed: u64) {
     let values = report.finals.values().filter(|(_, value)| value.is_some()).count();
     for number in cluster.numbers() {
@@ -181,21 +180,22 @@ pub(crate) fn nothing_returns(cluster: &Cluster, report: &Report, seed: u64) {
 
 // ---- who held a write when ------------------------------------------------------------------------------------------
 
-/// The log of faults, as the reckoning needs it.
+/// The log of faults, in the form that the search for certain holders needs.
 struct Faults<'a> {
     log: &'a [Logged],
     size: u16,
     kills: Vec<(Instant, u16, String)>,
-    /// By the wire from one node to another, when it or one of its ends was not well: ascending, apart from each other.
+    /// For the wire from one node to another, the spans in which it or one of its ends did not work: ascending,
+    /// disjoint.
     trouble: BTreeMap<(u16, u16), Vec<(Instant, Instant)>>,
 }
 
 /// How a node came by a write.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Held {
-    /// It took it from a client: it sends it on at once.
+    /// From a client: it sends the write to its peers at once.
     Written,
-    /// It got it from another node: it passes it on in rounds.
+    /// From another node: it passes the write on in rounds.
     Received,
 }
 
@@ -220,9 +220,9 @@ impl<'a> Faults<'a> {
                     .iter()
                     .filter(|logged| here(logged.fault))
                     .map(|logged| match logged.fault {
-                        // It strikes with the next bytes.
+                        // The fault takes effect with the next bytes.
                         Fault::Truncate(..) => (logged.from, logged.from + 2 * INTERVAL),
-                        // A node that has started again takes over what the others hold first.
+                        // A node that has started again first loads what the others hold.
                         Fault::Kill(_) => (logged.from, logged.until + Duration::from_secs(1)),
                         _ => (logged.from, logged.until),
                     })
@@ -251,7 +251,7 @@ impl<'a> Faults<'a> {
         None
     }
 
-    /// What else ailed a node and its wires within a second before it was killed.
+    /// Which other faults a node and its wires had within a second before the kill.
     fn meanwhile(&self, node: u16, killed: Instant) -> String {
         let touches = |fault: Fault| match fault {
             Fault::Cut(a, b)
@@ -259,7 +259,7 @@ impl<'a> Faults<'a> {
             | Fault::Slow(a, b)
             | Fault::Truncate(a, b, _)
             | Fault::Reset(a, b) => a == node || b == node,
-            // With all wires of another node, the one to it is cut.
+            // If all wires of another node are cut, so is its wire to this one.
             Fault::Isolate(_) | Fault::Kill(_) | Fault::Pause(_) => true,
         };
         let recent = |logged: &&Logged| logged.from < killed && logged.until + Duration::from_secs(1) > killed;
@@ -275,7 +275,7 @@ impl<'a> Faults<'a> {
             let reached = (1..=self.size).filter(|node| !holders.contains_key(node)).filter_map(|node| {
                 let times = holders.iter().filter_map(|(&holder, &(since, held))| {
                     let sent = (held == Held::Written).then(|| self.well(holder, node, since, DELIVERED, at)).flatten();
-                    // A round with another peer that does not answer holds the next one up.
+                    // A round with another peer that does not answer delays the next tick.
                     let others = PEER_IO_TIMEOUT * u32::from(self.size - 2);
                     let round = DELIVERED + 2 * INTERVAL + others;
                     let pushed = self.well(holder, node, since, round, at);
@@ -292,7 +292,7 @@ impl<'a> Faults<'a> {
         }
     }
 
-    /// When a wire has been well for `needed` without a break, after `since` and before `by`.
+    /// When a wire has worked for `needed` without a break, after `since` and before `by`.
     fn well(&self, from: u16, to: u16, since: Instant, needed: Duration, by: Instant) -> Option<Instant> {
         let mut start = since;
         for &(troubled, clear) in &self.trouble[&(from, to)] {
@@ -312,8 +312,7 @@ impl<'a> Faults<'a> {
 fn merge(spans: &[(Instant, Instant)]) -> Vec<(Instant, Instant)> {
     let mut merged: Vec<(Instant, Instant)> = Vec::new();
     let lengthened = |from: Instant, until: Instant| {
-        // The waits double, so the last is about as long as all before it. A request that was held up is given up in
-        // time.
+        // The waits double, so the last is about as long as all before it together. A delayed request times out.
         let tried = (until - from) * 2;
         until
             + tried.min(MAX_RETRY_DELAY)

@@ -1,4 +1,4 @@
-//! The clients: each writes, deletes and reads, and writes down what it was told.
+//! The clients: each writes, deletes and reads, and records the answers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -28,7 +28,7 @@ const SHARED_KEYS: u32 = 100;
 /// A version, as VERSION shows it: milliseconds, counter, node.
 pub(crate) type Stamp = (u64, u32, u16);
 
-/// What a node said about a key right after it had taken a write to it: the version, and whether it is a delete.
+/// What a node said about a key right after it had taken a write of it: the version, and whether it is a delete.
 pub(crate) type Seen = (Stamp, bool);
 
 /// One write.
@@ -37,7 +37,7 @@ pub(crate) struct Wrote {
     pub(crate) key: String,
     /// The value; `None` is a delete. No two writes have the same value.
     pub(crate) value: Option<String>,
-    /// Which node was told.
+    /// Which node it was sent to.
     pub(crate) node: u16,
     pub(crate) from: Instant,
     pub(crate) until: Instant,
@@ -46,7 +46,7 @@ pub(crate) struct Wrote {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It was acknowledged; and the version that stood there then, if the node lived to say it.
+    /// It was acknowledged; with the version of the key after it, if the node lived long enough to say it.
     Done(Option<Seen>),
     /// It may have happened, or may happen yet.
     Unknown,
@@ -54,15 +54,15 @@ pub(crate) enum Outcome {
     Refused,
 }
 
-/// What all clients have written down.
+/// What all clients have recorded.
 #[derive(Default)]
 pub(crate) struct History {
     pub(crate) writes: Vec<Wrote>,
-    /// What stood under keys that were read.
+    /// The values that reads returned.
     pub(crate) reads: Vec<(String, String)>,
     /// How many reads were compared with what their client had written.
     own_reads: u64,
-    /// Reads that did not show it.
+    /// Reads that did not return it.
     pub(crate) stale: Vec<String>,
 }
 
@@ -117,21 +117,21 @@ struct Client {
     number: u16,
     rng: Rng,
     node: u16,
-    /// Whether it waits for its node rather than go to another.
+    /// Whether it waits for its node when that is down, instead of using another.
     stays: bool,
     connection: Option<Connection>,
     /// The life of the node to which `own` applies.
     life: u32,
-    /// What may stand under this client's own keys on the node.
+    /// What the node may hold under this client's own keys.
     own: HashMap<String, Expected>,
     written: u32,
     history: History,
 }
 
-/// What a read may show.
+/// What a read may return.
 #[derive(Default)]
 struct Expected {
-    /// The last acknowledged write; `None` if the node has none of its memory before its start.
+    /// The last acknowledged write; `None` if there was none since the node's memory was lost.
     last: Option<Option<String>>,
     /// Writes that were not answered. A node that was stopped may carry them out late.
     maybe: Vec<Option<String>>,
@@ -251,7 +251,7 @@ impl Client {
                 self.cluster.whereabouts(self.node).ok_or_else(|| io::Error::other("it does not run"))?;
             let connection = Connection::open(address)?;
             if life != self.life {
-                // The node has lost its memory: it shows what others hold.
+                // The node has lost its memory: it holds what the other nodes held.
                 self.own.clear();
                 self.life = life;
             }
@@ -267,7 +267,7 @@ impl Client {
     }
 }
 
-/// A connection whose errors are the client's business.
+/// A connection that returns its errors to the client.
 pub(crate) struct Connection(BufReader<TcpStream>);
 
 impl Connection {

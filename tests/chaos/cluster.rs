@@ -1,4 +1,4 @@
-//! Nodes as processes, with a wire for each direction between each two.
+//! Nodes as processes, and between each two a wire for each direction.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,23 +10,23 @@ use parking_lot::Mutex;
 use crate::common::{Client, DEADLINE, Process, eventually};
 use crate::wire::Wire;
 
-/// How often the nodes compare themselves.
+/// How often each node runs a tick.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(500);
 
 /// What clients and nodes of the cluster must know.
 pub(crate) const SECRET: &str = "a-secret-that-survives-chaos";
 
-/// A cluster. Its processes are killed with its end.
+/// A cluster. Dropping it kills its processes.
 pub(crate) struct Cluster {
     wires: BTreeMap<(u16, u16), Wire>,
     slots: Vec<Mutex<Slot>>,
 }
 
-/// Where a node is, if it is.
+/// The process of a node, if it runs.
 #[derive(Default)]
 struct Slot {
     process: Option<Process>,
-    /// How often it has started. A process that follows a kill has another memory.
+    /// How often it has started. After a kill, a node starts with empty memory.
     life: u32,
 }
 

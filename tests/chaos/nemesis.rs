@@ -1,4 +1,4 @@
-//! The nemesis: draws faults by a seed, brings them about, and keeps a log of them.
+//! The nemesis: draws faults from a seed, injects them, and keeps a log of them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use crate::wire::Way;
 pub(crate) enum Fault {
     /// The connections from one node to another are reset, and refused for a time.
     Cut(u16, u16),
-    /// All connections from and to a node are.
+    /// The same for all connections from and to a node.
     Isolate(u16),
-    /// Bytes are taken and not handed on for a time.
+    /// Bytes are accepted, but not forwarded for a time.
     Stall(u16, u16, Way),
-    /// Bytes trickle for a time.
+    /// Bytes are forwarded slowly for a time.
     Slow(u16, u16),
     /// A frame is cut in two, and the connection is reset.
     Truncate(u16, u16, Way),
@@ -36,7 +36,7 @@ pub(crate) enum Fault {
 /// How many kinds of faults there are.
 pub(crate) const KINDS: usize = 8;
 
-/// A fault that was brought about.
+/// A fault that was injected.
 #[derive(Clone, Debug)]
 pub(crate) struct Logged {
     pub(crate) fault: Fault,
@@ -65,7 +65,7 @@ impl fmt::Display for Logged {
     }
 }
 
-/// When a fault comes after the one before, which it is, and how long it lasts. Follows from the seed alone.
+/// How long after the last fault the next one comes, which it is, and how long it lasts. Determined by the seed.
 struct Schedule {
     rng: Rng,
     size: u16,
@@ -92,7 +92,7 @@ impl Iterator for Schedule {
         };
         let lasts = match (fault, rng.u8(0..20)) {
             (Fault::Truncate(..) | Fault::Reset(..), _) => Duration::ZERO,
-            // Now and then longer than a node waits for an answer.
+            // Now and then longer than a node waits for a reply.
             (Fault::Stall(..) | Fault::Pause(_), 0) => PEER_IO_TIMEOUT + Duration::from_millis(rng.u64(200..1500)),
             _ => Duration::from_millis(rng.u64(100..1500)),
         };
@@ -104,7 +104,7 @@ pub(crate) struct Nemesis {
     cluster: Arc<Cluster>,
     schedule: Schedule,
     log: Vec<Logged>,
-    /// What must be undone, and when: restarts and SIGCONTs.
+    /// The restarts and SIGCONTs that are due, and when.
     undo: Vec<(Instant, Fault)>,
 }
 
@@ -115,7 +115,7 @@ impl Nemesis {
         Self { cluster: Arc::clone(cluster), schedule: Schedule { rng, size }, log: Vec::new(), undo: Vec::new() }
     }
 
-    /// Brings faults about for a time, then heals everything. Returns the log.
+    /// Injects faults for a time, then heals everything. Returns the log.
     pub(crate) fn torment(mut self, time: Duration) -> Vec<Logged> {
         let end = Instant::now() + time;
         loop {
@@ -137,7 +137,7 @@ impl Nemesis {
         self.log
     }
 
-    /// Waits, and undoes meanwhile what is due.
+    /// Waits, and carries out the restarts and SIGCONTs that become due.
     fn rest_until(&mut self, time: Instant) {
         loop {
             self.undo.sort_by_key(|(due, _)| std::cmp::Reverse(*due));
@@ -164,8 +164,8 @@ impl Nemesis {
             Fault::Kill(node) | Fault::Pause(node) => {
                 let busy = |other: &Fault| matches!(other, Fault::Kill(_)) || *other == Fault::Pause(node);
                 let is_pause = matches!(fault, Fault::Pause(_));
-                // One node that is down at a time, and only if another holds what it holds: a store in memory has
-                // nothing to say when all of its memory is gone.
+                // Only one node is down at a time, and only if another node holds what it holds: a store in memory
+                // cannot survive the loss of all copies.
                 if self.undo.iter().any(|(_, other)| busy(other)) || !(is_pause || self.is_spared_by_others(node)) {
                     return;
                 }
@@ -174,7 +174,7 @@ impl Nemesis {
                 } else {
                     cluster.kill(node);
                 }
-                // To look at the others has taken time, and until now the node may have answered.
+                // Looking at the others has taken time, and the node may have answered clients until now.
                 from = Instant::now();
                 until = from + lasts;
                 self.undo.push((until, fault));
@@ -193,7 +193,7 @@ impl Nemesis {
         last.into_iter().for_each(|logged| logged.until = Instant::now());
     }
 
-    /// Whether some other node holds about as much as this one.
+    /// Whether another node holds about as much as this one.
     fn is_spared_by_others(&self, node: u16) -> bool {
         let Some(keys) = self.keys(node) else { return false };
         let mut others = self.cluster.numbers().filter(|&other| other != node);

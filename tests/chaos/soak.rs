@@ -1,5 +1,5 @@
-//! The soak: a million keys, a fifth of the writes deletes, a node killed each minute, for as long as it takes to see
-//! what grows.
+//! The soak: a million keys, a fifth of the writes are deletes, and a node is killed each minute. It runs long enough
+//! to show whether memory or descriptors grow.
 
 use std::fs;
 use std::io::Write;
@@ -15,7 +15,7 @@ use kvstore::framing::resp::{write_array, write_bulk};
 use crate::cluster::{Cluster, SECRET};
 use crate::common::eventually;
 
-/// With a fifth of all writes deletes, four fifths of the names have a value: a million, from the beginning on.
+/// A fifth of all writes are deletes, so four fifths of the names have a value: a million, from the beginning on.
 const NAMES: u64 = 1_250_000;
 const KEYS: u64 = NAMES / 5 * 4;
 const VALUE: &str =
@@ -28,11 +28,11 @@ const PORTIONS_A_SECOND: u64 = 10;
 const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 const KILL_EVERY: Duration = Duration::from_secs(60);
 
-/// How long everything takes to settle when nobody writes: the rounds that settle and forget a million deletes among
-/// them.
+/// How long the nodes may take to come to rest without writes. This includes the rounds that settle and forget a
+/// million deletes.
 const SETTLED: Duration = Duration::from_secs(120);
 
-/// What a process takes.
+/// The resources that a process uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Use {
     rss_kb: u64,
@@ -102,16 +102,16 @@ fn median(values: &[u64]) -> u64 {
     values[values.len() / 2]
 }
 
-/// Waits until the nodes agree, have forgotten all deletes, and nobody is connected but they.
+/// Waits until the nodes agree, have forgotten all deletes, and have no clients.
 fn settle(cluster: &Cluster) -> Duration {
     eventually("the nodes agree, without tombstones", SETTLED, || cluster.tombstones() == 0 && cluster.agrees())
         + eventually("all clients have gone", SETTLED, || {
-            // The other node, and we who ask.
+            // The other node, and the connection of this question.
             cluster.numbers().all(|number| cluster.client(number).count("connected_clients") == 2)
         })
 }
 
-/// What the processes take once our own questions have ended: the least that is seen for a while.
+/// What the processes use when the test asks nothing: the least that is seen for a while.
 fn settled_uses(cluster: &Cluster) -> Vec<Use> {
     let started = Instant::now();
     let mut least = uses(cluster);
@@ -184,7 +184,7 @@ fn write(cluster: &Cluster, number: u16, stop: &AtomicBool, written: &AtomicU64)
             let name = rng.u64(..NAMES);
             if rng.u8(..5) == 0 { delete(&mut out, name) } else { set(&mut out, name) }
         }
-        // Nobody is there for a moment after a kill.
+        // For a moment after a kill, the port is closed.
         let Some((address, _)) = cluster.whereabouts(number) else { continue };
         if TcpStream::connect(address).and_then(|mut stream| send(&mut stream, &out)).is_ok() {
             written.fetch_add(portion, Relaxed);

@@ -1,5 +1,4 @@
-//! The wire between two nodes: a proxy for the connections that one opens to the other, with all that may happen to
-//! them.
+//! The wire between two nodes: a proxy for the connections that one opens to the other, with the faults of a network.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -17,11 +16,11 @@ pub(crate) enum Way {
     Answers,
 }
 
-/// What a slow wire hands on at once, and how long it rests then: 50 KB a second.
+/// How much a slow wire forwards at once, and how long it then pauses: 50 KB a second.
 const SLOW_BYTES: usize = 512;
 const SLOW_REST: Duration = Duration::from_millis(10);
 
-/// A wire. Each fault has the time until which it lasts; the past means none.
+/// A wire. Each fault has the time at which it ends; a time in the past means no fault.
 pub(crate) struct Wire {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
@@ -38,7 +37,7 @@ struct State {
     cut_until: Instant,
     stalled_until: [Instant; 2],
     slow_until: Instant,
-    /// The next piece that goes this way is handed on in part, and then the connection is reset.
+    /// The next piece in this direction is forwarded in part, and then the connection is reset.
     truncate: Option<Way>,
     open: Vec<Arc<TcpStream>>,
     ending: bool,
@@ -63,7 +62,7 @@ impl Wire {
         Self { address, shared, accept: Some(thread::spawn(move || served.accept(&listener))) }
     }
 
-    /// Where the wire leads: nowhere while the node there is dead.
+    /// The address that the wire leads to; none while the node there is dead.
     pub(crate) fn lead_to(&self, target: Option<SocketAddr>) {
         self.shared.state.lock().target = target;
     }
@@ -76,20 +75,20 @@ impl Wire {
         self.shared.changed.notify_all();
     }
 
-    /// Hands nothing on until then.
+    /// Forwards nothing until then.
     pub(crate) fn stall(&self, way: Way, until: Instant) {
         let mut state = self.shared.state.lock();
         let stalled_until = &mut state.stalled_until[way as usize];
         *stalled_until = (*stalled_until).max(until);
     }
 
-    /// Hands on little at a time until then.
+    /// Forwards slowly until then.
     pub(crate) fn slow(&self, until: Instant) {
         let mut state = self.shared.state.lock();
         state.slow_until = state.slow_until.max(until);
     }
 
-    /// Ends the connection in the middle of what goes this way next.
+    /// Resets the connection in the middle of the next piece in this direction.
     pub(crate) fn truncate(&self, way: Way) {
         self.shared.state.lock().truncate = Some(way);
     }
@@ -147,7 +146,7 @@ impl Shared {
                 let (now, later) = rest.split_at(if slow { rest.len().min(SLOW_BYTES) } else { rest.len() });
                 if truncated {
                     let _ = to.write_all(&now[..now.len() / 2]);
-                    // What was written must leave before the reset does.
+                    // The bytes must leave before the reset does.
                     thread::sleep(Duration::from_millis(1));
                     reset(from);
                     reset(to);
@@ -165,7 +164,7 @@ impl Shared {
         self.wait(way);
     }
 
-    /// Waits while this way is stalled. Returns whether the wire is slow, and whether the next piece is the last.
+    /// Waits while this direction is stalled. Returns whether the wire is slow, and whether the next piece is the last.
     fn wait(&self, way: Way) -> (bool, bool) {
         let mut state = self.state.lock();
         while state.stalled_until[way as usize] > Instant::now() {
@@ -181,6 +180,6 @@ impl Shared {
 }
 
 fn reset(stream: &TcpStream) {
-    // With no time to linger, closing says so by RST.
+    // With no time to linger, closing sends RST.
     let _ = (SockRef::from(stream).set_linger(Some(Duration::ZERO)), stream.shutdown(Shutdown::Both));
 }

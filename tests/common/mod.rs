@@ -20,13 +20,13 @@ use kvstore::node::{BoundNode, Node};
 use parking_lot::{Condvar, Mutex};
 use socket2::SockRef;
 
-/// How often the nodes of a test compare themselves.
+/// How often each node of a test runs a tick.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(200);
 
-/// When a condition counts as never coming true: far beyond what it takes on a busy machine.
+/// After this time a condition counts as failed: far longer than it takes on a busy machine.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Polls until `condition` holds; fails with `what` if it does not until the deadline. Returns how long it took.
+/// Polls until `condition` holds. Fails with `what` at the deadline. Returns how long it took.
 #[track_caller]
 pub(crate) fn eventually(what: &str, deadline: Duration, mut condition: impl FnMut() -> bool) -> Duration {
     let started = Instant::now();
@@ -39,14 +39,14 @@ pub(crate) fn eventually(what: &str, deadline: Duration, mut condition: impl FnM
 
 // ---- clusters in this process ---------------------------------------------------------------------------------------
 
-/// Nodes that reach each other through proxies. Stops with its end.
+/// Nodes that reach each other through proxies. Dropping it stops them.
 pub(crate) struct Cluster {
     pub(crate) links: Links,
     nodes: Vec<Option<Node>>,
 }
 
 impl Cluster {
-    /// A cluster of nodes with the numbers from 1 on, which all serve clients.
+    /// A cluster of nodes, numbered from 1 on. All of them serve clients.
     pub(crate) fn start(nodes: u16) -> Self {
         Self::start_with(nodes, |_| {})
     }
@@ -130,7 +130,7 @@ impl Links {
         Self(pairs.filter(|(from, to)| from != to).map(|pair| (pair, Proxy::start())).collect())
     }
 
-    /// What a node is told its peers' addresses are.
+    /// The addresses that a node gets for its peers.
     pub(crate) fn peers_of(&self, number: u16) -> Vec<String> {
         let mut others: Vec<_> = self.0.iter().filter(|((from, _), _)| *from == number).collect();
         others.sort_by_key(|(pair, _)| **pair);
@@ -155,17 +155,17 @@ impl Links {
     }
 }
 
-/// What becomes of connections through a proxy.
+/// What a proxy does with connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     Open,
-    /// Connections are taken, and bytes, but none are delivered until the proxy is open again.
+    /// It accepts connections and bytes, and delivers none until the proxy is open again.
     Stalled,
-    /// Open connections are reset, and new ones too.
+    /// It resets all connections, open and new ones.
     Cut,
 }
 
-/// Takes connections, and hands their bytes on to where it leads.
+/// Accepts connections, and forwards their bytes to its target.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     wire: Arc<Wire>,
@@ -180,7 +180,7 @@ struct Wire {
 struct WireState {
     target: Option<SocketAddr>,
     mode: Mode,
-    /// After how many bytes a connection is reset, counted in the direction in which they come.
+    /// After how many bytes in one direction a connection is reset.
     breaks_after: usize,
     open: Vec<Arc<TcpStream>>,
     ending: bool,
@@ -276,7 +276,7 @@ impl Wire {
 }
 
 fn reset(stream: &TcpStream) {
-    // With no time to linger, closing says so by RST.
+    // With no time to linger, closing sends RST.
     let _ = (SockRef::from(stream).set_linger(Some(Duration::ZERO)), stream.shutdown(Shutdown::Both));
 }
 
@@ -293,7 +293,7 @@ pub(crate) fn two_free_ports() -> u16 {
     first
 }
 
-/// A node in a process of its own. Killed with its end.
+/// A node in a process of its own. Dropping it kills the process.
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -301,7 +301,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts `node1` or `node2`, which compares itself with its peers so often, and tells these where it is.
+    /// Starts `node1` or `node2` with this interval, and tells its peers its address.
     pub(crate) fn start(links: &Links, number: u16, interval: &str) -> Self {
         let program = if number == 1 { env!("CARGO_BIN_EXE_node1") } else { env!("CARGO_BIN_EXE_node2") };
         let mut command = Command::new(program);
@@ -331,7 +331,7 @@ impl Process {
         let mut stdout = BufReader::new(child.stdout.take().expect("is piped"));
         let mut line = String::new();
         let _ = stdout.read_line(&mut line);
-        // Somebody goes on reading what else it prints.
+        // A thread goes on reading what else the process prints.
         thread::spawn(move || io::copy(&mut stdout, &mut io::sink()));
         let address = line.trim().rsplit(' ').next().and_then(|address| address.parse().ok());
         let address = address.unwrap_or_else(|| panic!("no address in {line:?}; it said {:?}", log.lock()));
@@ -367,7 +367,7 @@ impl Process {
         assert!(status.is_ok_and(|status| status.success()), "kill -s {name}");
     }
 
-    /// Waits for its end; returns how it ended and when.
+    /// Waits until it has ended; returns how and when.
     #[track_caller]
     pub(crate) fn wait(&mut self) -> (ExitStatus, Duration) {
         let mut status = None;
@@ -378,7 +378,7 @@ impl Process {
         (status.expect("it has ended"), took)
     }
 
-    /// A line of /proc/PID/status, in kilobytes: `VmRSS` is the memory in use, `VmHWM` the most that ever was.
+    /// A line of /proc/PID/status, in kilobytes: `VmRSS` is the memory in use, `VmHWM` its peak.
     pub(crate) fn memory_kb(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("Linux has /proc");
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line of status");
@@ -395,7 +395,7 @@ impl Drop for Process {
 
 // ---- clients --------------------------------------------------------------------------------------------------------
 
-/// A client of one node, for both forms of the protocol. Gives up on an answer at the deadline.
+/// A client of one node, for both forms of the protocol. It waits for an answer until the deadline.
 pub(crate) struct Client {
     input: BufReader<TcpStream>,
 }
@@ -423,7 +423,7 @@ impl Client {
         self.stream().write_all(bytes.as_ref()).expect("the node reads");
     }
 
-    /// Ends what this client says, and goes on listening.
+    /// Closes this client's sending side. It can still read.
     pub(crate) fn finish(&self) {
         self.stream().shutdown(Shutdown::Write).expect("is connected");
     }
@@ -435,7 +435,7 @@ impl Client {
         self.read_line()
     }
 
-    /// As [`Client::line`], for a connection that may have been ended.
+    /// As [`Client::line`], for a connection that the node may have closed.
     pub(crate) fn try_line(&mut self, request: &str) -> io::Result<String> {
         self.stream().write_all(format!("{request}\n").as_bytes())?;
         let mut line = String::new();
@@ -513,7 +513,7 @@ impl Client {
         let mut bytes = Vec::new();
         match self.input.read_to_end(&mut bytes) {
             Ok(_) => {}
-            // It was ended while we were still sending.
+            // The node closed it while this client was still sending.
             Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
             Err(error) => panic!("the connection does not end: {error}, after {}", bytes.escape_ascii()),
         }

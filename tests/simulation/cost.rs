@@ -1,4 +1,4 @@
-//! The cost of agreement: what one round between two nodes moves, for so many keys of which so many differ.
+//! The cost of agreement: what one round between two nodes sends, by how many keys they hold and how many differ.
 
 use std::fmt;
 use std::rc::Rc;
@@ -33,7 +33,7 @@ impl Director for Calm {
     }
 }
 
-/// What one round moved.
+/// What one round sent.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
     pub(crate) keys: usize,
@@ -42,7 +42,7 @@ pub(crate) struct Cost {
     pub(crate) requests: u64,
     /// Bytes both ways together, without those of the values.
     pub(crate) bytes: u64,
-    /// How long both sides took together. The only thing here that is not the same each time.
+    /// How long both sides took together. Only this field differs from run to run.
     #[allow(dead_code, reason = "only the bench shows it")]
     pub(crate) time: Duration,
 }
@@ -56,7 +56,7 @@ impl fmt::Display for Cost {
 /// The head of a table of [`Cost`]s.
 pub(crate) const HEAD: &str = "     keys differing  requests       bytes";
 
-/// Gives some nodes the same `keys` keys of 16 bytes, or makes the first of them newer.
+/// Gives some nodes the same `keys` keys of 16 bytes. A later `written_ms` makes the first keys newer.
 pub(crate) fn fill(cluster: &Cluster, nodes: &[usize], keys: usize, written_ms: u64) {
     let version = Version::new(Timestamp::from_millis(written_ms), NodeId(9));
     for number in 0..keys {
@@ -68,12 +68,12 @@ pub(crate) fn fill(cluster: &Cluster, nodes: &[usize], keys: usize, written_ms: 
     }
 }
 
-/// Takes a round for each number of differing keys: node 2 holds those newer than node 1.
+/// Runs a round for each number of differing keys. Node 2 holds newer entries of these keys than node 1.
 pub(crate) fn measure(keys: usize, differing: &[usize], with_digests: bool) -> Vec<Cost> {
     let rules = if with_digests { Rules::default() } else { Rules::default().without(Rule::Digests) };
     let cluster = Cluster::new(2, rules, Bounds { queue: 0, batch: 0 }, Rc::new(Calm), Trace::new(Style::Off));
     fill(&cluster, &[0, 1], keys, START_MS);
-    // The connection is open before anything is counted, as it mostly is.
+    // The connection is opened before anything is counted: in a running cluster it is mostly open.
     assert!(cluster.tick(0), "nothing goes wrong here");
     let mut written_ms = START_MS;
     let rows = differing.iter().map(|&differing| {

@@ -42,7 +42,7 @@ pub(crate) struct Trace {
     style: Style,
     /// Whether messages show how many bytes they have.
     pub(crate) bytes: Cell<bool>,
-    /// Whether nothing is told for now.
+    /// Whether the trace is silent for now.
     pub(crate) quiet: Cell<bool>,
     lines: RefCell<Vec<String>>,
 }

@@ -38,11 +38,11 @@ Now node 2 takes a newer value for one key, and node 1 does not hear of it.
 > mend node1 node2
 
 There are digests for parts of the store, too, in a tree. The root stands for all keys. Its 16 children stand for the
-keys whose hash begins with the hex digit 0, 1, … f, their children for two digits, down to 65,536 leaves of four digits.
-Node 1 asks for the 16 children of the root and compares them with its own. Then it asks for the children of the one that
-differs, and so on. With LEAF, node 1 says which entries it holds in the leaf: the hash of each, eight bytes long, and
-how new they are. Node 2 replies with what is newer, in full, and with the number of hashes that it does not know. Here
-that is one, the hash of the old value.
+keys whose hash begins with the hex digit 0, 1, … f, their children for two digits, down to 65,536 leaves of four
+digits. Node 1 asks for the 16 children of the root and compares them with its own. Then it asks for the children of the
+one that differs, and so on. With LEAF, node 1 says which entries it holds in the leaf: the hash of each, eight bytes
+long, and how new they are. Node 2 replies with what is newer, in full, and with the number of hashes that it does not
+know. Here that is one, the hash of the old value.
 
 > tick node1
     node1: tick begins

@@ -7,20 +7,20 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 
-/// When a server that does not answer is given up.
+/// How long a client waits for a server's reply.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many requests are sent ahead of their replies.
 const PIPELINE: usize = 500;
 
-/// How many keys stand for all when it is asked whether they have arrived.
+/// How many keys are checked to see whether all have arrived.
 const SAMPLE: usize = 1000;
 
 /// How long to wait before a server is asked again whether something has arrived: short beside what is measured, and
 /// long enough to leave the processor to the server.
 const POLL: Duration = Duration::from_millis(2);
 
-/// The pause between two writes whose way is timed, so that each finds the nodes at rest.
+/// The pause between two timed writes, so that the nodes are at rest before each.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Some keys and their values, which look random, so that no compression helps: Redis compresses what it sends whole.
@@ -54,7 +54,7 @@ impl Keys {
     }
 }
 
-/// Sends one command; fails if the server does not answer, or says that it cannot.
+/// Sends one command; fails if the server does not reply, or replies with an error.
 pub(crate) fn ask(port: u16, words: &[&str]) -> Result<()> {
     match Client::connect(port)?.ask(words)? {
         Reply::Line(line) if line.starts_with('-') => Err(line.into()),
@@ -78,7 +78,7 @@ pub(crate) fn load(port: u16, keys: Keys) -> Result<()> {
     Ok(())
 }
 
-/// Waits until the keys are there. A server that is not there itself, or is not ready, is asked again.
+/// Waits until the server has the keys. It retries while the server is away or not ready.
 pub(crate) fn arrived(port: u16, keys: Keys, deadline: Duration) -> Result<()> {
     let started = Instant::now();
     let mut client = None;
@@ -131,7 +131,7 @@ pub(crate) fn visible(port: u16, other: u16, writes: usize) -> Result<()> {
     Ok(())
 }
 
-/// Connects clients, each of which is answered once; says `ready`, and keeps them for a minute.
+/// Connects clients, waits for one reply to each, prints `ready`, and keeps them for a minute.
 pub(crate) fn idle(port: u16, count: usize) -> Result<()> {
     let connect = |_| -> io::Result<Client> {
         let mut client = Client::connect(port)?;

@@ -64,7 +64,7 @@ fn run(words: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Begins at another place in each process, so that two runs at the same time do not find the same ports.
+/// The search begins at a different port in each process, so that two runs at the same time do not find the same ports.
 fn print_free_ports(count: usize) {
     let begin = PORTS.start + (std::process::id() % u32::from(PORTS.end - PORTS.start)) as u16;
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();

@@ -72,7 +72,7 @@ fn median(mut numbers: Vec<f64>) -> f64 {
     if numbers.len() % 2 == 1 { numbers[middle] } else { (numbers[middle - 1] + numbers[middle]) / 2.0 }
 }
 
-/// Three digits that count, and a thousand or a million.
+/// Three significant digits, with a suffix for a thousand or a million.
 fn short(number: f64) -> String {
     let (scaled, unit) = match number.abs() {
         999_500.0.. => (number / 1e6, " M"),

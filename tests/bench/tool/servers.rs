@@ -36,7 +36,7 @@ pub(crate) fn floor(port: u16) -> io::Result<()> {
     let answers: Arc<[u8]> = ANSWER.repeat(BUFFER_BYTES).into();
     for stream in listen(port)?.incoming() {
         let (stream, answers) = (stream?, Arc::clone(&answers));
-        // A connection ends when its client wants; there is nobody to tell.
+        // An error means that the client has ended the connection.
         thread::spawn(move || answer_all(&stream, &answers));
     }
     Ok(())
@@ -101,7 +101,7 @@ impl Wire {
     fn connect(self: &Arc<Self>, near: TcpStream, target: u16) {
         let mut state = self.state.lock();
         let far = if state.is_cut { None } else { TcpStream::connect((Ipv4Addr::LOCALHOST, target)).ok() };
-        // Without a far end, the near one is closed, which tells whoever opened it.
+        // Without a far end, the near one is closed, so the node that opened it notices.
         let Some(far) = far else { return };
         for (from, to) in [(&near, &far), (&far, &near)] {
             let (Ok(from), Ok(to), wire) = (from.try_clone(), to.try_clone(), Arc::clone(self)) else { return };
@@ -122,7 +122,7 @@ impl Wire {
                 break;
             }
         }
-        // Errors say that it is closed already.
+        // An error means that it is closed already.
         let _ = (to.shutdown(Shutdown::Both), from.shutdown(Shutdown::Both));
     }
 

@@ -8,7 +8,8 @@
 //! * `cluster.rs` and `node.rs` are the nodes: what their threads do, a step at a time, around the [`Replica`] that the
 //!   real node has, too. `network.rs` carries their messages, encoded and decoded.
 //! * `faults.rs` decides, from a seed, what happens and what goes wrong. `runs.rs` is one run: faults, then healing.
-//! * `invariants.rs` says what must hold, `judge.rs` checks it at every step. `trace.rs` tells what happened.
+//! * `invariants.rs` says what must hold, `judge.rs` checks it at every step. `trace.rs` tells what happened,
+//!   in the words of `describe.rs`.
 //! * `script.rs`, `grammar.rs`, `stage.rs` and `cost.rs` belong to the stories, `tests/stories.rs`. They run on the
 //!   same cluster, with a script instead of chance.
 //!
@@ -101,6 +102,9 @@
 
 #[path = "simulation/cluster.rs"]
 mod cluster;
+#[path = "simulation/describe.rs"]
+#[allow(dead_code, reason = "only a story names requests")]
+mod describe;
 #[path = "simulation/faults.rs"]
 mod faults;
 #[path = "simulation/invariants.rs"]

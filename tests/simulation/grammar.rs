@@ -7,8 +7,8 @@ use kvstore::limits::MAX_WALL_CLOCK_MS;
 use kvstore::rules::Rules;
 
 use super::cluster::Fate;
+use super::describe::REQUESTS;
 use super::script::{ALONE, Action, Change, Mistake, When, parse_words};
-use super::trace::REQUESTS;
 
 /// The most nodes in a cluster. Each has a store of its own, and every pair of them a round in every tick.
 const MAX_NODES: usize = 9;

@@ -16,9 +16,9 @@ use kvstore::store::version::{NodeId, Version};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::cluster::Cluster;
+use super::describe::in_words;
 use super::invariants::{Invariant, KEYS, Violation};
 use super::node::Life;
-use super::trace::in_words;
 
 /// What the merge rule compares: the version, then whether it is a tombstone, then the value.
 pub(crate) type Rank = (Version, bool, Vec<u8>);

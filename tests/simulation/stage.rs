@@ -11,10 +11,11 @@ use kvstore::store::content::Content;
 
 use super::cluster::{Bounds, Cluster, Director, Fate};
 use super::cost;
+use super::describe::{in_words, request_name};
 use super::network::Traffic;
 use super::node::START_MS;
 use super::script::{self, Action, Change, When};
-use super::trace::{Style, Trace, in_words, request_name};
+use super::trace::{Style, Trace};
 
 /// The queues in a story. They are short, so that a story can show what happens when one is full.
 const BOUNDS: Bounds = Bounds { queue: 8, batch: 4 };

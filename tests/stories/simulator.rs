@@ -4,6 +4,8 @@
 pub(crate) mod cluster;
 #[path = "../simulation/cost.rs"]
 pub(crate) mod cost;
+#[path = "../simulation/describe.rs"]
+pub(crate) mod describe;
 #[path = "../simulation/grammar.rs"]
 pub(crate) mod grammar;
 #[path = "../simulation/invariants.rs"]

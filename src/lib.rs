@@ -27,8 +27,8 @@
 //!
 //! | | read | it is about |
 //! |---|---|---|
-//! | 9 | [`store::content`], [`store::record`], [`store::accepted`], [`store::graveyard`], `store/shard.rs`, [`store`], `store/scan.rs` | how entries lie in memory |
-//! | 10 | [`replication::member`], [`replication::wire`], [`replication`] | the other nodes; messages as bytes |
+//! | 9 | [`store::content`], [`store::record`], [`store::arrival`], [`store::accepted`], [`store::graveyard`], `store/shard.rs`, [`store`], `store/scan.rs` | how entries lie in memory |
+//! | 10 | [`replication::member`], [`replication::queue`], [`replication::holdup`], [`replication::wire`], [`replication`] | the other nodes; what waits for them; messages as bytes |
 //! | 11 | [`node`], then what it names | the threads, drawn, and the sockets |
 //! | 12 | [`framing`], [`commands`] | bytes to words; what clients may ask for |
 //! | 13 | [`rules`], [`limits`], [`config`], [`options`], [`secret`], [`program`] | what a node is told, and its bounds |
@@ -111,7 +111,7 @@
 //! [`KeyValueStore::keep_settled`]: store::KeyValueStore::keep_settled
 //! [`KeyValueStore::take_back_settled`]: store::KeyValueStore::take_back_settled
 //! [`KeyValueStore::write`]: store::KeyValueStore::write
-//! [`Outbox::changed`]: replication::propagate::Outbox::changed
+//! [`Outbox::changed`]: replication::queue::Outbox::changed
 //! [`Propagation::deliver`]: replication::propagate::Propagation::deliver
 //! [`Propagation::take`]: replication::propagate::Propagation::take
 //! [`Replica::delete`]: replication::replica::Replica::delete

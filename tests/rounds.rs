@@ -11,11 +11,11 @@ use kvstore::replication::replica::{Identity, Replica};
 use kvstore::replication::responder::PeerSession;
 use kvstore::replication::{Peer, PeerError};
 use kvstore::rules::{Rule, Rules};
-use kvstore::store::accepted::Arrival;
+use kvstore::store::arrival::Arrival;
+use kvstore::store::arrival::TickNumber;
 use kvstore::store::clock::Timestamp;
 use kvstore::store::content::{Content, Entry};
 use kvstore::store::digest::{Digest, Prefix};
-use kvstore::store::graveyard::TickNumber;
 use kvstore::store::merge::merge;
 use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};
@@ -336,7 +336,9 @@ proptest! {
         rounds in vec((0usize..3, 1usize..3), 0..6),
     ) {
         let replicas = [early_replica(1), early_replica(2), early_replica(3)];
-        let round = |from: usize, to: usize| reconcile(&replicas[from], &mut near(&replicas[to])).expect("nothing can fail");
+        let round = |from: usize, to: usize| {
+            reconcile(&replicas[from], &mut near(&replicas[to])).expect("nothing can fail")
+        };
         let mut rounds = rounds.into_iter();
         for (at, operation) in &steps {
             take(&replicas[*at], operation);

@@ -6,7 +6,7 @@ use kvstore::framing::{Form, RequestParser};
 use kvstore::limits::{MAX_KEY_BYTES, MAX_NAME_BYTES};
 use kvstore::replication::message::{Differences, Greeting, Held, Incarnation, Listed, PROTOCOL, Reply, Request};
 use kvstore::replication::wire::BadMessage;
-use kvstore::store::accepted::Arrival;
+use kvstore::store::arrival::Arrival;
 use kvstore::store::clock::Timestamp;
 use kvstore::store::content::{Content, Entry};
 use kvstore::store::digest::{Digest, FANOUT, Prefix};

@@ -6,7 +6,7 @@ use crate::replication::PeerError;
 use crate::replication::message::Incarnation;
 use crate::replication::replica::Replica;
 use crate::rules::Rule;
-use crate::store::accepted::Arrival;
+use crate::store::arrival::Arrival;
 use crate::store::clock::Timestamp;
 use crate::store::digest::Digest;
 use crate::store::version::NodeId;

@@ -1,7 +1,7 @@
 //! Bytes to words and back. No sockets here, and no commands: a buffer comes in, words or an error come out.
 //!
-//! One port takes two ways to speak, told apart by the first byte of each request: `*` begins a RESP array ([`resp`]), anything
-//! else is a plain line ([`mod@line`]). Both are cut into the same [`Args`].
+//! One port takes two ways to speak, told apart by the first byte of each request: `*` begins a RESP array ([`resp`]),
+//! anything else is a plain line ([`mod@line`]). Both are cut into the same [`Args`].
 
 pub mod line;
 mod quotes;
@@ -132,8 +132,8 @@ impl fmt::Display for FrameError {
 
 impl std::error::Error for FrameError {}
 
-/// Cuts a stream of requests into words. Keeps its place in a request that has not arrived whole, so each byte is looked
-/// at once, however slowly it comes.
+/// Cuts a stream of requests into words. Keeps its place in a request that has not arrived whole, so each byte is
+/// looked at once, however slowly it comes.
 #[derive(Debug, Default)]
 pub struct RequestParser {
     resp: resp::Parser,
@@ -147,8 +147,8 @@ impl RequestParser {
         Self { line: line::Parser::new(words_before_text), ..Self::default() }
     }
 
-    /// Looks for a whole request at the start of `bytes`, which must begin where the last request ended. Returns its form and
-    /// its length in bytes; `None` if more bytes are needed. [`RequestParser::args`] then gives its words.
+    /// Looks for a whole request at the start of `bytes`, which must begin where the last request ended. Returns its
+    /// form and its length in bytes; `None` if more bytes are needed. [`RequestParser::args`] then gives its words.
     pub fn parse(&mut self, bytes: &[u8]) -> Result<Option<(Form, usize)>, FrameError> {
         let (form, length) = match bytes.first() {
             None => return Ok(None),
@@ -158,8 +158,8 @@ impl RequestParser {
         Ok(length.map(|length| (form, length)))
     }
 
-    /// Takes what is left of `bytes` at the end of the input for a plain line whose newline is missing. A RESP array that has
-    /// not arrived whole is no request.
+    /// Takes what is left of `bytes` at the end of the input for a plain line whose newline is missing. A RESP array
+    /// that has not arrived whole is no request.
     pub fn parse_last(&mut self, bytes: &[u8]) -> Result<Option<(Form, usize)>, FrameError> {
         match bytes.first() {
             None | Some(b'*') => Ok(None),

@@ -6,9 +6,9 @@ use crate::limits::{FIRST_BUFFER_BYTES, KEPT_BUFFER_BYTES};
 
 /// Bytes that were read and not yet used, in one piece.
 ///
-/// It grows only after it was full of bytes that have really come, so a length that is merely claimed costs nothing; that it
-/// stays within bounds is up to the parser, which refuses what is too long. A read that fills it shows that more is waiting: so
-/// what a client sends in one piece is soon read in one piece, and answered with one write.
+/// It grows only after it was full of bytes that have really come, so a length that is merely claimed costs nothing;
+/// that it stays within bounds is up to the parser, which refuses what is too long. A read that fills it shows that
+/// more is waiting: so what a client sends in one piece is soon read in one piece, and answered with one write.
 pub(super) struct ReadBuffer {
     bytes: Vec<u8>,
     start: usize,
@@ -80,7 +80,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_goes_in_comes_out_in_order(total in 0usize..300_000, uses in prop::collection::vec(0usize..9_000, 1..50)) {
+        fn what_goes_in_comes_out_in_order(
+            total in 0usize..300_000,
+            uses in prop::collection::vec(0usize..9_000, 1..50),
+        ) {
             let source: Vec<u8> = (0..total).map(|index| (index % 251) as u8).collect();
             let (mut input, mut output) = (source.as_slice(), Vec::new());
             let mut buffer = ReadBuffer::new();

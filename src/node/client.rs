@@ -15,7 +15,7 @@ use crate::commands::stats::{RoundSummary, Stats};
 use crate::commands::{self, Flow};
 use crate::framing::{Args, Form};
 use crate::limits::WRONG_SECRET_DELAY;
-use crate::replication::propagate::Outbox;
+use crate::replication::queue::Outbox;
 use crate::secret::Secret;
 
 /// A client that speaks on a connection.

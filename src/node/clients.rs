@@ -71,8 +71,8 @@ impl Clients {
         self.connected.load(Relaxed)
     }
 
-    /// Notes that `incoming` is a connection of the node `peer`, and ends that node's older connections. The new one has
-    /// revoked them, and if their other end is dead, nothing else would ever end them.
+    /// Notes that `incoming` is a connection of the node `peer`, and ends that node's older connections. The new one
+    /// has revoked them, and if their other end is dead, nothing else would ever end them.
     pub(super) fn end_older(&self, incoming: &Incoming, peer: &str) {
         if incoming.peer.set(peer.to_string()).is_err() {
             return;
@@ -84,7 +84,8 @@ impl Clients {
         }
     }
 
-    /// Turns a client away with these last words, to make room. Returns whether it did: not if it is a peer's connection.
+    /// Turns a client away with these last words, to make room. Returns whether it did: not if it is a peer's
+    /// connection.
     pub(super) fn turn_away(&self, incoming: &Incoming, last_words: &[u8]) -> bool {
         if incoming.peer.get().is_some() {
             return false;

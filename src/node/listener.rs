@@ -1,8 +1,8 @@
 //! The accept thread: a session thread for each connection.
 //!
 //! Clients have `--max-connections` places. Beyond these there are [`PEER_RESERVE`] places in which a connection may
-//! show that it is a peer. A connection that shows nothing leaves such a place after [`RESERVE_PATIENCE`], or earlier if
-//! all are taken and another connection comes. So clients that connect again as soon as they are turned away cannot
+//! show that it is a peer. A connection that shows nothing leaves such a place after [`RESERVE_PATIENCE`], or earlier
+//! if all are taken and another connection comes. So clients that connect again as soon as they are turned away cannot
 //! keep a peer out.
 //!
 //! [`RESERVE_PATIENCE`]: crate::limits::RESERVE_PATIENCE
@@ -23,7 +23,7 @@ use super::session::{self, TOO_MANY, Welcome};
 use crate::limits::{
     ACCEPT_PAUSE, KEEPALIVE_AFTER, PEER_RESERVE, READ_ON_AFTER, SESSION_STACK_BYTES, TURNED_AWAY_AT_ONCE,
 };
-use crate::replication::propagate::Outbox;
+use crate::replication::queue::Outbox;
 
 /// Accepts connections until the node stops. Returns the threads of those that may still be open.
 pub(super) fn run(node: &Arc<Shared>, listener: &TcpListener, outbox: &Outbox) -> Vec<JoinHandle<()>> {

@@ -36,6 +36,7 @@ mod peer_session;
 mod refusals;
 mod remote_peer;
 mod replicator;
+mod round_log;
 mod session;
 mod shared;
 mod speaker;

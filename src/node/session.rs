@@ -20,7 +20,7 @@ use crate::commands::{Flow, words_before_text};
 use crate::framing::{Args, Form, RequestParser};
 use crate::limits::{ADMISSION_PATIENCE, FREE_BUFFER_BYTES, LINGER_TIME, RESERVE_PATIENCE};
 use crate::replication::message::Request;
-use crate::replication::propagate::Outbox;
+use crate::replication::queue::Outbox;
 
 /// Who may use a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,17 +9,17 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 use log::info;
 use parking_lot::Mutex;
 
-use super::anti_entropy::{Holdups, RoundLog};
 use super::clients::Clients;
 use super::link::Link;
 use super::memory::Memory;
 use super::refusals::Refusals;
+use super::round_log::{Holdups, RoundLog};
 use crate::commands::stats::RoundSummary;
 use crate::config::Config;
 use crate::framing::Args;
 use crate::limits::SYNC_PATIENCE;
 use crate::replication::message::Incarnation;
-use crate::replication::propagate::{self, Outbox, Queue};
+use crate::replication::queue::{Outbox, Queue, queues};
 use crate::replication::replica::{Identity, Replica};
 use crate::rules::Rule;
 use crate::store::version::NodeId;
@@ -71,7 +71,7 @@ impl Shared {
     pub(super) fn new(config: Config, address: SocketAddr, ticks: Sender<TickRequest>, stop: Stop) -> (Self, Outbox) {
         let memory = Memory::new(config.max_memory);
         let count = config.peers.len();
-        let (outbox, queues) = propagate::queues(count, config.propagation_queue, memory.queue_limit(count));
+        let (outbox, queues) = queues(count, config.propagation_queue, memory.queue_limit(count));
         let outbox = if config.rules.has(Rule::Propagation) { outbox } else { Outbox::none() };
         let handle = |(peer, queue): (&String, Queue)| {
             let link = Link::new(peer.clone(), config.secret.clone(), config.load_patience);

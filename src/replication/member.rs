@@ -12,7 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use super::message::{Greeting, Incarnation};
 use crate::limits::{MAX_DISMISSED, MAX_GUESTS, MAX_MEMBERS, MAX_NAME_BYTES};
-use crate::store::accepted::Arrival;
+use crate::store::arrival::Arrival;
 use crate::store::version::NodeId;
 
 /// Why a node does not speak with another: a sentence for its operator.

@@ -18,7 +18,7 @@
 
 use std::fmt;
 
-use crate::store::accepted::Arrival;
+use crate::store::arrival::Arrival;
 use crate::store::clock::Timestamp;
 use crate::store::digest::{Digest, FANOUT, Prefix};
 use crate::store::record::Record;

@@ -1,11 +1,11 @@
-//! Propagation: a write goes to every peer at once. The queue, the batch and the retries, without the threads.
+//! Propagation: a write goes to every peer at once. The batches and the retries, without the threads.
 //!
 //! The obvious way is to send the written value to each peer before the client is answered. Then the slowest peer sets
 //! the pace of every write, and one that hangs stops them all. The next idea, a queue of values, fills the memory while
 //! a peer is away. It is also wrong: a value that has waited can arrive after the peer has confirmed something newer,
 //! and after the delete that overruled it was forgotten.
 //!
-//! So a write puts its *key* on the bounded queue of each peer ([`Outbox::changed`]), and never waits. Each peer's
+//! So a write puts its *key* on the bounded [queue](super::queue) of each peer, and never waits. Each peer's
 //! replicator takes what has gathered as a batch ([`Propagation::take`]), looks each entry up as it is by then, sends
 //! it, and waits for the replies ([`Propagation::deliver`]). A key that was written a thousand times while it waited
 //! goes out once. When that fails, the batch is kept and sent again, with exponential backoff, and with jitter so that
@@ -14,131 +14,17 @@
 //! When a queue is full, the key is dropped and counted: the next round finds what differs. If the peer was away, that
 //! round comes as soon as the queue is delivered. What came from a peer is not propagated: its own node sends it to
 //! all.
-//!
-//! A queue is bounded by the number of its keys and by their bytes. All queues share one copy of a key. The copy counts
-//! as memory in each queue in which it waits, so the count is never too low.
 
-use std::iter;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::Receiver;
 
 use super::message::{Reply, Request};
+use super::queue::{Key, Queue, bytes_of};
 use super::replica::Replica;
 use super::{Peer, PeerError, unexpected};
 use crate::limits::{MAX_RETRY_DELAY, MIN_RETRY_DELAY, PROPAGATION_BATCH, PUSH_BATCH_BYTES};
 use crate::store::record::Record;
-
-/// A key that has changed.
-pub type Key = Arc<[u8]>;
-
-/// About what a waiting key takes beside its bytes: a place in the queue, the counts of its `Arc`, and an allocation's
-/// header.
-const KEY_OVERHEAD_BYTES: usize = 48;
-
-fn bytes_of(key: &Key) -> usize {
-    key.len() + KEY_OVERHEAD_BYTES
-}
-
-// ---- the writers' side
-// -------------------------------------------------------------------------------------------------
-
-/// Where writers leave the keys that have changed: the near ends of all peers' queues. Each thread that may write has a
-/// clone. When the last one is dropped, the queues are closed.
-#[derive(Clone)]
-pub struct Outbox(Arc<[Inlet]>);
-
-/// The near end of one queue.
-struct Inlet {
-    keys: Sender<Key>,
-    gauge: Arc<Gauge>,
-}
-
-/// How full a queue is.
-#[derive(Debug)]
-struct Gauge {
-    /// How many bytes the keys take that are in the queue, or were taken from it and are not delivered yet.
-    bytes: AtomicUsize,
-    /// How many bytes these may be.
-    most_bytes: usize,
-    /// How many keys found the queue full. Only grows.
-    dropped: AtomicU64,
-}
-
-/// A queue for each of so many peers, with room for so many keys, which may take so many bytes; and the outbox before
-/// them.
-pub fn queues(peers: usize, most_keys: usize, most_bytes: usize) -> (Outbox, Vec<Queue>) {
-    let queue = |_| {
-        let (sender, receiver) = bounded(most_keys);
-        let gauge = Arc::new(Gauge { bytes: AtomicUsize::new(0), most_bytes, dropped: AtomicU64::new(0) });
-        (Inlet { keys: sender, gauge: Arc::clone(&gauge) }, Queue { keys: receiver, gauge })
-    };
-    let (inlets, queues): (Vec<Inlet>, Vec<Queue>) = (0..peers).map(queue).unzip();
-    (Outbox(inlets.into()), queues)
-}
-
-impl Outbox {
-    /// An outbox without any queue.
-    pub fn none() -> Self {
-        Self(Arc::new([]))
-    }
-
-    /// Tells every replicator that `key` has changed. Never waits: a queue that is full drops the key.
-    pub fn changed(&self, key: &[u8]) {
-        for (inlet, key) in self.0.iter().zip(iter::repeat_n(Key::from(key), self.0.len())) {
-            inlet.put(key);
-        }
-    }
-}
-
-impl Inlet {
-    fn put(&self, key: Key) {
-        let (gauge, bytes) = (&self.gauge, bytes_of(&key));
-        let fits = gauge.bytes.fetch_add(bytes, Relaxed) + bytes <= gauge.most_bytes;
-        if !fits || self.keys.try_send(key).is_err() {
-            gauge.bytes.fetch_sub(bytes, Relaxed);
-            gauge.dropped.fetch_add(1, Relaxed);
-        }
-    }
-}
-
-// ---- the replicator's side
-// ---------------------------------------------------------------------------------------------
-
-/// What waits for one peer: the far end of its queue.
-pub struct Queue {
-    keys: Receiver<Key>,
-    gauge: Arc<Gauge>,
-}
-
-impl Queue {
-    /// The channel on which the replicator waits.
-    pub fn keys(&self) -> &Receiver<Key> {
-        &self.keys
-    }
-
-    /// How many keys wait. Those that were taken as a batch do not count.
-    pub fn len(&self) -> usize {
-        self.keys.len()
-    }
-
-    /// Whether no key waits.
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-
-    /// How many bytes all keys take that are not delivered.
-    pub fn bytes(&self) -> usize {
-        self.gauge.bytes.load(Relaxed)
-    }
-
-    /// How many keys found the queue full. Only grows.
-    pub fn dropped(&self) -> u64 {
-        self.gauge.dropped.load(Relaxed)
-    }
-}
 
 /// What one peer's replicator keeps between its steps.
 ///
@@ -199,7 +85,7 @@ impl Propagation {
             self.was_away = true;
             return Err(error);
         }
-        queue.gauge.bytes.fetch_sub(self.taken_bytes, Relaxed);
+        queue.delivered(self.taken_bytes);
         let keys = self.batch.len();
         self.batch.clear();
         self.backoff = Backoff::default();
@@ -280,20 +166,5 @@ mod tests {
             ceiling = (ceiling * 2).min(MAX_RETRY_DELAY);
         }
         assert_eq!(ceiling, MAX_RETRY_DELAY);
-    }
-
-    #[test]
-    fn a_queue_is_bounded_in_keys_and_in_bytes_and_counts_what_it_drops() {
-        let (outbox, queues) = queues(1, 2, 1_000);
-        ["a", "b", "c"].iter().for_each(|key| outbox.changed(key.as_bytes()));
-        assert_eq!((queues[0].len(), queues[0].dropped()), (2, 1));
-        assert_eq!(queues[0].bytes(), 2 * (1 + KEY_OVERHEAD_BYTES));
-        let most = 3 + KEY_OVERHEAD_BYTES;
-        for (len, fits) in [(3, true), (4, false)] {
-            let (outbox, queues) = super::queues(1, 10, most);
-            outbox.changed(&vec![b'k'; len]);
-            assert_eq!((queues[0].len(), queues[0].dropped()), (usize::from(fits), u64::from(!fits)));
-            assert_eq!(queues[0].bytes(), if fits { most } else { 0 });
-        }
     }
 }

@@ -41,7 +41,7 @@ use super::{Peer, PeerError, unexpected};
 use crate::limits::{DIGEST_BATCH, LEAF_BATCH, LEAF_REQUEST_ENTRIES, PUSH_BATCH_BYTES};
 use crate::rules::Rule;
 use crate::store::KeyValueStore;
-use crate::store::accepted::Arrival;
+use crate::store::arrival::Arrival;
 use crate::store::clock::Timestamp;
 use crate::store::digest::{DEPTH, Digest, FANOUT, Prefix};
 

@@ -14,7 +14,7 @@ use super::message::{Differences, Greeting, Held, Reply, Request};
 use super::replica::Replica;
 use crate::limits::REPLY_BYTES;
 use crate::rules::Rule;
-use crate::store::accepted::Arrival;
+use crate::store::arrival::Arrival;
 use crate::store::digest::{Digest, Prefix};
 use crate::store::record::Record;
 

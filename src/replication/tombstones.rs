@@ -65,19 +65,19 @@
 //! argument is a small form of *causal stability* (Baquero, Almeida & Shoker, "Making Operation-based CRDTs
 //! Operation-based", 2014).
 
-use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::MutexGuard;
 
 use super::PeerError;
+use super::holdup::Holdup;
 use super::message::Incarnation;
 use super::reconcile::{FailedRound, RoundReport};
 use super::replica::{Member, Progress, Replica};
 use crate::rules::Rule;
-use crate::store::accepted::Arrival;
+use crate::store::arrival::Arrival;
+use crate::store::arrival::TickNumber;
 use crate::store::clock::Timestamp;
-use crate::store::graveyard::TickNumber;
 
 /// For how many complete ticks a settled tombstone is kept after no peer lists it any more. Two are needed to see every
 /// peer that lists it. One more absorbs what the argument leaves to the implementation, such as a reply that is being
@@ -138,34 +138,6 @@ pub struct TickReport {
     pub forgotten: usize,
     /// The nodes for which deletes must wait. If there is none, the tick is complete.
     pub holdups: Vec<Holdup>,
-}
-
-/// A node for which deletes cannot be forgotten, and why.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Holdup {
-    /// The round with this member failed: it is away. The name.
-    Away(String),
-    /// This member was met in this tick for the first time, or in another incarnation than before. The next tick can
-    /// settle. The name.
-    JustMet(String),
-    /// No node was ever met at this configured address.
-    NeverMet(String),
-    /// This member speaks with us, but is not among our peers, so no round tells whether it lives. The name.
-    NotAPeer(String),
-    /// Two of the configured addresses lead to this member. The name.
-    Twice(String),
-}
-
-impl fmt::Display for Holdup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Away(name) => write!(f, "{name}=away"),
-            Self::JustMet(name) => write!(f, "{name}=just-met"),
-            Self::NeverMet(address) => write!(f, "{address}=never-met"),
-            Self::NotAPeer(name) => write!(f, "{name}=not-a-peer"),
-            Self::Twice(name) => write!(f, "{name}=configured-twice"),
-        }
-    }
 }
 
 impl Tick {

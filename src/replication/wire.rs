@@ -12,7 +12,7 @@ use super::message::{Differences, Greeting, Held, Incarnation, Listed, PROTOCOL,
 use crate::framing::resp::{self, Frame, write_array, write_bulk};
 use crate::framing::{Args, printable};
 use crate::limits::MAX_KEY_BYTES;
-use crate::store::accepted::Arrival;
+use crate::store::arrival::Arrival;
 use crate::store::clock::Timestamp;
 use crate::store::digest::{Digest, FANOUT, Prefix};
 use crate::store::record::Record;

@@ -4,19 +4,8 @@
 //! does.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use super::accepted::Arrival;
-
-/// Counts the complete ticks of a node, from 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TickNumber(pub u64);
-
-impl fmt::Display for TickNumber {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+use super::arrival::{Arrival, TickNumber};
 
 /// Where a tombstone stands in its shard: its arrival number, which it carries, and the hash of its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,11 +2,12 @@
 //!
 //! In reading order: [`clock`] and [`version`] say what "newer" means, [`content`] what stands under a key,
 //! [`mod@merge`] holds the one rule that follows. [`digest`] is how two stores find out where they differ. Then the
-//! plumbing: [`record`] is how an entry lies in memory, [`accepted`] what happens when one wins, [`graveyard`] the
-//! queues of tombstones, `shard.rs` what changes together under one lock, `scan.rs` lists keys. [`KeyValueStore`] puts
-//! them together.
+//! plumbing: [`record`] is how an entry lies in memory, [`arrival`] how a node counts them, [`accepted`] where one goes
+//! that wins, [`graveyard`] the queues of tombstones, `shard.rs` what changes together under one lock, `scan.rs` lists
+//! keys. [`KeyValueStore`] puts them together.
 
 pub mod accepted;
+pub mod arrival;
 pub mod clock;
 pub mod content;
 pub mod digest;
@@ -25,11 +26,11 @@ use parking_lot::RwLock;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::rules::Rules;
-use accepted::{Accepted, Arrival};
+use accepted::Accepted;
+use arrival::{Arrival, TickNumber};
 use clock::Timestamp;
 use content::{Content, Entry};
 use digest::{Digest, FANOUT, LEAVES, Prefix};
-use graveyard::TickNumber;
 use merge::Outcome;
 use record::Record;
 use shard::{LEAVES_PER_SHARD, LEAVES_PER_TABLE, Ledger, Shard};

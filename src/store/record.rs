@@ -22,7 +22,7 @@ use std::fmt;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::accepted::Arrival;
+use super::arrival::Arrival;
 use super::content::{Content, Entry};
 use super::digest::Digest;
 use super::version::Version;
@@ -195,7 +195,8 @@ mod tests {
         #[test]
         fn decoding_rubbish_does_not_panic(bytes: Vec<u8>) {
             if let Some(record) = Record::decode(&bytes) {
-                prop_assert_eq!(record.key().len() + Record::HEADER_BYTES + record.content().value().map_or(0, <[u8]>::len), bytes.len());
+                let value_len = record.content().value().map_or(0, <[u8]>::len);
+                prop_assert_eq!(record.key().len() + Record::HEADER_BYTES + value_len, bytes.len());
             }
         }
     }

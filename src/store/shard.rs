@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
-use super::accepted::{Accepted, Arrival};
+use super::accepted::Accepted;
+use super::arrival::{Arrival, TickNumber};
 use super::clock::Timestamp;
 use super::digest::{Digest, FANOUT, LEAVES, Prefix};
-use super::graveyard::{Grave, Graveyard, TickNumber};
+use super::graveyard::{Grave, Graveyard};
 use super::merge::{Outcome, merge};
 use super::record::Record;
 use super::{SHARDS, hash_key};

@@ -7,7 +7,7 @@ use kvstore::limits::MAX_CLOCK_DRIFT_MS;
 use kvstore::replication::replica::Replica;
 use kvstore::rules::Rule;
 use kvstore::store::KeyValueStore;
-use kvstore::store::accepted::Arrival;
+use kvstore::store::arrival::Arrival;
 use kvstore::store::clock::Timestamp;
 use kvstore::store::content::Content;
 use kvstore::store::digest::{Digest, Prefix};

@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
 use kvstore::replication::message::Incarnation;
-use kvstore::replication::propagate::{self, Outbox, Propagation, Queue};
+use kvstore::replication::propagate::Propagation;
+use kvstore::replication::queue::{Outbox, Queue, queues};
 use kvstore::replication::replica::{Identity, Member, Replica};
 use kvstore::replication::tombstones::PeerRound;
 use kvstore::rules::{Rule, Rules};
-use kvstore::store::accepted::{Accepted, Arrival};
+use kvstore::store::accepted::Accepted;
+use kvstore::store::arrival::Arrival;
 use kvstore::store::clock::Timestamp;
 use kvstore::store::record::Record;
 use kvstore::store::version::NodeId;
@@ -162,7 +164,7 @@ fn new_life(number: usize, life: u64, count: usize, rules: Rules, queue: usize, 
     let wall = Box::new(move || Timestamp::from_millis(wall_ms.load(Relaxed)));
     let replica = Replica::with_output(identity, rules, wall, Some(accepted.clone()));
     // The node has a queue towards itself, too, which nothing drains: it has no bound that matters.
-    let (outbox, queues) = propagate::queues(count, queue, usize::MAX);
+    let (outbox, queues) = queues(count, queue, usize::MAX);
     Rc::new(Life {
         replica,
         accepted,

@@ -13,7 +13,7 @@ use kvstore::replication::message::{Greeting, Held, Incarnation, Reply, Request}
 use kvstore::replication::replica::{Identity, Replica};
 use kvstore::replication::responder::PeerSession;
 use kvstore::rules::Rules;
-use kvstore::store::accepted::Arrival;
+use kvstore::store::arrival::Arrival;
 use kvstore::store::clock::Timestamp;
 use kvstore::store::digest::{Digest, Prefix};
 use kvstore::store::version::NodeId;

@@ -339,3 +339,18 @@ fn threads_that_write_one_key_reach_the_output_in_the_order_in_which_they_won() 
     assert!(order.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1), "an entry was told after the one that replaced it");
     assert_eq!(store.record(&key(1)).map(|record| record.version()), order.last().map(|last| last.0));
 }
+
+#[test]
+fn a_store_knows_in_how_many_leaves_some_entries_stand() {
+    let store = KeyValueStore::new(Rules::default());
+    assert_eq!(store.leaves_for(1), LEAVES, "an empty store has no entries in all of its leaves");
+    (0..1_000u32).for_each(|number| drop(store.merge(early(&number.to_be_bytes(), Content::Tombstone))));
+    assert_eq!(store.leaves_for(0), 1, "at least one");
+    assert_eq!(store.leaves_for(10), 10 * LEAVES / 1_000);
+    assert_eq!(store.leaves_for(1_000), LEAVES);
+    assert_eq!(store.leaves_for(2_000), LEAVES, "at most all");
+    (0..1_000u32).for_each(|number| drop(store.merge(early(&(number + 1_000).to_be_bytes(), Content::Value(b"v")))));
+    assert_eq!(store.leaves_for(10), 10 * LEAVES / 2_000, "values and tombstones count");
+    store.settle(Arrival(u64::MAX), Timestamp::from_millis(2), TickNumber(1));
+    assert_eq!(store.leaves_for(10), 10 * LEAVES / 2_000, "settled tombstones too");
+}

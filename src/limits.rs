@@ -60,10 +60,10 @@ pub const PROPAGATION_BATCH: usize = 1024;
 /// How many bytes of entries are sent to a peer before the replies are awaited. A single entry may be larger.
 pub const PUSH_BATCH_BYTES: usize = 256 * 1024;
 
-/// How many nodes of the digest tree one request may ask for: a whole level above the leaves.
+/// How many branches of the digest tree one request may ask for: a whole level above the leaves.
 pub const DIGEST_BATCH: usize = 4096;
 
-/// How many nodes of the digest tree one LEAF may name.
+/// How many branches of the digest tree one LEAF may name.
 pub const LEAF_BATCH: usize = 256;
 
 /// About how many entries one LEAF names; it asks about fewer leaves if they are that full. Small enough that

@@ -372,3 +372,44 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_entry_that_has_come_on_another_way_before_its_fetch_counts_as_not_pulled() {
+    /// As `Near`, but what the reply to FETCH brings is here before it.
+    struct Overtaken<'a>(Near<'a>, &'a Replica);
+    impl Peer for Overtaken<'_> {
+        fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
+            let replies = self.0.exchange(prepare)?;
+            if let Reply::Entries { records, .. } = &replies[0] {
+                records.iter().for_each(|record| drop(self.1.store().merge(record.clone())));
+            }
+            Ok(replies)
+        }
+    }
+    let rules = Rules::default().without(Rule::Digests);
+    let (ours, theirs) = (replica(1, rules), replica(2, rules));
+    let keys: Vec<_> = keys_below(Prefix::ROOT.child(3).child(5), 16).take(2).collect();
+    theirs.set(&keys[0], b"v");
+    // Later than all of theirs, so that their entry is listed and not sent in full.
+    (0..3).for_each(|_| ours.set(&keys[1], b"later"));
+    let report = reconcile(&ours, &mut Overtaken(near(&theirs), &ours)).expect("an honest peer");
+    assert_eq!((report.pulled, report.pushed), (0, 1));
+}
+
+#[test]
+fn a_reply_to_fetch_holds_as_much_as_a_reply_may() {
+    let theirs = replica(2, Rules::default());
+    let beside = Record::HEADER_BYTES + 1;
+    for (excess, covered) in [(0, 2), (1, 1)] {
+        theirs.set(b"a", &vec![b'v'; REPLY_BYTES / 2 - beside]);
+        theirs.set(b"b", &vec![b'v'; REPLY_BYTES / 2 - beside + excess]);
+        let fetch = Request::Fetch(vec![b"a"[..].into(), b"b"[..].into()]);
+        let mut peer = near(&theirs);
+        let greeting = replica(1, Rules::default()).greeting();
+        peer.ask(Request::Peer(greeting)).expect("is admitted");
+        match peer.ask(fetch).expect("is answered") {
+            Reply::Entries { covered: now, records } => assert_eq!((now, records.len()), (covered, covered)),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -32,13 +32,13 @@
 //!
 //! | planted | violated | 2 | 3 | 5 |
 //! |---|---|---|---|---|
-//! | in a tie the incoming write wins | [`NeverBack`](Invariant::NeverBack) | 242 | 119 | 54 |
+//! | in a tie the incoming write wins | [`NeverBack`](Invariant::NeverBack), [`OutputIsWhole`](Invariant::OutputIsWhole) | 90 | 1 | 33 |
 //! | a delete is stamped with the plain clock | [`WriteStands`](Invariant::WriteStands), [`WriteIsNewer`](Invariant::WriteIsNewer) | 5 | 5 | 1 |
 //! | a delete of an absent key leaves no tombstone | [`WriteStands`](Invariant::WriteStands) | 2 | 1 | 1 |
 //! | the clock is not moved on receipt | [`WriteIsNewer`](Invariant::WriteIsNewer) | 1 | 1 | 1 |
 //! | the clock is not moved by what a round brings | [`WriteIsNewer`](Invariant::WriteIsNewer) | 54 | 8 | 1 |
 //! | the hash of an entry leaves out its version | [`TrueConfirmation`](Invariant::TrueConfirmation) | 2 | 2 | 1 |
-//! | the hash of an entry leaves out its content | [`TrueConfirmation`](Invariant::TrueConfirmation) | 90 | 18 | 268 |
+//! | the hash of an entry leaves out its content | [`TrueConfirmation`](Invariant::TrueConfirmation) | 90 | 18 | 33 |
 //! | CONFIRM is sent before the leaves are compared | [`TrueConfirmation`](Invariant::TrueConfirmation) | 1 | 1 | 1 |
 //! | CONFIRM has the number at the end of the round | [`TrueConfirmation`](Invariant::TrueConfirmation) | 1 | 1 | 1 |
 //! | of the entries that a LEAF reply brings only the first is merged | [`TrueConfirmation`](Invariant::TrueConfirmation) | 1 | 1 | 1 |
@@ -49,17 +49,17 @@
 //! | a round pushes nothing at all | [`Agreement`](Invariant::Agreement) | – | 446 | – |
 //! | a LEAF or a FETCH that failed is taken for an empty one (2) | nothing | – | – | – |
 //! | the queue holds values instead of keys | [`NoResurrection`](Invariant::NoResurrection), [`Agreement`](Invariant::Agreement) | 2 | 1 | 1 |
-//! | entries are looked up before the link is locked | [`NoResurrection`](Invariant::NoResurrection) | – | 320 | – |
+//! | entries are looked up before the link is locked (10) | [`NoResurrection`](Invariant::NoResurrection) | – | – | – |
 //! | confirmed numbers are kept over a restart | [`TrueConfirmation`](Invariant::TrueConfirmation) | 33 | 10 | 1 |
 //! | a late CONFIRM counts for the next incarnation (3) | nothing | – | – | – |
 //! | a new connection does not revoke the older ones | [`NoResurrection`](Invariant::NoResurrection) | 2 | 2 | 2 |
 //! | settling on the numbers of the same tick (4) | nothing | – | – | – |
 //! | settling though one round has failed | [`SettledEverywhere`](Invariant::SettledEverywhere) | 10 | 4 | 5 |
 //! | settling though a peer has changed its incarnation (5) | nothing | – | – | – |
-//! | settling what lies ahead of the clock | [`WriteIsNewer`](Invariant::WriteIsNewer) | 510 | 207 | – |
+//! | settling what lies ahead of the clock | [`WriteIsNewer`](Invariant::WriteIsNewer) | 510 | 815 | – |
 //! | settling is not taken back for a new incarnation (7) | [`LoadIsWhole`](Invariant::LoadIsWhole) | 9 | 46 | 43 |
 //! | settling is taken back for a new incarnation, but not at first contact (8) | nothing | – | – | – |
-//! | the check and the settling are two steps, without the lock | [`LoadIsWhole`](Invariant::LoadIsWhole) | 234 | – | – |
+//! | the check and the settling are two steps, without the lock (10) | [`LoadIsWhole`](Invariant::LoadIsWhole) | – | – | – |
 //! | settling though a configured peer was never met | [`SettledEverywhere`](Invariant::SettledEverywhere) | 11 | 0 | 11 |
 //! | a node serves after a load that broke on the way | [`LoadIsWhole`](Invariant::LoadIsWhole) | 4 | 0 | 0 |
 //! | a wall clock may show any time | [`NoPanic`](Invariant::NoPanic) | 4 | 3 | 4 |
@@ -72,9 +72,13 @@
 //! | a settled tombstone is forgotten though a peer lists it | [`AllForgotten`](Invariant::AllForgotten) | – | – | 231 |
 //! | an entry that a peer brings in vain is not compared | [`AllForgotten`](Invariant::AllForgotten) | – | – | 688 |
 //! | a settled tombstone does not count when a peer lists the key | [`AllForgotten`](Invariant::AllForgotten) | – | 815 | – |
+//! | the store's output is not told of what peers send | [`OutputIsWhole`](Invariant::OutputIsWhole) | 1 | 1 | 1 |
+//! | the store's output is not told of tombstones | [`OutputIsWhole`](Invariant::OutputIsWhole) | 1 | 1 | 1 |
+//! | the store's output is told of what was replaced, too | [`OutputIsWhole`](Invariant::OutputIsWhole) | 1 | 1 | 1 |
+//! | a batch that failed is dropped (9) | nothing | – | – | – |
 //!
 //! 1. The peer's own rounds fetch it. Pushing only makes both sides equal sooner; nothing else depends on it. Tests in
-//!    `reconcile.rs` and many stories notice.
+//!    `tests/rounds.rs` and many stories notice.
 //! 2. Two other rules catch it: an exchange that fails has lost its connection, and a round that has lost its
 //!    connection cannot send CONFIRM. It does harm only if a round may continue on a new connection.
 //! 3. It takes 4,192 seeds with five nodes, and 4,886 with two ([`TrueConfirmation`](Invariant::TrueConfirmation)); the
@@ -95,8 +99,11 @@
 //! 8. It needs a member that is met for the first time after this node has settled without it. Here every node is a
 //!    configured peer of all others, and no tick settles before all were met. A test in `tests/faults.rs` notices the
 //!    fault at once.
+//! 9. The next round finds what was lost: propagation is there for speed. Tests in `tests/propagation.rs` notice.
+//! 10. Once found after 234 seeds with two nodes, and after 320 with three. Since the simulator runs the batches and
+//!     ticks of a node, other interleavings come first, and 1,000 seeds do not reach these.
 //!
-//! A reply to LEAF that comes in parts needs more than the six small keys of a run: tests in `reconcile.rs` cover it.
+//! A reply to LEAF that comes in parts needs more than the six small keys of a run: tests in `tests/rounds.rs` cover it.
 //!
 //! [`Replica`]: kvstore::replication::replica::Replica
 

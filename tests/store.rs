@@ -354,3 +354,33 @@ fn a_store_knows_in_how_many_leaves_some_entries_stand() {
     store.settle(Arrival(u64::MAX), Timestamp::from_millis(2), TickNumber(1));
     assert_eq!(store.leaves_for(10), 10 * LEAVES / 2_000, "settled tombstones too");
 }
+
+#[test]
+fn settled_tombstones_are_counted_until_they_are_forgotten() {
+    let store = KeyValueStore::new(Rules::default());
+    (0..10u32).for_each(|number| drop(store.merge(early(&number.to_be_bytes(), Content::Tombstone))));
+    assert_eq!((store.counts().tombstones, store.counts().settled), (10, 0));
+    assert_eq!(store.settle(Arrival(4), Timestamp::from_millis(2), TickNumber(1)), 4);
+    assert_eq!((store.counts().tombstones, store.counts().settled), (6, 4));
+    assert_eq!((store.forget(TickNumber(0)), store.forget(TickNumber(1))), (0, 4));
+    assert_eq!((store.counts().tombstones, store.counts().settled), (6, 0));
+    assert_eq!(store.settle(Arrival(10), Timestamp::from_millis(2), TickNumber(2)), 6);
+    assert_eq!(store.take_back_settled(), 6);
+    assert_eq!((store.counts().tombstones, store.counts().settled), (6, 0));
+}
+
+#[test]
+fn a_wall_clock_before_the_epoch_or_far_beyond_is_bounded() {
+    use std::time::{Duration, UNIX_EPOCH};
+    let last_ms = u64::MAX >> 16;
+    assert_eq!(Timestamp::from(UNIX_EPOCH - Duration::from_secs(1)), Timestamp::ZERO);
+    assert_eq!(Timestamp::from(UNIX_EPOCH + Duration::from_millis(7)), Timestamp::from_millis(7));
+    assert_eq!(Timestamp::from(UNIX_EPOCH + Duration::from_millis(last_ms + 5)), Timestamp::from_millis(last_ms));
+}
+
+#[test]
+fn records_and_prefixes_show_what_they_are() {
+    assert_eq!(format!("{:?}", Prefix::leaf(0xa3)), "Prefix(00a3)");
+    let shown = format!("{:?}", record(1, Some(b'v'), 1, 1));
+    assert!(shown.starts_with("key 1=") && shown.contains("Value"), "{shown}");
+}

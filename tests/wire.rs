@@ -320,3 +320,15 @@ fn a_reply_to_leaf_has_as_many_parts_as_it_says() {
     check_reply(&request, &[b"1", b"", b"0", &listed(MAX_KEY_BYTES)], true);
     check_reply(&request, &[b"1", b"", b"0", &listed(MAX_KEY_BYTES + 1)], false);
 }
+
+#[test]
+fn a_connection_becomes_a_peers_with_peer_in_any_case() {
+    for (word, is_greeting) in [("PEER", true), ("peer", true), ("PEERS", false), ("PING", false)] {
+        let mut bytes = Vec::new();
+        write_array(&mut bytes, 1);
+        write_bulk(&mut bytes, word.as_bytes());
+        let mut parser = RequestParser::default();
+        assert!(parser.parse(&bytes).is_ok_and(|parsed| parsed.is_some()));
+        assert_eq!(Request::is_greeting(parser.args(Form::Resp, &bytes)), is_greeting, "{word}");
+    }
+}

@@ -1,8 +1,8 @@
 //! The store's output: where an entry goes that wins.
 //!
-//! There is one output, [`Accepted`]. Every accepted entry passes it, whatever way the entry came: from a client,
-//! by propagation, in a round. A log on disk can be written from it alone: merging does not depend on order or
-//! repetition, so these entries, merged into an empty store in any order, give the same store again.
+//! There is one output, [`Accepted`]. Every accepted entry passes it, whatever way the entry came: from a client, by
+//! propagation, in a round. Merging does not depend on order or repetition. So these entries, merged into an empty
+//! store in any order, give the same store again, except that tombstones stand there that were forgotten meanwhile.
 
 use super::arrival::Arrival;
 use super::record::Record;

@@ -288,20 +288,21 @@ impl Judge {
         }
     }
 
-    /// Merging what the store's output was told of, in the wrong order, gives the same store. Only a forgotten
-    /// tombstone stands there again.
+    /// Merging what the store's output was told of, in the wrong order, gives the same store. Only a forgotten tombstone
+    /// stands there again, perhaps above something older that was written when it was forgotten.
     fn check_output(&mut self, life: &Life, name: &str) {
         let accepted = life.accepted.all();
         if !accepted.iter().map(|(_, arrival)| arrival.0).eq(1..=accepted.len() as u64) {
-            return self
-                .violate(Invariant::OutputIsWhole, format!("the arrivals of {name} are not numbered one by one"));
+            let details = format!("the arrivals of {name} are not numbered one by one");
+            return self.violate(Invariant::OutputIsWhole, details);
         }
         let copy = KeyValueStore::new(life.replica.rules());
         accepted.into_iter().rev().for_each(|(record, _)| drop(copy.merge(record)));
         for key in KEYS {
-            let [told, held] = [&copy, life.replica.store()].map(|store| store.record(key.as_bytes()));
-            let is_forgotten = held.is_none() && told.as_ref().is_some_and(Record::is_tombstone);
-            if told.as_ref().map(rank) != held.as_ref().map(rank) && !is_forgotten {
+            let [told, held] =
+                [&copy, life.replica.store()].map(|store| store.record(key.as_bytes()).as_ref().map(rank));
+            let is_forgotten = held < told && told.as_ref().is_some_and(|(_, is_tombstone, _)| *is_tombstone);
+            if told != held && !is_forgotten {
                 let details = format!("{key} on {name}: {held:?} stands there, the output gives {told:?}");
                 return self.violate(Invariant::OutputIsWhole, details);
             }

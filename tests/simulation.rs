@@ -103,7 +103,8 @@
 //! 10. Once found after 234 seeds with two nodes, and after 320 with three. Since the simulator runs the batches and
 //!     ticks of a node, other interleavings come first, and 1,000 seeds do not reach these.
 //!
-//! A reply to LEAF that comes in parts needs more than the six small keys of a run: tests in `tests/rounds.rs` cover it.
+//! A reply to LEAF that comes in parts needs more than the six small keys of a run: tests in `tests/rounds.rs` cover
+//! it.
 //!
 //! [`Replica`]: kvstore::replication::replica::Replica
 

@@ -75,7 +75,8 @@ impl Holdups {
                     format!("no node was ever met at {address}; start it, correct --peer, or type FORGET {address}")
                 }
                 Holdup::NotAPeer(name) => format!(
-                    "{name} speaks with this node, but is not among its peers; add it with --peer, or type FORGET {name}"
+                    "{name} speaks with this node, but is not among its peers; \
+                     add it with --peer, or type FORGET {name}"
                 ),
                 Holdup::Twice(name) => format!("two of the peers (--peer) are {name}; remove one of them"),
             };

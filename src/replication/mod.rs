@@ -3,8 +3,8 @@
 //! In reading order: [`message`] is the specification of what nodes say to each other, [`replica`] a node's state,
 //! [`responder`] what it answers. [`propagate`] sends each write to the peers at once, [`reconcile`] makes two nodes
 //! equal whatever was lost, and [`tombstones`] is the rule by which deletes are forgotten. Then the plumbing:
-//! [`member`] is the table of the other nodes, [`queue`] what waits for a peer, [`holdup`] what keeps deletes from being
-//! forgotten, [`wire`] turns messages into bytes.
+//! [`member`] is the table of the other nodes, [`queue`] what waits for a peer, [`holdup`] what keeps deletes from
+//! being forgotten, [`wire`] turns messages into bytes.
 //!
 //! Because nothing here waits or looks at a clock, the same code runs behind sockets in [`node`](crate::node), and
 //! under a simulator that loses, delays and repeats messages as a seed says.

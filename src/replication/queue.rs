@@ -1,7 +1,7 @@
 //! The queue of changed keys before each peer's replicator: bounded by the number of its keys, and by their bytes.
 //!
-//! All queues share one copy of a key. The copy counts as memory in each queue in which it waits, so the count is never too
-//! low. What the queues are for stands in [`propagate`](super::propagate).
+//! All queues share one copy of a key. The copy counts as memory in each queue in which it waits, so the count is never
+//! too low. What the queues are for stands in [`propagate`](super::propagate).
 
 use std::iter;
 use std::sync::Arc;

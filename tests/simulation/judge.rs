@@ -288,8 +288,8 @@ impl Judge {
         }
     }
 
-    /// Merging what the store's output was told of, in the wrong order, gives the same store. Only a forgotten tombstone
-    /// stands there again, perhaps above something older that was written when it was forgotten.
+    /// Merging what the store's output was told of, in the wrong order, gives the same store. Only a forgotten
+    /// tombstone stands there again, perhaps above something older that was written when it was forgotten.
     fn check_output(&mut self, life: &Life, name: &str) {
         let accepted = life.accepted.all();
         if !accepted.iter().map(|(_, arrival)| arrival.0).eq(1..=accepted.len() as u64) {

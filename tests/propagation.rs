@@ -148,7 +148,7 @@ fn an_exchange_is_bounded_in_entries_and_in_bytes() {
 
     let (mut side, mut peer) = (Side::new(10), Notes::default());
     side.write("a", &vec![b'v'; PUSH_BATCH_BYTES - 100]);
-    side.write("b", &vec![b'v'; 200]);
+    side.write("b", &[b'v'; 200]);
     side.write("c", &vec![b'v'; MAX_VALUE_BYTES]);
     side.write("d", b"v");
     side.take(10, true);

@@ -28,7 +28,7 @@
 //! | | read | it is about |
 //! |---|---|---|
 //! | 9 | [`store::content`], [`store::record`], [`store::arrival`], [`store::accepted`], [`store::graveyard`], `store/shard.rs`, [`store`], `store/scan.rs` | how entries lie in memory |
-//! | 10 | [`replication::member`], [`replication::queue`], [`replication::holdup`], [`replication::wire`], [`replication`] | the other nodes; what waits for them; messages as bytes |
+//! | 10 | [`replication::member`], [`replication::queue`], [`replication::holdup`], `replication/branches.rs`, [`replication::wire`], [`replication`] | the other nodes; what waits for them; messages as bytes |
 //! | 11 | [`node`], then what it names | the threads, drawn, and the sockets |
 //! | 12 | [`framing`], [`commands`] | bytes to words; what clients may ask for |
 //! | 13 | [`rules`], [`limits`], [`config`], [`options`], [`secret`], [`program`] | what a node is told, and its bounds |

@@ -47,7 +47,7 @@ fn serve(configs: Vec<Config>, port_option: &str, hint: impl FnOnce(&[Node]) -> 
     let share = open_files()? / bound.len().max(1);
     let start = |node: BoundNode| node.keep_within(share)?.start();
     let nodes: Vec<Node> = bound.into_iter().map(start).collect::<io::Result<_>>()?;
-    // The nodes run on if nobody reads what the program prints.
+    // The nodes run on if the output is closed.
     let _ = writeln!(io::stdout(), "{}", hint(&nodes)).and_then(|()| io::stdout().flush());
 
     // An error would mean that the handler is gone. Then no signal can arrive any more.

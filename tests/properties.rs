@@ -26,8 +26,10 @@ fn bulk(words: &'static [&'static str]) -> impl Strategy<Value = Vec<u8>> {
     let content = prop_oneof![
         3 => proptest::sample::select(words).prop_map(|word| word.as_bytes().to_vec()),
         1 => vec(any::<u8>(), 0..12),
-        1 => Just(vec![0, 0, 1, 0x8b, 0xcf, 0xe5, 0x68, 0, 0, 2]),
         1 => Just(vec![0, 0, 1, 0x8b, 0xcf, 0xe5, 0x68, 0]),
+        // A value and a tombstone of key `k`, as they travel.
+        1 => Just(b"\0\0\x01\x8b\xcf\xe5\x68\0\0\x02\0\x01\0kvalue".to_vec()),
+        1 => Just(b"\0\0\x01\x8b\xcf\xe5\x68\0\0\x02\0\x01\x01k".to_vec()),
     ];
     (content, prop_oneof![20 => Just(0), 1 => -2..2_i32]).prop_map(|(content, off)| {
         [format!("${}\r\n", content.len() as i32 + off).into_bytes(), content, b"\r\n".to_vec()].concat()
@@ -182,3 +184,20 @@ fn whatever_a_stranger_says_the_session_ends_and_others_are_served() {
 /// What opens a connection of peers.
 const GREETING: &[u8] = b"*6\r\n$4\r\nPEER\r\n$1\r\n3\r\n$5\r\nnode2\r\n$1\r\n2\r\n$16\r\n00000000000000aa\r\n\
     $8\r\n\0\0\x01\x8b\xcf\xe5\x68\0\r\n";
+
+#[test]
+fn the_seeds_of_the_peer_protocol_are_understood() {
+    use kvstore::framing::{Form, RequestParser};
+    use kvstore::replication::message::Request;
+    for seed in ["peer/greeting", "peer/propagate", "peer/round", "session/peer"] {
+        let path = format!("{}/tests/fuzz/seeds/{seed}", env!("CARGO_MANIFEST_DIR"));
+        let bytes = std::fs::read(&path).expect("a seed is a file");
+        let (mut parser, mut rest) = (RequestParser::default(), bytes.as_slice());
+        while let Ok(Some((form, length))) = parser.parse(rest) {
+            assert_eq!(form, Form::Resp);
+            Request::decode(parser.args(form, rest)).unwrap_or_else(|bad| panic!("{seed}: {bad}"));
+            rest = &rest[length..];
+        }
+        assert!(rest.is_empty(), "{seed}: what is left over is no request");
+    }
+}

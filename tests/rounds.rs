@@ -11,8 +11,7 @@ use kvstore::replication::replica::{Identity, Replica};
 use kvstore::replication::responder::PeerSession;
 use kvstore::replication::{Peer, PeerError};
 use kvstore::rules::{Rule, Rules};
-use kvstore::store::arrival::Arrival;
-use kvstore::store::arrival::TickNumber;
+use kvstore::store::arrival::{Arrival, TickNumber};
 use kvstore::store::clock::Timestamp;
 use kvstore::store::content::{Content, Entry};
 use kvstore::store::digest::{Digest, Prefix};
@@ -61,8 +60,8 @@ fn replica(node: u16, rules: Rules) -> Replica {
     Replica::new(identity, rules, Box::new(|| Timestamp::from_millis(1_800_000_000_000)))
 }
 
-/// Takes a round, after which both must be equal; returns what it did, the longest reply, and how many LEAF requests it
-/// took.
+/// Runs a round, and checks that both are equal afterwards. Returns its report, the length of the longest reply, and
+/// the number of LEAF requests.
 fn round(ours: &Replica, theirs: &Replica) -> (RoundReport, usize, usize) {
     let mut peer = near(theirs);
     let report = reconcile(ours, &mut peer).expect("nothing goes wrong here");

@@ -8,9 +8,8 @@ use std::thread;
 use kvstore::rules::{Rule, Rules};
 use kvstore::store::KeyValueStore;
 use kvstore::store::accepted::Accepted;
-use kvstore::store::arrival::Arrival;
-use kvstore::store::arrival::TickNumber;
-use kvstore::store::clock::Timestamp;
+use kvstore::store::arrival::{Arrival, TickNumber};
+use kvstore::store::clock::{HybridClock, Timestamp};
 use kvstore::store::content::{Content, Entry};
 use kvstore::store::digest::{DEPTH, Digest, FANOUT, LEAVES, Prefix};
 use kvstore::store::merge::{Outcome, merge};
@@ -383,4 +382,19 @@ fn records_and_prefixes_show_what_they_are() {
     assert_eq!(format!("{:?}", Prefix::leaf(0xa3)), "Prefix(00a3)");
     let shown = format!("{:?}", record(1, Some(b'v'), 1, 1));
     assert!(shown.starts_with("key 1=") && shown.contains("Value"), "{shown}");
+}
+
+#[test]
+fn threads_never_get_the_same_timestamp_twice() {
+    let clock = HybridClock::default();
+    let wall = Timestamp::from_millis(1);
+    let mut all: Vec<Timestamp> = thread::scope(|scope| {
+        let take = || (0..10_000).map(|_| clock.now(wall)).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("does not panic")).collect()
+    });
+    let taken = all.len();
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), taken);
 }

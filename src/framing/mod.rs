@@ -84,7 +84,7 @@ impl fmt::Debug for Args<'_> {
     }
 }
 
-/// Why a stream of requests cannot be read on. After any of these nobody knows where the next request begins, so the
+/// Why a stream of requests cannot be read on. After any of these it is unknown where the next request begins, so the
 /// session ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FrameError {

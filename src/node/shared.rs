@@ -105,7 +105,7 @@ impl Shared {
         &self.config.name
     }
 
-    /// Whether the node is still in its first rounds. Until they have ended it answers no client.
+    /// Whether the node is still in its first rounds. Until they have ended, commands that need the data are refused.
     pub(super) fn is_loading(&self) -> bool {
         self.loading.load(Relaxed)
     }

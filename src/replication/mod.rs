@@ -4,11 +4,12 @@
 //! [`responder`] what it answers. [`propagate`] sends each write to the peers at once, [`reconcile`] makes two nodes
 //! equal whatever was lost, and [`tombstones`] is the rule by which deletes are forgotten. Then the plumbing:
 //! [`member`] is the table of the other nodes, [`queue`] what waits for a peer, [`holdup`] what keeps deletes from
-//! being forgotten, [`wire`] turns messages into bytes.
+//! being forgotten, `branches.rs` what a round names and looks up, [`wire`] turns messages into bytes.
 //!
 //! Because nothing here waits or looks at a clock, the same code runs behind sockets in [`node`](crate::node), and
 //! under a simulator that loses, delays and repeats messages as a seed says.
 
+mod branches;
 pub mod holdup;
 pub mod member;
 pub mod message;
@@ -30,7 +31,7 @@ use message::{Reply, Request};
 pub trait Peer {
     /// Sends the requests that `prepare` makes and returns their replies, one for each, in order. Nothing else travels
     /// to this peer between the call of `prepare` and the last reply. That makes it safe to look entries up in
-    /// `prepare`: nobody can confirm anything newer to the peer before they are sent.
+    /// `prepare`: nothing newer can be confirmed to the peer before they are sent.
     ///
     /// After an error, any of the requests may have been carried out. All may be repeated.
     fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError>;

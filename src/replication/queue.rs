@@ -65,6 +65,9 @@ impl Outbox {
 
     /// Tells every replicator that `key` has changed. Never waits: a queue that is full drops the key.
     pub fn changed(&self, key: &[u8]) {
+        if self.0.is_empty() {
+            return;
+        }
         for (inlet, key) in self.0.iter().zip(iter::repeat_n(Key::from(key), self.0.len())) {
             inlet.put(key);
         }

@@ -75,8 +75,7 @@ use super::message::Incarnation;
 use super::reconcile::{FailedRound, RoundReport};
 use super::replica::{Member, Progress, Replica};
 use crate::rules::Rule;
-use crate::store::arrival::Arrival;
-use crate::store::arrival::TickNumber;
+use crate::store::arrival::{Arrival, TickNumber};
 use crate::store::clock::Timestamp;
 
 /// For how many complete ticks a settled tombstone is kept after no peer lists it any more. Two are needed to see every

@@ -20,10 +20,9 @@
 //! what replaces it. So the leaves are updated with each write, for a few nanoseconds, never rebuilt, and need no
 //! order.
 //!
-//! What that costs: against somebody who chooses entries to make it happen, a sum of 64-bit hashes can be made equal
-//! for different sets. Against accidents it is as good as any 64 bits: one difference in 2^64 would go unseen until the
-//! next write. A store that must compare itself with adversaries uses a cryptographic set hash (LtHash, Bellare &
-//! Micciancio, 1997) at a hundred times the price.
+//! What that costs: an adversary who chooses entries can give two different sets the same sum. Against accidents a sum
+//! is as good as any 64 bits: one difference in 2^64 goes unseen until the next write. A store that must compare itself
+//! with adversaries uses a cryptographic set hash (LtHash, Bellare & Micciancio, 1997), at a hundred times the price.
 //!
 //! Cassandra builds its trees anew for each repair, by reading everything. Riak updates its trees with each write
 //! ("active anti-entropy"), as this store does. Riak's data and trees are on disk, so it also builds the trees anew

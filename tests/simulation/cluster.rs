@@ -2,7 +2,7 @@
 //!
 //! Everything runs in one thread. Where a node would wait for a message, [`network`](super::network) calls the
 //! [`Director`], which may run any other activity of the cluster *inside* that wait: a write, a round of another node,
-//! even a restart of the node that waits. So interleavings are chosen by whoever directs, and the same choices give the
+//! even a restart of the node that waits. So the director chooses the interleaving, and the same choices give the
 //! same run.
 
 use std::cell::{Cell, RefCell};

@@ -26,7 +26,7 @@ pub(crate) enum Invariant {
     /// What stands under a version was written under it; and two writes get the same version only if their node has
     /// lost its memory, and its clock was put back.
     OneContent,
-    /// Whoever has confirmed a number holds everything that arrived up to there, or something newer.
+    /// A node that has confirmed a number holds everything that arrived up to there, or something newer.
     TrueConfirmation,
     /// When a tombstone settles, every peer holds it or something newer.
     SettledEverywhere,

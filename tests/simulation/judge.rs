@@ -66,7 +66,7 @@ pub(crate) fn holdings(replica: &Replica) -> Holdings {
 struct Write {
     /// When it was acknowledged.
     step: u64,
-    /// Whether nobody remembered it, or anything newer, at some time. It may still arrive late.
+    /// Whether at some time no node remembered it, or anything newer. It may still arrive late.
     lost: bool,
 }
 
@@ -74,7 +74,7 @@ struct Write {
 pub(crate) struct Judge {
     /// The first violation. The run ends with it.
     pub(crate) violation: Option<Violation>,
-    /// How many acknowledged writes nobody remembers, because their only holders lost their memory.
+    /// How many acknowledged writes no node remembers, because their only holders lost their memory.
     pub(crate) lost_with_memory: u64,
     /// How many versions were given out twice, by two lives of a node.
     pub(crate) reissued: u64,
@@ -133,7 +133,7 @@ impl Judge {
             return self.violate(Invariant::OutputIsWhole, details);
         }
         let seen = &mut self.seen[node][k];
-        // Without tombstones, the version of a delete is known to nobody. It was taken from the clock just now.
+        // Without tombstones, the version of a delete is stored nowhere. It was taken from the clock just now.
         let version = record
             .as_ref()
             .map_or_else(|| Version::new(life.replica.clock(), NodeId(node as u16 + 1)), Record::version);
@@ -203,7 +203,7 @@ impl Judge {
         let (machine, now) = (&cluster.nodes[node], rank(&record));
         let name = format!("{} on {}", KEYS[k], machine.name);
         let Some(write) = self.writes[k].get(&now) else {
-            return self.violate(Invariant::OneContent, format!("{name}: nobody has written {}", show(&now)));
+            return self.violate(Invariant::OneContent, format!("{name}: no client has written {}", show(&now)));
         };
         let seen = &mut self.seen[node][k];
         if seen.last.as_ref().is_some_and(|last| rank(last) > now) {
@@ -298,10 +298,10 @@ impl Judge {
         }
         let copy = KeyValueStore::new(life.replica.rules());
         accepted.into_iter().rev().for_each(|(record, _)| drop(copy.merge(record)));
-        for key in KEYS {
+        for (k, key) in KEYS.iter().enumerate() {
             let [told, held] =
                 [&copy, life.replica.store()].map(|store| store.record(key.as_bytes()).as_ref().map(rank));
-            let is_forgotten = held < told && told.as_ref().is_some_and(|(_, is_tombstone, _)| *is_tombstone);
+            let is_forgotten = held < told && told.as_ref().is_some_and(|told| self.settled[k].contains_key(told));
             if told != held && !is_forgotten {
                 let details = format!("{key} on {name}: {held:?} stands there, the output gives {told:?}");
                 return self.violate(Invariant::OutputIsWhole, details);
@@ -309,8 +309,8 @@ impl Judge {
         }
     }
 
-    /// A tombstone has settled on `node`: does every peer hold it? Of a peer that has lost its memory and not yet told,
-    /// nobody can ask that.
+    /// A tombstone has settled on `node`: does every peer hold it? A peer that has lost its memory and has not yet
+    /// said so is left out.
     fn settled(&mut self, cluster: &Cluster, node: usize, k: usize, tombstone: Rank) {
         let now = cluster.steps.get();
         self.seen[node][k].settled_at = now;
@@ -336,8 +336,8 @@ impl Judge {
         member.is_none_or(|member| member.progress().incarnation == Some(incarnation))
     }
 
-    /// Does `peer` hold what `node` believes that it has confirmed? Of a peer that has lost its memory and not yet
-    /// told, nobody can ask that.
+    /// Does `peer` hold what `node` believes that it has confirmed? A peer that has lost its memory and has not yet
+    /// said so is left out.
     pub(crate) fn confirmed(&mut self, cluster: &Cluster, node: usize, peer: usize) {
         let Some(member) = cluster.nodes[node].life().replica.member(&cluster.nodes[peer].name) else { return };
         let confirmed = member.progress().confirmed;

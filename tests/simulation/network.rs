@@ -192,12 +192,12 @@ impl Peer for Greeting<'_, '_> {
     }
 }
 
-/// The lock of a link. Nobody waits for it: who would have to is not started.
+/// The lock of a link. No activity waits for it: one that needs a locked link is not started.
 struct Lock<'l>(&'l Link);
 
 impl<'l> Lock<'l> {
     fn take(link: &'l Link) -> Self {
-        assert!(!link.busy.replace(true), "whoever needs a locked link is not started");
+        assert!(!link.busy.replace(true), "an activity that needs a locked link is not started");
         Self(link)
     }
 }

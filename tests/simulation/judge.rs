@@ -28,12 +28,6 @@ fn rank(record: &Record) -> Rank {
     (record.version(), record.content() == Content::Tombstone, value)
 }
 
-/// Whether this is a tombstone that the nodes can forget in the end. One from the last time that a wall clock can show
-/// lies ahead of all clocks for ever.
-fn may_be_forgotten(record: &Record) -> bool {
-    record.content() == Content::Tombstone && record.version().timestamp < Timestamp::LATEST_WALL
-}
-
 fn show(rank: &Rank) -> String {
     let what = if rank.1 { "the delete".into() } else { format!("{:?}", String::from_utf8_lossy(&rank.2)) };
     format!("{what} of {}", in_words(rank.0))
@@ -427,7 +421,7 @@ impl Judge {
                     return self.violate(Invariant::GreatestSurvives, details);
                 }
             }
-            let tombstones = KEYS.iter().filter_map(|key| store.record(key.as_bytes())).filter(may_be_forgotten);
+            let tombstones = KEYS.iter().filter_map(|key| store.record(key.as_bytes())).filter(Record::is_tombstone);
             if tombstones.count() > 0 {
                 return self.violate(Invariant::AllForgotten, format!("{}: {:?}", node.name, store.counts()));
             }

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::fs;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::disk::SyncPolicy;
 use crate::limits::{
     CLIENT_WRITE_TIMEOUT, DEFAULT_LOAD_PATIENCE, DEFAULT_MAX_CONNECTIONS, MAX_PEERS, MAX_WALL_CLOCK_MS,
     MIN_WALL_CLOCK_MS, PROPAGATION_QUEUE,
@@ -43,6 +45,11 @@ pub struct Config {
     /// How many bytes keys, values and the connections' buffers may take. Beyond it clients can read and delete, but
     /// not write.
     pub max_memory: usize,
+    /// The directory in which the node keeps its data; `None`: in memory only.
+    pub data: Option<PathBuf>,
+    /// When an answered write is safe from a power cut. Always: after that no answered write is lost, but each waits for
+    /// the disk. Every second: the last second may be lost here, and comes back from the peers.
+    pub sync: SyncPolicy,
     /// How long a client may be silent before its connection is ended; `None`: for ever.
     pub idle_timeout: Option<Duration>,
     /// How long a node that starts waits for a peer that it has reached, but that brings nothing new. Longer: a peer
@@ -73,6 +80,8 @@ impl Config {
             secret: None,
             insecure: false,
             max_memory: default_max_memory(),
+            data: None,
+            sync: SyncPolicy::default(),
             idle_timeout: None,
             load_patience: DEFAULT_LOAD_PATIENCE,
             rules: Rules::default(),

@@ -123,6 +123,7 @@
 
 pub mod commands;
 pub mod config;
+pub mod disk;
 pub mod framing;
 pub mod limits;
 pub mod node;

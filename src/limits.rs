@@ -34,6 +34,32 @@ pub const MAX_GUESTS: usize = 16;
 /// How many dismissed incarnations a node remembers, to refuse them.
 pub const MAX_DISMISSED: usize = 1024;
 
+/// How many bytes of frames may wait in memory while a round merges, before they are written to the log.
+pub const JOURNAL_RELIEF_BYTES: usize = 1024 * 1024;
+
+/// From how many bytes on the logs are replaced by a snapshot, if they are larger than what is alive, too. Smaller: a
+/// node starts sooner. Larger: fewer snapshots are written.
+pub const MIN_REWRITE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// How many bytes of a snapshot are collected for one write.
+pub const SNAPSHOT_WRITE_BYTES: usize = 128 * 1024;
+
+/// After how many bytes a snapshot that is being written is synced. Smaller: the sync of the log waits for less.
+pub const SNAPSHOT_SYNC_BYTES: usize = 4 * 1024 * 1024;
+
+/// How often the log is synced with `--sync 1s`.
+pub const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often a disk that has failed is tried again.
+pub const HEAL_INTERVAL: Duration = Duration::from_secs(5);
+
+/// After how long a snapshot that could not be written is tried again, while the log works.
+pub const RETRY_SAVE_AFTER: Duration = Duration::from_secs(60);
+
+/// How many other stores a node remembers, to recognise an old copy of one. Every data directory that was ever used is
+/// a store; those that were heard of longest ago are dropped.
+pub const MAX_HEARD: usize = 1024;
+
 /// How far another node's clock may pull ours ahead of our wall clock, in milliseconds. Machines that run NTP are
 /// within a second; a minute leaves room for a sick one without letting it drag the cluster into next year.
 pub const MAX_CLOCK_DRIFT_MS: u64 = 60_000;

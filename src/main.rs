@@ -10,11 +10,14 @@ fn main() -> ExitCode {
         for node in nodes {
             text += &format!("{} listens on {}\n", node.name(), node.address());
         }
+        for node in nodes {
+            text += &format!("{}\n", node.durability());
+        }
         let port = |index: usize| nodes[index].address().port();
         text += "\nTry, in another terminal:\n";
         text += &format!("  printf 'SET greeting hello world\\nQUIT\\n' | nc 127.0.0.1 {}\n", port(0));
         text += &format!("  printf 'GET greeting\\nQUIT\\n' | nc 127.0.0.1 {}\n", port(nodes.len() - 1));
         text += &format!("  redis-cli -p {}\n", port(0));
-        text + "HELP lists the commands. Ctrl-C stops the nodes; what they hold is in memory only."
+        text + "HELP lists the commands. Ctrl-C stops the nodes."
     })
 }

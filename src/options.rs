@@ -9,6 +9,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 use crate::config::Config;
+use crate::disk::SyncPolicy;
 use crate::limits::{DEFAULT_MAX_CONNECTIONS, MAX_INTERVAL, MIN_INTERVAL, MIN_MAX_MEMORY};
 use crate::rules::{Rule, Rules};
 use crate::secret::Secret;
@@ -44,7 +45,10 @@ pub fn cluster() -> Result<Vec<Config>, OptionsError> {
     let ports = options.port..=last_port;
     let config = |(port, node): (u16, u16)| {
         let peers = ports.clone().filter(|&other| other != port).map(address).collect();
-        options.common.apply(secret.clone(), Config::new(node, address(port), peers))
+        let mut config = options.common.apply(secret.clone(), Config::new(node, address(port), peers));
+        // Each node has a directory of its own.
+        config.data = config.data.map(|data| data.join(&config.name));
+        config
     };
     Ok(ports.clone().zip(1..).map(config).collect())
 }
@@ -110,6 +114,14 @@ struct CommonOptions {
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     max_memory: Option<usize>,
 
+    /// A directory in which the data is kept over restarts [default: in memory only]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// When what is written is safe from a power cut: after a second at most, or always before it is answered
+    #[arg(long, value_name = "1s|always", default_value = "1s", value_parser = parse_sync, requires = "data")]
+    sync: SyncPolicy,
+
     /// Ends the connection of a client that is silent for so long, such as 5m [default: never]
     #[arg(long, value_name = "TIME", value_parser = parse_idle_timeout)]
     idle_timeout: Option<Duration>,
@@ -119,7 +131,8 @@ struct CommonOptions {
     load_patience: Duration,
 
     /// Switches a rule of the protocol off, to see what it is for; may be repeated: tombstones, tie-break,
-    /// hybrid-clock, stamp-bump, propagation, anti-entropy, digests, confirmation, ordered-link
+    /// hybrid-clock, stamp-bump, propagation, anti-entropy, digests, confirmation, ordered-link, durable-confirm,
+    /// stale-disk
     #[arg(long, value_name = "RULE")]
     without: Vec<Rule>,
 }
@@ -133,6 +146,8 @@ impl CommonOptions {
             secret,
             insecure: self.insecure,
             max_memory: self.max_memory.unwrap_or(config.max_memory),
+            data: self.data.clone(),
+            sync: self.sync,
             idle_timeout: self.idle_timeout,
             load_patience: self.load_patience,
             rules: self.without.iter().fold(Rules::default(), |rules, &rule| rules.without(rule)),
@@ -199,6 +214,14 @@ struct ClusterOptions {
 
 fn parse_node(text: &str) -> Result<u16, String> {
     text.parse().ok().filter(|&node| node > 0).ok_or_else(|| "a node's number is from 1 to 65535".into())
+}
+
+fn parse_sync(text: &str) -> Result<SyncPolicy, String> {
+    match text {
+        "1s" => Ok(SyncPolicy::EverySecond),
+        "always" => Ok(SyncPolicy::Always),
+        _ => Err("give 1s or always".into()),
+    }
 }
 
 fn parse_interval(text: &str) -> Result<Duration, String> {

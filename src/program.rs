@@ -2,9 +2,12 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Receiver, Select, bounded};
 use env_logger::Env;
+use nix::sys::signal::Signal;
 
 use crate::config::Config;
 use crate::node::{BoundNode, Node};
@@ -41,6 +44,7 @@ fn serve(configs: Vec<Config>, port_option: &str, hint: impl FnOnce(&[Node]) -> 
     })
     .map_err(io::Error::other)?;
 
+    survive_file_limit()?;
     // All nodes listen before the first one dials its peers, so that they find each other at once.
     let bind = |config| BoundNode::bind(config).map_err(|error| explain(error, port_option));
     let bound: Vec<BoundNode> = configs.into_iter().map(bind).collect::<io::Result<_>>()?;
@@ -50,14 +54,38 @@ fn serve(configs: Vec<Config>, port_option: &str, hint: impl FnOnce(&[Node]) -> 
     // The nodes run on if the output is closed.
     let _ = writeln!(io::stdout(), "{}", hint(&nodes)).and_then(|()| io::stdout().flush());
 
-    // An error would mean that the handler is gone. Then no signal can arrive any more.
-    let _ = interrupted.recv();
+    let ended = wait(&interrupted, &nodes);
     std::thread::scope(|scope| {
         for node in nodes {
             scope.spawn(|| node.stop());
         }
     });
+    ended
+}
+
+/// Waits for a signal, or for a node that must end by itself: the error says why.
+fn wait(interrupted: &Receiver<()>, nodes: &[Node]) -> io::Result<()> {
+    let mut select = Select::new();
+    for node in nodes {
+        select.recv(node.fatal());
+    }
+    let signal = select.recv(interrupted);
+    let ready = select.select();
+    match ready.index() {
+        // An error would mean that the handler is gone. Then no signal can arrive any more.
+        index if index == signal => drop(ready.recv(interrupted)),
+        index => {
+            let why = ready.recv(nodes[index].fatal()).unwrap_or_else(|_| "a node has ended".into());
+            return Err(io::Error::other(why));
+        }
+    }
     Ok(())
+}
+
+/// A file that has grown to its limit (`ulimit -f`) must be an error like a full disk, not the end of the process.
+fn survive_file_limit() -> io::Result<()> {
+    let noticed = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(Signal::SIGXFSZ as i32, noticed).map(drop)
 }
 
 /// Why a node cannot listen, with what to do about it.

@@ -33,11 +33,16 @@ pub enum Rule {
     /// A peer's new connection revokes its older ones. Without: something old can arrive after the peer has confirmed
     /// something newer.
     OrderedLink,
+    /// A node confirms to a peer what it holds when that is on its disk. Without: a power cut can take it back, and a
+    /// value whose delete all others have forgotten is there again.
+    DurableConfirm,
+    /// A peer whose disk is an old copy is refused. Without: what was deleted and forgotten since is there again.
+    StaleDisk,
 }
 
 impl Rule {
     /// Every rule, in the order in which a reader meets them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Tombstones,
         Self::TieBreak,
         Self::HybridClock,
@@ -47,6 +52,8 @@ impl Rule {
         Self::Digests,
         Self::Confirmation,
         Self::OrderedLink,
+        Self::DurableConfirm,
+        Self::StaleDisk,
     ];
 
     /// The name on the command line.
@@ -61,6 +68,8 @@ impl Rule {
             Self::Digests => "digests",
             Self::Confirmation => "confirmation",
             Self::OrderedLink => "ordered-link",
+            Self::DurableConfirm => "durable-confirm",
+            Self::StaleDisk => "stale-disk",
         }
     }
 

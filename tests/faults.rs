@@ -601,7 +601,7 @@ fn serve_confused_peer(listener: TcpListener, replica: Arc<Replica>, confused: A
 #[test]
 fn a_link_whose_round_went_wrong_is_opened_anew_and_shown_as_up_again() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let identity = Identity { name: "confused".into(), node: NodeId(9), incarnation: Incarnation(9) };
+    let identity = Identity::in_memory("confused", NodeId(9), Incarnation(9));
     let replica = Arc::new(Replica::new(identity, Rules::default(), Box::new(|| SystemTime::now().into())));
     replica.set(b"k", b"v");
     let mut config = Config::new(1, "127.0.0.1:0", vec![listener.local_addr().expect("it is bound").to_string()]);
@@ -815,7 +815,7 @@ fn invented_names_keep_no_configured_peer_out() {
     for (name, number) in names {
         let mut greeting = Vec::new();
         let clock = Timestamp::from(SystemTime::now());
-        Request::Peer(Greeting { name, node: NodeId(number), incarnation: Incarnation(5 + u64::from(number)), clock })
+        Request::Peer(Greeting::in_memory(name, NodeId(number), Incarnation(5 + u64::from(number)), clock))
             .encode(&mut greeting);
         let mut stranger = cluster.client(1);
         stranger.send(greeting);
@@ -837,13 +837,7 @@ fn no_version_that_a_peer_sends_makes_a_key_unwritable() {
     let cluster = Cluster::start(2);
     let mut stranger = cluster.client(1);
     let mut bytes = Vec::new();
-    Request::Peer(Greeting {
-        name: "stranger".into(),
-        node: NodeId(9),
-        incarnation: Incarnation(9),
-        clock: Timestamp::ZERO,
-    })
-    .encode(&mut bytes);
+    Request::Peer(Greeting::in_memory("stranger", NodeId(9), Incarnation(9), Timestamp::ZERO)).encode(&mut bytes);
     stranger.send(bytes);
     assert!(!matches!(stranger.read_value(), Value::Error(_)), "without a secret any local program is admitted");
     let mut propagate = |key: &str, bits: u64| {

@@ -1,7 +1,7 @@
 //! The table of members: which nodes a replica admits, and what becomes of their connections.
 
 use kvstore::limits::{MAX_DISMISSED, MAX_GUESTS, MAX_MEMBERS};
-use kvstore::replication::message::{Greeting, Incarnation, Reply, Request};
+use kvstore::replication::message::{Confirmation, Greeting, Incarnation, Reply, Request};
 use kvstore::replication::reconcile::greet;
 use kvstore::replication::replica::{Identity, Replica};
 use kvstore::replication::responder::PeerSession;
@@ -12,13 +12,12 @@ use kvstore::store::clock::Timestamp;
 use kvstore::store::version::NodeId;
 
 fn replica() -> Replica {
-    let identity = Identity { name: "node1".into(), node: NodeId(1), incarnation: Incarnation(1) };
+    let identity = Identity::in_memory("node1", NodeId(1), Incarnation(1));
     Replica::new(identity, Rules::default(), Box::new(|| Timestamp::from_millis(1_800_000_000_000)))
 }
 
 fn greeting(name: &str, node: u16, incarnation: u64) -> Greeting {
-    let (name, node, incarnation) = (name.into(), NodeId(node), Incarnation(incarnation));
-    Greeting { name, node, incarnation, clock: Timestamp::from_millis(5) }
+    Greeting::in_memory(name, NodeId(node), Incarnation(incarnation), Timestamp::from_millis(5))
 }
 
 /// A node connects and says PEER. Returns its session, or why it is refused.
@@ -45,7 +44,7 @@ fn dials(replica: &Replica, name: &str, node: u16, incarnation: u64) -> Result<(
 
 /// Whether requests on a connection are still served: it confirms what it has confirmed before.
 fn is_served(replica: &Replica, session: &mut PeerSession) -> bool {
-    replica.handle(session, Request::Confirm(Arrival::NONE)) == Reply::Ok
+    replica.handle(session, Request::Confirm(Arrival::NONE, Confirmation::NONE)) == Reply::Ok
 }
 
 fn names(replica: &Replica) -> Vec<String> {
@@ -149,7 +148,7 @@ fn a_newer_connection_and_a_new_incarnation_revoke_what_is_older() {
     let replica = replica();
     replica.set(b"k", b"v");
     let mut first = connects(&replica, "node2", 2, 7).expect("is admitted");
-    assert_eq!(replica.handle(&mut first, Request::Confirm(Arrival(1))), Reply::Ok);
+    assert_eq!(replica.handle(&mut first, Request::Confirm(Arrival(1), Confirmation::NONE)), Reply::Ok);
     let progress = || replica.member("node2").expect("is a member").progress();
     assert_eq!((progress().incarnation, progress().confirmed), (Some(Incarnation(7)), Arrival(1)));
     let mut second = connects(&replica, "node2", 2, 7).expect("is admitted");
@@ -183,7 +182,7 @@ fn a_peer_confirms_no_more_than_has_arrived_and_its_number_only_grows() {
     let confirmed = || replica.member("node2").expect("is a member").progress().confirmed;
     for (number, is_good, expected) in [(1, true, 1), (2, true, 2), (1, true, 2), (3, false, 2)] {
         let mut session = connects(&replica, "node2", 2, 7).expect("is admitted");
-        let reply = replica.handle(&mut session, Request::Confirm(Arrival(number)));
+        let reply = replica.handle(&mut session, Request::Confirm(Arrival(number), Confirmation::NONE));
         assert_eq!(reply == Reply::Ok, is_good, "{number}: {reply:?}");
         assert_eq!(confirmed(), Arrival(expected));
     }

@@ -12,7 +12,7 @@ use kvstore::store::record::Record;
 use kvstore::store::version::NodeId;
 
 fn replica() -> Replica {
-    let identity = Identity { name: "node1".into(), node: NodeId(1), incarnation: Incarnation(1) };
+    let identity = Identity::in_memory("node1", NodeId(1), Incarnation(1));
     Replica::new(identity, Rules::default(), Box::new(|| Timestamp::from_millis(1_800_000_000_000)))
 }
 

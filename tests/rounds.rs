@@ -56,7 +56,7 @@ fn near(replica: &Replica) -> Near<'_> {
 
 fn replica(node: u16, rules: Rules) -> Replica {
     let incarnation = Incarnation(u64::from(node));
-    let identity = Identity { name: format!("node{node}"), node: NodeId(node), incarnation };
+    let identity = Identity::in_memory(format!("node{node}"), NodeId(node), incarnation);
     Replica::new(identity, rules, Box::new(|| Timestamp::from_millis(1_800_000_000_000)))
 }
 
@@ -251,7 +251,7 @@ fn a_peer_that_lists_what_it_does_not_bring_ends_the_round() {
 /// A replica whose wall clock stands at the beginning of time, so that only versions decide.
 fn early_replica(node: u16) -> Replica {
     let incarnation = Incarnation(u64::from(node));
-    let identity = Identity { name: format!("node{node}"), node: NodeId(node), incarnation };
+    let identity = Identity::in_memory(format!("node{node}"), NodeId(node), incarnation);
     Replica::new(identity, Rules::default(), Box::new(|| Timestamp::from_millis(1)))
 }
 
@@ -404,7 +404,7 @@ fn a_reply_to_fetch_holds_as_much_as_a_reply_may() {
         theirs.set(b"b", &vec![b'v'; REPLY_BYTES / 2 - beside + excess]);
         let fetch = Request::Fetch(vec![b"a"[..].into(), b"b"[..].into()]);
         let mut peer = near(&theirs);
-        let greeting = replica(1, Rules::default()).greeting();
+        let greeting = replica(1, Rules::default()).greeting(true);
         peer.ask(Request::Peer(greeting)).expect("is admitted");
         match peer.ask(fetch).expect("is answered") {
             Reply::Entries { covered: now, records } => assert_eq!((now, records.len()), (covered, covered)),

@@ -297,6 +297,8 @@ impl Accepted for Told {
     fn accepted(&self, record: &Record, arrival: Arrival) {
         self.0.lock().expect("no test panics while it is locked").push((record.clone(), arrival));
     }
+
+    fn forgotten(&self, _: &[u8], _: Version) {}
 }
 
 fn store_with_output() -> (KeyValueStore, Arc<Told>) {

@@ -4,7 +4,9 @@
 use kvstore::framing::resp::{self, write_array, write_bulk, write_integer};
 use kvstore::framing::{Form, RequestParser};
 use kvstore::limits::{MAX_KEY_BYTES, MAX_NAME_BYTES};
-use kvstore::replication::message::{Differences, Greeting, Held, Incarnation, Listed, PROTOCOL, Reply, Request};
+use kvstore::replication::message::{
+    Confirmation, Differences, Greeting, Held, Incarnation, Listed, PROTOCOL, Reply, Request,
+};
 use kvstore::replication::wire::BadMessage;
 use kvstore::store::arrival::Arrival;
 use kvstore::store::clock::Timestamp;
@@ -19,12 +21,7 @@ fn record(content: Content<'_>) -> Record {
 }
 
 fn greeting() -> Greeting {
-    Greeting {
-        name: "node1".into(),
-        node: NodeId(1),
-        incarnation: Incarnation(0xfeed),
-        clock: Timestamp::from_millis(5),
-    }
+    Greeting::in_memory("node1", NodeId(1), Incarnation(0xfeed), Timestamp::from_millis(5))
 }
 
 fn leaves(names: &[&str]) -> Vec<Prefix> {
@@ -65,7 +62,7 @@ fn requests_and_replies_survive_the_wire() {
             Request::Fetch(vec![b"a"[..].into(), b""[..].into()]),
             Reply::Entries { covered: 2, records: vec![record(Content::Value(b"v")), record(Content::Tombstone)] },
         ),
-        (Request::Confirm(Arrival(99)), Reply::Ok),
+        (Request::Confirm(Arrival(99), Confirmation::NONE), Reply::Ok),
         (Request::Root, Reply::Refused("revoked".into())),
     ];
     for (request, reply) in pairs {
@@ -233,7 +230,7 @@ fn a_reply_of_another_kind_is_refused() {
         Request::Digest(leaves(&["a"])),
         Request::Leaf(held(&["aaaa"], &[])),
         Request::Fetch(vec![b"k"[..].into()]),
-        Request::Confirm(Arrival(1)),
+        Request::Confirm(Arrival(1), Confirmation::NONE),
     ];
     for request in &requests {
         for bytes in [&b"+PONG\r\n"[..], b":2\r\n", b"$3\r\nabc\r\n", b"*0\r\n", b"*1\r\n$1\r\n1\r\n"] {

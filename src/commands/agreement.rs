@@ -2,7 +2,7 @@
 
 use super::call::{Call, DONE, Outcome};
 use super::failure::Failure;
-use super::spec::Flag::Readonly;
+use super::spec::Flag::{Readonly, Write};
 use super::spec::{Flags, Keys, Spec};
 use super::stats::{Moved, RoundSummary};
 use super::transactions::NO_MASTER;
@@ -53,7 +53,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         summary: "no longer waits for a node that will never return",
         arity: 2,
         keys: Keys::NONE,
-        flags: Flags::NONE,
+        flags: Flags::of(&[Write]),
         group: "agreement",
         since: "0.1.0",
         complexity: "O(1)",

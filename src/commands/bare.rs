@@ -5,6 +5,7 @@ use super::conversation::Conversation;
 use super::host::{ConnectionInfo, Host};
 use super::stats::{RoundSummary, Stats};
 use crate::framing::{Args, Form};
+use crate::replication::journal::DiskFailed;
 use crate::replication::replica::Replica;
 use crate::secret::Secret;
 
@@ -68,6 +69,14 @@ impl Host for Nothing<'_> {
             return Ok(());
         }
         Err(self.0.members().iter().map(|member| member.name.clone()).collect())
+    }
+
+    fn disk_failure(&self) -> Option<DiskFailed> {
+        None
+    }
+
+    fn save(&self) -> bool {
+        false
     }
 
     fn client_id(&self) -> u64 {

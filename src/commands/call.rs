@@ -96,6 +96,10 @@ fn refusal(host: &dyn Host, conversation: &Conversation, spec: Option<&Spec>) ->
         Some(Failure::new("LOADING", LOADING))
     } else if has(Flag::DenyOom) && !host.may_write() {
         Some(Failure::new("OOM", MEMORY_IS_FULL))
+    } else if has(Flag::Write)
+        && let Some(failed) = host.disk_failure()
+    {
+        Some(Failure::without_disk(&failed))
     } else {
         None
     }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::spec::Spec;
 use crate::framing::printable;
+use crate::replication::journal::DiskFailed;
 
 /// Why a command was not carried out, and what to type instead. The data is as it was, and the session goes on.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,6 +35,11 @@ impl Failure {
     pub(super) fn wrong_arity(spec: &Spec) -> Self {
         let (name, usage) = (spec.name.to_ascii_lowercase(), spec.usage);
         Self::error(format!("wrong number of arguments for '{name}' command: type {usage}"))
+    }
+
+    /// A write while the disk has failed.
+    pub fn without_disk(failed: &DiskFailed) -> Self {
+        Self::new("MISCONF", format!("{failed}; writes are refused until it works again, reads go on"))
     }
 
     /// A plain line whose quotes mean nothing.

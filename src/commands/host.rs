@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::stats::{RoundSummary, Stats};
 use crate::framing::Args;
+use crate::replication::journal::DiskFailed;
 use crate::secret::Secret;
 
 /// The node that serves a client, as that client's commands see it: all they need beside the replica.
@@ -43,6 +44,12 @@ pub trait Host {
     /// # Errors
     /// If there is none: the names and addresses that there are.
     fn forget(&self, who: &str) -> Result<(), Vec<String>>;
+
+    /// Why writes must be refused, if the node has a disk that has failed.
+    fn disk_failure(&self) -> Option<DiskFailed>;
+
+    /// Asks for a snapshot on the disk. Returns whether there is a disk.
+    fn save(&self) -> bool;
 
     /// The number of the client's connection.
     fn client_id(&self) -> u64;

@@ -12,8 +12,8 @@ type Section = (&'static str, Vec<String>);
 
 /// The sections with these names, or all; nothing for a name that no section has.
 pub(super) fn render(stats: &Stats, names: Args<'_>) -> String {
-    let sections: [Section; 6] =
-        [server(stats), clients(stats), cpu(stats), store(stats), peers(stats), keyspace(stats)];
+    let sections: [Section; 7] =
+        [server(stats), clients(stats), persistence(stats), cpu(stats), store(stats), peers(stats), keyspace(stats)];
     let everything =
         |name: &[u8]| [&b"all"[..], b"default", b"everything"].iter().any(|all| name.eq_ignore_ascii_case(all));
     let wanted = |section: &str| {
@@ -36,7 +36,6 @@ fn server(stats: &Stats) -> Section {
         format!("process_id:{}", stats.process_id),
         format!("tcp_port:{}", stats.port),
         format!("uptime_in_seconds:{}", stats.uptime.as_secs()),
-        format!("loading:{}", u8::from(stats.loading)),
         format!("rules_off:{}", stats.rules_off.join(",")),
     ];
     ("Server", lines)
@@ -55,6 +54,28 @@ fn clients(stats: &Stats) -> Section {
         format!("peers_refused:{}", stats.peers_refused),
     ];
     ("Clients", lines)
+}
+
+/// Redis' names, where they mean the same; `aof` is the log, `rdb` the snapshot.
+fn persistence(stats: &Stats) -> Section {
+    let ok = |failed: bool| if failed { "err" } else { "ok" };
+    let mut lines =
+        vec![format!("loading:{}", u8::from(stats.loading)), format!("aof_enabled:{}", u8::from(stats.disk.is_some()))];
+    if let Some(disk) = &stats.disk {
+        lines.extend([
+            format!("aof_last_write_status:{}", ok(disk.failure.is_some())),
+            format!("aof_current_size:{}", disk.log_bytes),
+            format!("aof_base_size:{}", disk.snapshot_bytes),
+            format!("rdb_bgsave_in_progress:{}", u8::from(disk.is_saving)),
+            format!("rdb_last_save_time:{}", disk.saved_at),
+            format!("rdb_last_bgsave_status:{}", ok(disk.last_save_failed)),
+            format!("disk_directory:{}", disk.directory),
+            format!("disk_sync:{}", if disk.syncs_always { "always" } else { "1s" }),
+            format!("disk_error:{}", disk.failure.as_deref().unwrap_or_default()),
+            format!("disk_confirmation:{}", disk.confirmation),
+        ]);
+    }
+    ("Persistence", lines)
 }
 
 fn cpu(stats: &Stats) -> Section {

@@ -96,7 +96,7 @@ mod tests {
 
     /// What a plain line is answered.
     fn answer(line: &str) -> String {
-        let identity = Identity { name: "node1".into(), node: NodeId(1), incarnation: Incarnation(9) };
+        let identity = Identity::in_memory("node1", NodeId(1), Incarnation(9));
         let replica = Replica::new(identity, Rules::default(), Box::new(|| Timestamp::from_millis(1_700_000_000_000)));
         let bytes = format!("{line}\n");
         let mut parser = RequestParser::new(words_before_text);

@@ -62,6 +62,30 @@ pub(super) const COMMANDS: &[Spec] = &[
         complexity: "O(1)",
         function: config,
     },
+    Spec {
+        name: "BGSAVE",
+        usage: "BGSAVE [SCHEDULE]",
+        summary: "writes a snapshot to the disk, in the background",
+        arity: -1,
+        keys: Keys::NONE,
+        flags: Flags::NONE,
+        group: "server",
+        since: "1.0.0",
+        complexity: "O(1)",
+        function: bgsave,
+    },
+    Spec {
+        name: "LASTSAVE",
+        usage: "LASTSAVE",
+        summary: "when the last snapshot was complete, in seconds since 1970",
+        arity: 1,
+        keys: Keys::NONE,
+        flags: Flags::of(&[Loading]),
+        group: "server",
+        since: "1.0.0",
+        complexity: "O(1)",
+        function: lastsave,
+    },
 ];
 
 fn info(call: &mut Call<'_>) -> Outcome {
@@ -85,14 +109,40 @@ fn config(call: &mut Call<'_>) -> Outcome {
         return Err(Failure::error("settings are given at the start, see --help: type CONFIG GET name"));
     }
     let names = call.args.from(1);
-    let max_connections = call.host.stats().max_connections.to_string();
-    let settings =
-        [("save", ""), ("appendonly", "no"), ("databases", "1"), ("maxclients", &max_connections), ("timeout", "0")];
+    let stats = call.host.stats();
+    let (max_connections, disk) = (stats.max_connections.to_string(), stats.disk.as_ref());
+    let settings = [
+        ("save", ""),
+        ("appendonly", if disk.is_some() { "yes" } else { "no" }),
+        ("appendfsync", disk.map_or("no", |disk| if disk.syncs_always { "always" } else { "everysec" })),
+        ("dir", disk.map_or("", |disk| &disk.directory)),
+        ("databases", "1"),
+        ("maxclients", &max_connections),
+        ("timeout", "0"),
+    ];
     let asked = |name: &str| names.iter().any(|pattern| glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes()));
     let found: Vec<_> = settings.into_iter().filter(|(name, _)| asked(name)).collect();
     call.answer.map(found.len());
     found.into_iter().for_each(|(name, value)| call.answer.texts([name, value]));
     call.answer.end();
+    DONE
+}
+
+fn bgsave(call: &mut Call<'_>) -> Outcome {
+    call.at_most(1)?;
+    if call.args.get(0).is_some_and(|word| !word.eq_ignore_ascii_case(b"SCHEDULE")) {
+        return Err(Failure::error(format!("unknown option: type {}", call.spec.usage)));
+    }
+    if !call.host.save() {
+        return Err(Failure::error("this node has no disk: start it with --data DIR"));
+    }
+    call.answer.status("Background saving started");
+    DONE
+}
+
+fn lastsave(call: &mut Call<'_>) -> Outcome {
+    let disk = call.host.stats().disk;
+    call.answer.integer(disk.map_or(0, |disk| disk.saved_at as usize));
     DONE
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::replication::PeerError;
-use crate::replication::message::Incarnation;
+use crate::replication::message::{Confirmation, Incarnation};
 use crate::replication::replica::Replica;
 use crate::rules::Rule;
 use crate::store::arrival::Arrival;
@@ -70,6 +70,9 @@ pub struct Stats {
     /// Entries that came from too far in the future to move the clock.
     pub clock_drift_rejected: u64,
 
+    /// The node's disk; `None` if it keeps its data in memory only.
+    pub disk: Option<DiskStats>,
+
     /// The configured peers, in their order.
     pub peers: Vec<PeerStats>,
     /// How many members the node knows.
@@ -111,6 +114,8 @@ impl Stats {
             root_digest: store.root(),
             clock: replica.clock(),
             clock_drift_rejected: replica.clock_drift_rejected(),
+
+            disk: None,
 
             peers: Vec::new(),
             members: replica.members().len(),
@@ -165,6 +170,29 @@ pub struct LastRound {
     pub ok: bool,
     /// How long ago it ended.
     pub age: Duration,
+}
+
+/// The figures of a node's disk.
+#[derive(Clone, Debug)]
+pub struct DiskStats {
+    /// Where it is.
+    pub directory: String,
+    /// Whether every answer waits for the sync.
+    pub syncs_always: bool,
+    /// Why client writes are refused, if they are.
+    pub failure: Option<String>,
+    /// Bytes of the logs that are needed beside the last snapshot.
+    pub log_bytes: u64,
+    /// Bytes of the last snapshot.
+    pub snapshot_bytes: u64,
+    /// Whether a snapshot is being written.
+    pub is_saving: bool,
+    /// When the last snapshot was complete, in seconds since 1970; 0: none was.
+    pub saved_at: u64,
+    /// Whether the last snapshot could not be written.
+    pub last_save_failed: bool,
+    /// The last confirmation that is durable.
+    pub confirmation: Confirmation,
 }
 
 /// The processor time that a process has used.

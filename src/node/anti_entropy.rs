@@ -115,7 +115,7 @@ impl Rounds for SideBySide<'_> {
             drop(under_way);
             let ended =
                 begun.into_iter().map(|(peer, thread)| (peer, thread.ok().and_then(|thread| thread.join().ok())));
-            ended.map(|(peer, round)| round.unwrap_or_else(|| no_round(&peer.link))).collect()
+            ended.map(|(peer, round)| round.unwrap_or_else(|| no_round(node, &peer.link))).collect()
         });
         (!node.stop.is_stopping()).then_some(rounds)
     }
@@ -141,19 +141,28 @@ fn run_round(node: &Shared, handle: &PeerHandle) -> PeerRound {
         }
         Err(failed) => {
             peer.peer.abandon();
+            if let PeerError::OldCopy(why) = &failed.error {
+                node.end(why);
+            }
             if !node.stop.is_stopping() {
                 link.report_lost(node.name(), &failed.error, node.config.interval);
             }
         }
     }
     let member = result.as_ref().map_or_else(|_| link.peer(), |report| Some(report.peer.clone()));
-    PeerRound { address: link.address.clone(), member, dismissed: link.is_dismissed(), result }
+    PeerRound {
+        address: link.address.clone(),
+        member,
+        dismissed: node.replica.is_address_dismissed(&link.address),
+        result,
+    }
 }
 
 /// A round that could not be run, because the machine has no thread left for it.
-fn no_round(link: &Link) -> PeerRound {
+fn no_round(node: &Shared, link: &Link) -> PeerRound {
     let error = PeerError::Lost("this machine has no thread left".into());
-    let (address, member, dismissed) = (link.address.clone(), link.peer(), link.is_dismissed());
+    let (address, member) = (link.address.clone(), link.peer());
+    let dismissed = node.replica.is_address_dismissed(&address);
     PeerRound { address, member, dismissed, result: Err(FailedRound { error, pulled: 0 }) }
 }
 

@@ -194,7 +194,7 @@ mod tests {
     use crate::store::version::NodeId;
 
     fn identity(name: &str) -> Identity {
-        Identity { name: name.into(), node: NodeId(1), incarnation: Incarnation(7) }
+        Identity::in_memory(name, NodeId(1), Incarnation(7))
     }
 
     /// Runs an exchange between an initiator with one secret and a guard with another. `heard` records what was sent.
@@ -228,12 +228,8 @@ mod tests {
         let mut heard = Vec::new();
         let guard = speak("open-sesame", Some("open-sesame\n"), &mut heard).unwrap();
         assert!(matches!(&guard, Guard::Open { name, incarnation: Incarnation(7) } if name == "node1"));
-        let greeting = |name: &str| Greeting {
-            name: name.into(),
-            node: NodeId(1),
-            incarnation: Incarnation(7),
-            clock: crate::store::clock::Timestamp::ZERO,
-        };
+        let greeting =
+            |name: &str| Greeting::in_memory(name, NodeId(1), Incarnation(7), crate::store::clock::Timestamp::ZERO);
         assert!(guard.fits(&greeting("node1")) && !guard.fits(&greeting("node3")));
         assert!(!heard.concat().windows(4).any(|window| window == b"open"), "the secret does not travel");
     }

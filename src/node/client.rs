@@ -1,5 +1,6 @@
 //! A client's side of a session: its conversation, and the node as its commands see it.
 
+use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::commands::stats::{RoundSummary, Stats};
 use crate::commands::{self, Flow};
 use crate::framing::{Args, Form};
 use crate::limits::WRONG_SECRET_DELAY;
+use crate::replication::journal::DiskFailed;
 use crate::replication::queue::Outbox;
 use crate::secret::Secret;
 
@@ -24,18 +26,26 @@ pub(super) struct ClientSide<'a> {
     incoming: &'a Incoming,
     outbox: Outbox,
     conversation: Conversation,
+    /// Whether the client has changed anything that the disk must have before it is answered.
+    changed: Cell<bool>,
 }
 
 impl<'a> ClientSide<'a> {
     pub(super) fn new(node: &'a Shared, incoming: &'a Incoming, outbox: Outbox) -> Self {
-        Self { node, incoming, outbox, conversation: Conversation::new(node.config.secret.is_none()) }
+        let conversation = Conversation::new(node.config.secret.is_none());
+        Self { node, incoming, outbox, conversation, changed: Cell::new(false) }
     }
 
     /// Executes a request, and writes its answer behind those that stand in `unread`.
     pub(super) fn answer(&mut self, request: (Form, Args<'_>), usage: &mut Usage, unread: &mut Vec<u8>) -> Flow {
-        let Self { node, incoming, outbox, conversation } = self;
-        let mut host = ClientHost { node, incoming, outbox, usage };
+        let Self { node, incoming, outbox, conversation, changed } = self;
+        let mut host = ClientHost { node, incoming, outbox, usage, changed };
         commands::execute(&node.replica, &mut host, conversation, request, unread)
+    }
+
+    /// Whether the client has changed anything since the last call.
+    pub(super) fn take_changed(&self) -> bool {
+        self.changed.take()
     }
 
     /// Whether the client has said the secret, or there is none.
@@ -55,6 +65,7 @@ struct ClientHost<'a> {
     incoming: &'a Incoming,
     outbox: &'a Outbox,
     usage: &'a mut Usage,
+    changed: &'a Cell<bool>,
 }
 
 impl Host for ClientHost<'_> {
@@ -72,6 +83,7 @@ impl Host for ClientHost<'_> {
     }
 
     fn changed(&self, key: &[u8]) {
+        self.changed.set(true);
         self.outbox.changed(key);
     }
 
@@ -92,7 +104,16 @@ impl Host for ClientHost<'_> {
     }
 
     fn forget(&self, who: &str) -> Result<(), Vec<String>> {
+        self.changed.set(true);
         forget(self.node, who)
+    }
+
+    fn disk_failure(&self) -> Option<DiskFailed> {
+        self.node.disk.as_ref().and_then(|disk| disk.log.failure())
+    }
+
+    fn save(&self) -> bool {
+        self.node.disk.as_ref().inspect(|disk| disk.ask_for_save()).is_some()
     }
 
     fn client_id(&self) -> u64 {
@@ -112,16 +133,27 @@ impl Host for ClientHost<'_> {
     }
 }
 
+/// Dismisses the configured addresses that lead to a node, so that a restart of this one does not wait for it again.
+fn dismiss_addresses(node: &Shared, name: &str, who: &str) {
+    for link in node.peers.iter().map(|peer| &peer.link) {
+        if link.address == who || link.peer().is_some_and(|peer| peer.name == name) {
+            node.replica.dismiss_address(&link.address);
+        }
+    }
+}
+
 /// Dismisses a member by its name, or by the address of a configured peer.
 fn forget(node: &Shared, who: &str) -> Result<(), Vec<String>> {
     let mut links = node.peers.iter().map(|peer| &peer.link);
     let link = links.find(|link| link.address == who);
     let name = link.and_then(Link::peer).map_or_else(|| who.to_string(), |peer| peer.name.clone());
+    if link.is_some() || node.replica.member(&name).is_some() {
+        dismiss_addresses(node, &name, who);
+    }
     if node.replica.dismiss(&name) {
         warn!("{}: {name} was dismissed by FORGET; it is refused until it starts again without its data", node.name());
         Ok(())
-    } else if let Some(link) = link {
-        link.dismiss();
+    } else if link.is_some() {
         warn!("{}: {who} was dismissed by FORGET; deletes no longer wait for it", node.name());
         Ok(())
     } else {

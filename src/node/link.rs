@@ -41,8 +41,6 @@ pub(super) struct Link {
     drain_until: OnceLock<Instant>,
     /// Whether that time is over. No connection is opened any more.
     closed: AtomicBool,
-    /// Whether the operator said FORGET with this address, before a node was met here.
-    dismissed: AtomicBool,
     /// What INFO shows.
     pub(super) counters: LinkCounters,
 }
@@ -98,7 +96,6 @@ impl Link {
             state: Mutex::new(LinkState { status, open: None, since, peer: None, io_timeout }),
             drain_until: OnceLock::new(),
             closed: AtomicBool::new(false),
-            dismissed: AtomicBool::new(false),
             counters: LinkCounters::default(),
         }
     }
@@ -114,16 +111,6 @@ impl Link {
             Some(peer) => format!("{} ({})", peer.name, self.address),
             None => self.address.clone(),
         }
-    }
-
-    /// Dismisses the address, so that deletes no longer wait for a node that was never met here. If one is met later,
-    /// they wait for it.
-    pub(super) fn dismiss(&self) {
-        self.dismissed.store(true, Relaxed);
-    }
-
-    pub(super) fn is_dismissed(&self) -> bool {
-        self.dismissed.load(Relaxed)
     }
 
     /// Whether the peer has answered the last request.

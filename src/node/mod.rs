@@ -20,7 +20,7 @@
 //! woken from what it blocks on: the accept thread by a connection, the sessions by the shutdown of their sockets, the
 //! anti-entropy thread by the stop channel. When the last thread that could write has ended, the queues close by
 //! themselves. The replicators have [`DRAIN_TIME`] to deliver what is in them. Then the links are shut down, which
-//! wakes the threads that still wait for a peer.
+//! wakes the threads that still wait for a peer. When nothing can write any more, the disk is synced a last time.
 
 mod anti_entropy;
 mod auth;
@@ -28,6 +28,7 @@ mod buffer;
 mod client;
 mod clients;
 mod connection;
+mod disk;
 mod link;
 mod listener;
 mod memory;
@@ -54,11 +55,14 @@ use log::{info, warn};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::config::Config;
+use crate::disk::SyncPolicy;
 use crate::limits::{
     ACCEPT_BACKLOG, ACCEPT_PAUSE, DRAIN_TIME, LINK_DESCRIPTORS, OWN_DESCRIPTORS, PEER_RESERVE, SYNC_QUEUE,
     TURNED_AWAY_AT_ONCE,
 };
+use crate::replication::message::StoreId;
 use crate::replication::replica::Replica;
+use disk::Disk;
 use shared::{Shared, Stop, TickRequest};
 
 /// A node that listens, but does not answer yet.
@@ -123,11 +127,15 @@ pub struct Node {
     shared: Arc<Shared>,
     /// Closed to stop the node.
     stopping: Sender<()>,
+    /// Why the node must end by itself.
+    fatal: Receiver<String>,
     accept: JoinHandle<Vec<JoinHandle<()>>>,
     /// The threads that speak with peers: the replicators and the anti-entropy thread.
     peer_threads: Vec<JoinHandle<()>>,
     /// Closes when the last of `peer_threads` ends.
     peer_threads_end: Receiver<()>,
+    /// The disk thread, if the node has a disk.
+    disk: Option<JoinHandle<()>>,
 }
 
 impl Node {
@@ -143,17 +151,25 @@ impl Node {
         let BoundNode { config, listener, address } = bound;
         let (stopping, stop) = bounded(0);
         let (ticks, ticks_asked) = bounded(SYNC_QUEUE);
-        let (shared, outbox) = Shared::new(config, address, ticks, Stop::new(stop));
+        let (end, fatal) = bounded(1);
+        let new = StoreId(fastrand::u64(1..));
+        let disk = Disk::open(&config, new).map_err(io::Error::other)?;
+        let store = disk.as_ref().map_or(new, |disk| disk.log.store());
+        let (shared, outbox) = Shared::new(config, address, (store, disk), ticks, (Stop::new(stop), end));
+        if let Some(disk) = &shared.disk {
+            disk.load(&shared.replica).map_err(io::Error::other)?;
+        }
         let shared = Arc::new(shared);
         for rule in shared.config.rules.off() {
             warn!("{}: the rule `{rule}` is switched off: this node is for learning, not for data", shared.name());
         }
         let (peer_threads, peer_threads_end) = start_peer_threads(&shared, ticks_asked)?;
+        let disk = start_disk_thread(&shared)?;
         let node = Arc::clone(&shared);
         let accept = thread::Builder::new()
             .name(format!("{} accept", shared.name()))
             .spawn(move || listener::run(&node, &listener, &outbox))?;
-        Ok(Self { shared, stopping, accept, peer_threads, peer_threads_end })
+        Ok(Self { shared, stopping, fatal, accept, peer_threads, peer_threads_end, disk })
     }
 
     /// Where the node listens.
@@ -166,6 +182,25 @@ impl Node {
         self.shared.name()
     }
 
+    /// Where the node keeps its data, for people.
+    pub fn durability(&self) -> String {
+        let Config { data, sync, .. } = &self.shared.config;
+        match (data, sync) {
+            (None, _) => format!("{} keeps its data in memory only (--data DIR keeps it over restarts)", self.name()),
+            (Some(data), SyncPolicy::EverySecond) => {
+                format!("{} keeps its data in {}, synced every second", self.name(), data.display())
+            }
+            (Some(data), SyncPolicy::Always) => {
+                format!("{} keeps its data in {}, synced before every answer", self.name(), data.display())
+            }
+        }
+    }
+
+    /// Gets a message when the node must end by itself: a peer has found that its disk is an old copy. It says why.
+    pub fn fatal(&self) -> &Receiver<String> {
+        &self.fatal
+    }
+
     /// The node's replica, for programs that embed a node.
     pub fn replica(&self) -> &Replica {
         &self.shared.replica
@@ -174,7 +209,7 @@ impl Node {
     /// Stops the node: ends all connections, delivers what is queued for the peers if they take it within
     /// [`DRAIN_TIME`], and returns when every thread has ended.
     pub fn stop(self) {
-        let Self { shared, stopping, accept, peer_threads, peer_threads_end } = self;
+        let Self { shared, stopping, accept, peer_threads, peer_threads_end, disk, .. } = self;
         drop(stopping);
         let drain_until = Instant::now() + DRAIN_TIME;
         shared.peers.iter().for_each(|peer| peer.link.hurry(drain_until));
@@ -188,6 +223,11 @@ impl Node {
         debug_assert!(drained.is_err(), "nothing is ever sent on it");
         shared.peers.iter().for_each(|peer| peer.link.close());
         peer_threads.into_iter().for_each(join);
+        disk.into_iter().for_each(join);
+        if let Some(disk) = &shared.disk {
+            // A failure was reported when it was found.
+            let _ = disk.log.sync_all();
+        }
         info!("{}: stopped", shared.name());
     }
 }
@@ -213,6 +253,15 @@ fn start_peer_threads(
     }
     threads.push(spawn("anti-entropy".into(), Box::new(move |shared| anti_entropy::run(shared, &ticks_asked)))?);
     Ok((threads, all_ended))
+}
+
+fn start_disk_thread(shared: &Arc<Shared>) -> io::Result<Option<JoinHandle<()>>> {
+    if shared.disk.is_none() {
+        return Ok(None);
+    }
+    let node = Arc::clone(shared);
+    let work = move || node.disk.iter().for_each(|disk| disk::run(&node, disk));
+    thread::Builder::new().name(format!("{} disk", shared.name())).spawn(work).map(Some)
 }
 
 /// Wakes the accept thread, which then sees that the node stops.

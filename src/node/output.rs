@@ -4,13 +4,18 @@
 //! more: what a client does not read holds back what it may ask (back-pressure).
 
 use std::io;
+use std::mem;
 use std::net::TcpStream;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Shared;
 use super::memory::Usage;
 use super::unread::Unread;
+use crate::commands::answer::Answer;
+use crate::commands::failure::Failure;
+use crate::framing::Form;
 use crate::limits::FREE_BUFFER_BYTES;
+use crate::replication::journal::DiskFailed;
 
 /// The unread answers of one connection, and the memory that the connection takes.
 pub(super) struct Output<'a> {
@@ -20,16 +25,28 @@ pub(super) struct Output<'a> {
     pub(super) usage: Usage,
     /// How many commands were answered since the last flush; then INFO counts them.
     pub(super) commands: u64,
+    /// Whether these have changed anything: the disk must have it before an answer is sent.
+    pub(super) changed: bool,
+    /// The form of the client's last request; `None` for a peer.
+    pub(super) form: Option<Form>,
+    /// How many of the unread bytes may be sent whatever becomes of the disk.
+    safe: usize,
 }
 
 impl<'a> Output<'a> {
     pub(super) fn new(node: &'a Shared, stream: &'a TcpStream) -> Self {
         let (unread, usage) = (Unread::new(node.config.client_write_timeout), Usage::new(&node.memory));
-        Self { node, stream, unread, usage, commands: 0 }
+        Self { node, stream, unread, usage, commands: 0, changed: false, form: None, safe: 0 }
     }
 
     /// Sends as many answers as the other side takes at once.
     pub(super) fn flush(&mut self) -> io::Result<()> {
+        if mem::take(&mut self.changed)
+            && let Some(disk) = &self.node.disk
+            && let Err(failed) = disk.log.before_answer()
+        {
+            self.take_back(&failed);
+        }
         if self.commands > 0 {
             self.node.clients.commands.fetch_add(self.commands, Relaxed);
             self.commands = 0;
@@ -38,7 +55,17 @@ impl<'a> Output<'a> {
             self.unread.offer(self.stream)?;
             self.release_memory();
         }
+        self.safe = self.unread.len();
         Ok(())
+    }
+
+    /// The disk has failed, and nobody knows what it has of the writes that were to be answered: each answer becomes an
+    /// error. For a peer it changes nothing: it learns of the failure because nothing is confirmed any more.
+    fn take_back(&mut self, failed: &DiskFailed) {
+        let Some(form) = self.form else { return };
+        let Failure { code, message } = Failure::without_disk(failed);
+        self.unread.buffer().truncate(self.safe);
+        (0..self.commands).for_each(|_| Answer::new(form, self.unread.buffer()).failure(code, &message));
     }
 
     /// Sends all answers.
@@ -79,6 +106,7 @@ impl<'a> Output<'a> {
     /// that.
     fn wait(&mut self, may_read: bool) -> io::Result<bool> {
         let can_read = self.unread.wait(self.stream, may_read)?;
+        self.safe = self.unread.len();
         self.release_memory();
         Ok(can_read)
     }

@@ -40,7 +40,7 @@ impl<'a> PeerSide<'a> {
             Verdict::Pass => self.handle(words),
         };
         reply.encode(unread);
-        if let Reply::Refused(why) = reply {
+        if let Reply::Refused(why) | Reply::OldCopy(why) = reply {
             self.report_refusal(words, &why);
             return Flow::End;
         }
@@ -67,7 +67,7 @@ impl<'a> PeerSide<'a> {
             Ok(Request::Peer(greeting)) if !self.guard.fits(&greeting) => {
                 Reply::Refused(format!("{} is not who has proved itself", greeting.name))
             }
-            Ok(request @ Request::Confirm(_)) => {
+            Ok(request @ Request::Confirm(..)) => {
                 let reply = replica.handle(&mut self.session, request);
                 self.node.settle_soon();
                 reply

@@ -11,6 +11,7 @@ use log::{debug, warn};
 use super::remote_peer::RemotePeer;
 use super::shared::{PeerHandle, Shared, Stop};
 use crate::limits::{MIN_RETRY_DELAY, PROPAGATION_BATCH};
+use crate::replication::PeerError;
 use crate::replication::propagate::Propagation;
 
 /// Drains the queue of one peer until it is closed and empty, or the node's time to stop is over.
@@ -44,6 +45,9 @@ fn attempt(node: &Shared, peer: &PeerHandle, propagation: &mut Propagation) {
         }
         Err(error) => {
             link.counters.retries.fetch_add(1, Relaxed);
+            if let PeerError::OldCopy(why) = &error {
+                node.end(why);
+            }
             let delay = propagation.next_delay(fastrand::f64());
             link.report_lost(node.name(), &error, delay);
             debug!("{}: {} keys wait for {}", node.name(), propagation.under_way(), link.describe());

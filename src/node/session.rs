@@ -181,6 +181,7 @@ impl Session<'_> {
         match &mut self.speaker {
             Speaker::Peer(peer) => {
                 let flow = peer.answer(words, self.output.unread.buffer());
+                (self.output.changed, self.output.form) = (true, None);
                 if peer.has_greeted() {
                     self.welcome = Welcome::Everybody;
                 }
@@ -193,6 +194,8 @@ impl Session<'_> {
             Speaker::Client(client) => {
                 let flow = client.answer((form, words), &mut self.output.usage, self.output.unread.buffer());
                 self.output.commands += u64::from(flow != Flow::NoRoomYet);
+                self.output.changed |= client.take_changed();
+                self.output.form = Some(form);
                 flow
             }
         }

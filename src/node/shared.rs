@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, select};
-use log::info;
+use log::{error, info};
 use parking_lot::Mutex;
 
 use super::clients::Clients;
+use super::disk::Disk;
 use super::link::Link;
 use super::memory::Memory;
 use super::refusals::Refusals;
@@ -18,7 +19,8 @@ use crate::commands::stats::RoundSummary;
 use crate::config::Config;
 use crate::framing::Args;
 use crate::limits::SYNC_PATIENCE;
-use crate::replication::message::Incarnation;
+use crate::replication::journal::Journal;
+use crate::replication::message::{Incarnation, StoreId};
 use crate::replication::queue::{Outbox, Queue, queues};
 use crate::replication::replica::{Identity, Replica};
 use crate::rules::Rule;
@@ -31,6 +33,8 @@ pub(super) struct Shared {
     pub(super) address: SocketAddr,
     pub(super) started: Instant,
     pub(super) replica: Replica,
+    /// The node's disk, if it has one.
+    pub(super) disk: Option<Disk>,
     pub(super) clients: Clients,
     /// The configured peers, in the order of the configuration.
     pub(super) peers: Vec<PeerHandle>,
@@ -47,6 +51,8 @@ pub(super) struct Shared {
     pub(super) peers_refused: AtomicU64,
     pub(super) refusals: Refusals,
     pub(super) stop: Stop,
+    /// Where a thread says why the whole node must end.
+    fatal: Sender<String>,
 }
 
 /// A configured peer.
@@ -68,7 +74,13 @@ pub(super) enum TickRequest {
 
 impl Shared {
     /// The state of a node that has not started any thread yet; and the queues' ends for those that write.
-    pub(super) fn new(config: Config, address: SocketAddr, ticks: Sender<TickRequest>, stop: Stop) -> (Self, Outbox) {
+    pub(super) fn new(
+        config: Config,
+        address: SocketAddr,
+        (store, disk): (StoreId, Option<Disk>),
+        ticks: Sender<TickRequest>,
+        (stop, fatal): (Stop, Sender<String>),
+    ) -> (Self, Outbox) {
         let memory = Memory::new(config.max_memory);
         let count = config.peers.len();
         let (outbox, queues) = queues(count, config.propagation_queue, memory.queue_limit(count));
@@ -79,12 +91,14 @@ impl Shared {
         };
         let peers = config.peers.iter().zip(queues).map(handle).collect();
         let incarnation = Incarnation(fastrand::u64(1..));
-        let identity = Identity { name: config.name.clone(), node: NodeId(config.node), incarnation };
+        let identity = Identity { name: config.name.clone(), node: NodeId(config.node), incarnation, store };
+        let journal = disk.as_ref().map(|disk| Arc::clone(&disk.log) as Arc<dyn Journal>);
         let wall_clock = Arc::clone(&config.wall_clock);
         let shared = Self {
             address,
             started: Instant::now(),
-            replica: Replica::new(identity, config.rules, Box::new(move || wall_clock())),
+            replica: Replica::with_journal(identity, config.rules, Box::new(move || wall_clock()), journal),
+            disk,
             clients: Clients::default(),
             peers,
             holdups: Holdups::default(),
@@ -96,6 +110,7 @@ impl Shared {
             peers_refused: AtomicU64::new(0),
             refusals: Refusals::default(),
             stop,
+            fatal,
             config,
         };
         (shared, outbox)
@@ -131,6 +146,13 @@ impl Shared {
     pub(super) fn may_delete(&self, keys: Args<'_>) -> bool {
         let has_room = self.data_bytes() + self.memory.requests() < self.memory.delete_limit();
         has_room || keys.iter().all(|key| self.replica.store().version(key).is_some())
+    }
+
+    /// The whole node must end, and this is why. The first reason counts.
+    pub(super) fn end(&self, why: &str) {
+        if self.fatal.try_send(why.to_string()).is_ok() {
+            error!("{}: {why}", self.name());
+        }
     }
 
     /// Asks for a tick, soon. If the channel is full, the ticks that others have asked for will do.

@@ -3,20 +3,29 @@
 //! A member is every node that has ever spoken with this one, and was not dismissed. Deletes wait for each of them, so
 //! the table is bounded, and strangers (without a secret, every local program) can take only a few of its places.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use log::warn;
 use parking_lot::{Mutex, MutexGuard};
 
-use super::message::{Greeting, Incarnation};
+use super::journal::{Journal, Note};
+use super::message::{Greeting, Incarnation, StoreId};
 use crate::limits::{MAX_DISMISSED, MAX_GUESTS, MAX_MEMBERS, MAX_NAME_BYTES};
 use crate::store::arrival::Arrival;
 use crate::store::version::NodeId;
 
 /// Why a node does not speak with another: a sentence for its operator.
-pub(super) type Refusal = String;
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The other does not belong to the cluster, or its configuration is wrong.
+    Wrong(String),
+    /// The other's disk is an old copy.
+    OldCopy(String),
+    /// This node is new, and does not know enough yet to judge. The next tick will do.
+    NotYet(String),
+}
 
 /// Who a node is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +36,15 @@ pub struct Identity {
     pub node: NodeId,
     /// The present life of the node's memory.
     pub incarnation: Incarnation,
+    /// The node's store: its data directory, if it has one.
+    pub store: StoreId,
+}
+
+impl Identity {
+    /// A node without a disk: its store lives as long as its memory.
+    pub fn in_memory(name: impl Into<String>, node: NodeId, incarnation: Incarnation) -> Self {
+        Self { name: name.into(), node, incarnation, store: StoreId(incarnation.0) }
+    }
 }
 
 /// Whether a node may have this name; the error says what is wrong with it.
@@ -56,6 +74,8 @@ pub struct Member {
 pub struct Progress {
     /// The node's incarnation when it last spoke with us; `None` until it is admitted for the first time.
     pub incarnation: Option<Incarnation>,
+    /// The store of that incarnation.
+    pub(super) store: Option<StoreId>,
     /// The node holds everything that arrived here up to this number, or something newer. [`Arrival::NONE`] at first
     /// and after each change of the incarnation, otherwise only grows.
     pub confirmed: Arrival,
@@ -70,12 +90,17 @@ pub struct Progress {
 
 impl Progress {
     /// The node has another incarnation: it has confirmed nothing, and its older connections are revoked.
-    pub(super) fn begin(&mut self, incarnation: Incarnation) {
-        *self = Self { incarnation: Some(incarnation), connection: self.connection + 1, ..Self::default() };
+    pub(super) fn begin(&mut self, incarnation: Incarnation, store: StoreId) {
+        let (incarnation, store) = (Some(incarnation), Some(store));
+        *self = Self { incarnation, store, connection: self.connection + 1, ..Self::default() };
     }
 }
 
 impl Member {
+    fn new(name: String, node: NodeId) -> Self {
+        Self { name, node, dialed: AtomicBool::new(false), progress: Mutex::default() }
+    }
+
     /// How far the node has come.
     pub fn progress(&self) -> Progress {
         *self.progress.lock()
@@ -103,9 +128,17 @@ pub(super) struct Members {
     table: Mutex<BTreeMap<String, Arc<Member>>>,
     /// The incarnations that were dismissed last, the oldest first: at most [`MAX_DISMISSED`]. They are refused.
     dismissed: Mutex<VecDeque<Incarnation>>,
+    /// The configured addresses that were dismissed: deletes do not wait for a node there, as long as none was met.
+    addresses: Mutex<BTreeSet<String>>,
+    /// Where the table is written, so that it outlives the process.
+    journal: Option<Arc<dyn Journal>>,
 }
 
 impl Members {
+    pub(super) fn new(journal: Option<Arc<dyn Journal>>) -> Self {
+        Self { journal, ..Self::default() }
+    }
+
     /// All members, in the order of their names.
     pub(super) fn all(&self) -> Vec<Arc<Member>> {
         self.table.lock().values().cloned().collect()
@@ -120,17 +153,18 @@ impl Members {
     /// where guests have taken its name, its number, or all places for guests.
     pub(super) fn register(&self, own: &Identity, other: &Greeting, contact: Contact) -> Result<Arc<Member>, Refusal> {
         if other.name == own.name || other.node == own.node {
-            return Err(format!("{} has the name or the number ({}) of {} itself", other.name, other.node, own.name));
+            let Greeting { name, node, .. } = other;
+            return wrong(format!("{name} has the name or the number ({node}) of {} itself", own.name));
         }
         if self.dismissed.lock().contains(&other.incarnation) {
-            return Err(format!("{} was dismissed by FORGET: start it again without its data", other.name));
+            return wrong(format!("{} was dismissed by FORGET: start it again without its data", other.name));
         }
         let mut table = self.table.lock();
         let clashing = |member: &&Arc<Member>| (member.name == other.name) != (member.node == other.node);
         while let Some(clash) = table.values().find(clashing).cloned() {
             if contact == Contact::Accepted || clash.dialed.load(Relaxed) {
                 let Member { name, node, .. } = &*clash;
-                return Err(format!(
+                return wrong(format!(
                     "{} has the number {}, but {name} with the number {node} is a member: both must be unique",
                     other.name, other.node
                 ));
@@ -140,7 +174,11 @@ impl Members {
         }
         let member = match table.get(&other.name) {
             Some(member) => Arc::clone(member),
-            None => add(&mut table, other, contact)?,
+            None => {
+                let member = add(&mut table, other, contact)?;
+                self.note(|| Note::Member { name: other.name.clone(), node: other.node });
+                member
+            }
         };
         member.dialed.fetch_or(contact == Contact::Dialed, Relaxed);
         Ok(member)
@@ -159,27 +197,79 @@ impl Members {
         progress.dismissed = true;
         // Its open connections are revoked.
         progress.connection += 1;
-        let mut dismissed = self.dismissed.lock();
-        dismissed.extend(progress.incarnation);
-        let excess = dismissed.len().saturating_sub(MAX_DISMISSED);
-        dismissed.drain(..excess);
+        if let Some(incarnation) = progress.incarnation {
+            self.refuse(incarnation);
+        }
+        self.note(|| Note::Retired(member.name.clone()));
         table.remove(&member.name);
     }
+
+    /// Refuses an incarnation from now on.
+    fn refuse(&self, incarnation: Incarnation) {
+        let mut dismissed = self.dismissed.lock();
+        dismissed.push_back(incarnation);
+        let excess = dismissed.len().saturating_sub(MAX_DISMISSED);
+        dismissed.drain(..excess);
+        self.note(|| Note::Refused(incarnation));
+    }
+
+    /// Dismisses a configured address, so that deletes no longer wait for a node that was never met there. If one is
+    /// met later, they wait for it.
+    pub(super) fn dismiss_address(&self, address: &str) {
+        let mut addresses = self.addresses.lock();
+        addresses.insert(address.to_string());
+        self.note(|| Note::DismissedAddress(address.to_string()));
+    }
+
+    pub(super) fn is_address_dismissed(&self, address: &str) -> bool {
+        self.addresses.lock().contains(address)
+    }
+
+    fn note(&self, note: impl FnOnce() -> Note) {
+        if let Some(journal) = &self.journal {
+            journal.note(&note());
+        }
+    }
+
+    /// Notes what the disk remembers. Nothing is written.
+    pub(super) fn restore(&self, note: &Note) {
+        match note {
+            Note::Member { name, node } => {
+                self.table.lock().insert(name.clone(), Arc::new(Member::new(name.clone(), *node)));
+            }
+            Note::Retired(name) => drop(self.table.lock().remove(name)),
+            Note::Refused(incarnation) => self.dismissed.lock().push_back(*incarnation),
+            Note::DismissedAddress(address) => drop(self.addresses.lock().insert(address.clone())),
+            Note::Confirmed(_) | Note::Heard(_) => {}
+        }
+    }
+
+    /// All that must outlive the process.
+    pub(super) fn notes(&self) -> Vec<Note> {
+        let member = |member: &Arc<Member>| Note::Member { name: member.name.clone(), node: member.node };
+        let mut notes: Vec<Note> = self.table.lock().values().map(member).collect();
+        notes.extend(self.dismissed.lock().iter().map(|&incarnation| Note::Refused(incarnation)));
+        notes.extend(self.addresses.lock().iter().map(|address| Note::DismissedAddress(address.clone())));
+        notes
+    }
+}
+
+fn wrong<T>(why: String) -> Result<T, Refusal> {
+    Err(Refusal::Wrong(why))
 }
 
 /// Gives a new member its place.
 fn add(table: &mut BTreeMap<String, Arc<Member>>, other: &Greeting, contact: Contact) -> Result<Arc<Member>, Refusal> {
     let guests = table.values().filter(|member| !member.dialed.load(Relaxed)).count();
     if contact == Contact::Accepted && guests >= MAX_GUESTS {
-        return Err(format!("{MAX_GUESTS} nodes are here already that are not among the peers of this one (--peer)"));
+        return wrong(format!("{MAX_GUESTS} nodes are here already that are not among the peers of this one (--peer)"));
     }
     if table.len() >= MAX_MEMBERS {
-        return Err(format!(
+        return wrong(format!(
             "{MAX_MEMBERS} nodes have spoken with this one already: type FORGET for those that are gone"
         ));
     }
-    let (name, node) = (other.name.clone(), other.node);
-    let member = Arc::new(Member { name, node, dialed: AtomicBool::new(false), progress: Mutex::default() });
+    let member = Arc::new(Member::new(other.name.clone(), other.node));
     table.insert(other.name.clone(), Arc::clone(&member));
     Ok(member)
 }

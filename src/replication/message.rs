@@ -14,7 +14,7 @@
 //! | `DIGEST` | round | while the digests differ | the round fails | only reads |
 //! | `LEAF` | round | for the leaves that differ | the round fails | only reads |
 //! | `FETCH` | round | for what the peer has newer | the round fails | only reads |
-//! | `CONFIRM` | round | when all of the above has succeeded | tombstones wait for the next round | the number only grows; on a revoked connection it is refused |
+//! | `CONFIRM` | round | when all of the above has succeeded and is durable | tombstones wait for the next round | the numbers only grow; on a revoked connection it is refused |
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ use crate::store::version::{NodeId, Version};
 
 /// The version of this protocol. A node refuses every other version: nodes that mix them could break what they agree
 /// on.
-pub const PROTOCOL: u16 = 3;
+pub const PROTOCOL: u16 = 4;
 
 /// One life of a node's memory: a random number above 0, drawn when the node starts without its old data. Another
 /// number says that the node's memory is gone.
@@ -39,7 +39,43 @@ impl fmt::Display for Incarnation {
     }
 }
 
-/// Who a node is, and what time it has.
+/// The number of a store: random, drawn when a data directory is made. It stays the same over restarts. A node without
+/// a disk draws one at each start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoreId(pub u64);
+
+impl fmt::Display for StoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Counts what a store has confirmed to its peers: one higher whenever it confirms more than before. It is on the disk
+/// before it is sent. So a disk that shows a smaller number than a peer has heard is an old copy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Confirmation(pub u64);
+
+impl Confirmation {
+    /// The store has no past: it was made in this life of its node. So it cannot be an old copy.
+    pub const NONE: Self = Self(0);
+}
+
+impl fmt::Display for Confirmation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The greatest confirmation that a node has heard of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The store.
+    pub store: StoreId,
+    /// Never [`Confirmation::NONE`].
+    pub confirmation: Confirmation,
+}
+
+/// Who a node is, what time it has, and how far its disk has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Greeting {
     /// The node's name, unique in the cluster: letters, digits, `.`, `_` and `-`.
@@ -50,13 +86,27 @@ pub struct Greeting {
     pub incarnation: Incarnation,
     /// The last timestamp of the node's clock.
     pub clock: Timestamp,
+    /// The node's store.
+    pub store: StoreId,
+    /// The last confirmation that is on the node's disk; see [`old_copies`](super::old_copies).
+    pub confirmation: Confirmation,
+    /// What the node has heard of other stores, in the first greeting on a connection; nothing in later ones.
+    pub heard: Vec<Heard>,
+}
+
+impl Greeting {
+    /// The greeting of a node without a disk.
+    pub fn in_memory(name: impl Into<String>, node: NodeId, incarnation: Incarnation, clock: Timestamp) -> Self {
+        let (store, confirmation, heard) = (StoreId(incarnation.0), Confirmation::NONE, Vec::new());
+        Self { name: name.into(), node, incarnation, clock, store, confirmation, heard }
+    }
 }
 
 /// What an initiator asks of a responder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// `PEER protocol name number incarnation clock`: who I am. Answered by [`Reply::Peer`], or refused: another
-    /// protocol version, or the responder's own name or number.
+    /// `PEER protocol name number incarnation clock store confirmation heard`: who I am. Answered by [`Reply::Peer`], or
+    /// refused: another protocol version, the responder's own name or number, or an old copy of a disk.
     Peer(Greeting),
     /// `PROPAGATE entry`: an entry as I hold it now. Answered by [`Reply::Merged`].
     Propagate(Record),
@@ -70,15 +120,16 @@ pub enum Request {
     Leaf(Vec<Held>),
     /// `FETCH key…`: the entries of these keys. Answered by [`Reply::Entries`], perhaps for the first of them only.
     Fetch(Vec<Box<[u8]>>),
-    /// `CONFIRM arrival`: I now hold everything, or something newer, that you held when you said that number in your
-    /// reply to PEER on this connection. Answered by [`Reply::Ok`].
-    Confirm(Arrival),
+    /// `CONFIRM arrival confirmation`: I now hold everything, or something newer, that you held when you said that
+    /// number in your reply to PEER on this connection. It is on my disk, if I have one, and so is this confirmation.
+    /// Answered by [`Reply::Ok`].
+    Confirm(Arrival, Confirmation),
 }
 
 /// What a responder answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// `*6`: the five words of a greeting, and a number. Who the responder is, and how far its arrivals have come: the
+    /// `*9`: the eight words of a greeting, and a number. Who the responder is, and how far its arrivals have come: the
     /// number for CONFIRM.
     Peer {
         /// The responder's own greeting.
@@ -108,6 +159,9 @@ pub enum Reply {
     Ok,
     /// `-REFUSED why`: the responder ends the connection.
     Refused(String),
+    /// `-OLDCOPY why`: the initiator's disk is an old copy. The responder ends the connection, and never speaks with
+    /// this incarnation; the initiator must stop.
+    OldCopy(String),
 }
 
 /// What an initiator holds below one branch. An entry is named by its digest: eight bytes instead of key, version and

@@ -3,16 +3,18 @@
 //! In reading order: [`message`] is the specification of what nodes say to each other, [`replica`] a node's state,
 //! [`responder`] what it answers. [`propagate`] sends each write to the peers at once, [`reconcile`] makes two nodes
 //! equal whatever was lost, and [`tombstones`] is the rule by which deletes are forgotten. Then the plumbing:
-//! [`member`] is the table of the other nodes, [`queue`] what waits for a peer, [`holdup`] what keeps deletes from
-//! being forgotten, `branches.rs` what a round names and looks up, [`wire`] turns messages into bytes.
+//! [`journal`] is what must outlive the process, [`old_copies`] how an old copy of a disk is recognised, [`member`] the
+//! table of the other nodes, [`queue`] what waits for a peer, [`holdup`] what keeps deletes from being forgotten, `branches.rs` what a round names and looks up, [`wire`] turns messages into bytes.
 //!
 //! Because nothing here waits or looks at a clock, the same code runs behind sockets in [`node`](crate::node), and
 //! under a simulator that loses, delays and repeats messages as a seed says.
 
 mod branches;
 pub mod holdup;
+pub mod journal;
 pub mod member;
 pub mod message;
+pub mod old_copies;
 pub mod propagate;
 pub mod queue;
 pub mod reconcile;
@@ -56,17 +58,21 @@ pub enum PeerError {
     Lost(String),
     /// The peer refuses to speak with us, and says why. One side's configuration is wrong, or we were dismissed.
     Refused(String),
+    /// This node is new, and does not know yet whether it may speak with the peer. Its next tick will show.
+    NotYet(String),
+    /// The peer says that our disk is an old copy. This node must stop.
+    OldCopy(String),
     /// What came does not follow the protocol: a fault of the peer's, or another program stands there.
     Malformed(String),
 }
 
 impl PeerError {
-    /// The same error, where it came before the connection was open for use. Then the peer was not reached, except one
-    /// that has accepted the connection and stays silent.
+    /// The same error, where it came before the connection was open for use. Then the peer was not reached, unless it
+    /// has accepted the connection and stays silent, or it is this node that is not ready.
     #[must_use]
     pub fn while_connecting(self) -> Self {
         match self {
-            Self::Silent(why) => Self::Silent(why),
+            Self::Silent(_) | Self::NotYet(_) | Self::OldCopy(_) => self,
             other => Self::Unreachable(other.to_string()),
         }
     }
@@ -75,7 +81,9 @@ impl PeerError {
 impl fmt::Display for PeerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreachable(why) | Self::Silent(why) | Self::Lost(why) => f.write_str(why),
+            Self::Unreachable(why) | Self::Silent(why) | Self::Lost(why) | Self::NotYet(why) | Self::OldCopy(why) => {
+                f.write_str(why)
+            }
             Self::Refused(why) => write!(f, "refused: {why}"),
             Self::Malformed(why) => write!(f, "not a kvstore peer: {why}"),
         }
@@ -88,6 +96,7 @@ impl std::error::Error for PeerError {}
 fn unexpected(reply: Reply) -> PeerError {
     match reply {
         Reply::Refused(why) => PeerError::Refused(why),
+        Reply::OldCopy(why) => PeerError::OldCopy(why),
         other => PeerError::Malformed(format!("the reply does not match the request: {other:?}")),
     }
 }

@@ -15,6 +15,7 @@
 //!    ◀──────────────── entries, keys, hashes   what is newer there; other keys that differ; our hashes that it lacks
 //!    FETCH key … ───────────────────────▶   of these keys, what turns out to be newer there; merged here
 //!    PROPAGATE … ───────────────────────▶   what it lacks; merged there
+//!                                           what was merged is made durable here, if there is a disk
 //!    CONFIRM arrivals ──────────────────▶   "I hold everything that you held back then"
 //! ```
 //!
@@ -33,7 +34,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::branches::{affordable, held_below, keys_of, whole_tree};
-use super::member::{Contact, Member};
+use super::member::{Contact, Member, Refusal};
 use super::message::{Differences, Held, Incarnation, Listed, Reply, Request};
 use super::propagate::push;
 use super::replica::Replica;
@@ -76,14 +77,22 @@ pub struct Met {
     pub arrivals: Arrival,
 }
 
-/// Introduces us to a peer: first on each connection, and at the start of each round.
+/// Introduces us to a peer, first on each connection.
 ///
 /// # Errors
 /// When the peer does not answer as it should, or does not belong to our cluster.
 pub fn greet(replica: &Replica, peer: &mut dyn Peer) -> Result<Met, PeerError> {
-    match peer.ask(Request::Peer(replica.greeting()))? {
+    say_peer(replica, peer, true)
+}
+
+/// Says PEER: on each connection first, and at the start of each round.
+fn say_peer(replica: &Replica, peer: &mut dyn Peer, is_first: bool) -> Result<Met, PeerError> {
+    match peer.ask(Request::Peer(replica.greeting(is_first)))? {
         Reply::Peer { greeting, arrivals } => {
-            let member = replica.meet(&greeting, Contact::Dialed).map_err(PeerError::Refused)?;
+            let member = replica.meet(&greeting, Contact::Dialed).map_err(|refusal| match refusal {
+                Refusal::Wrong(why) | Refusal::OldCopy(why) => PeerError::Refused(why),
+                Refusal::NotYet(why) => PeerError::NotYet(why),
+            })?;
             Ok(Met { member, incarnation: greeting.incarnation, arrivals })
         }
         other => Err(unexpected(other)),
@@ -95,7 +104,7 @@ pub fn greet(replica: &Replica, peer: &mut dyn Peer) -> Result<Met, PeerError> {
 /// # Errors
 /// When the peer does not answer as it should.
 pub fn reconcile(replica: &Replica, peer: &mut dyn Peer) -> Result<RoundReport, FailedRound> {
-    let met = greet(replica, peer).map_err(|error| FailedRound { error, pulled: 0 })?;
+    let met = say_peer(replica, peer, false).map_err(|error| FailedRound { error, pulled: 0 })?;
     let report = RoundReport { peer: met.member, incarnation: met.incarnation, pulled: 0, pushed: 0 };
     let mut round = Round { replica, peer, report };
     match round.run(met.arrivals) {
@@ -121,7 +130,9 @@ impl Round<'_> {
             let done = self.reconcile_first(rest)?;
             rest = &rest[done..];
         }
-        match self.peer.ask(Request::Confirm(arrivals))? {
+        // Without its disk a node confirms nothing, but the round has succeeded: both sides are equal.
+        let Ok(confirmation) = self.replica.make_durable() else { return Ok(()) };
+        match self.peer.ask(Request::Confirm(arrivals, confirmation))? {
             Reply::Ok => Ok(()),
             other => Err(unexpected(other)),
         }

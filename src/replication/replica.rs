@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use log::{info, warn};
 use parking_lot::Mutex;
 
+use super::journal::{DiskFailed, Journal, Note};
 use super::member::{Contact, Members, Refusal};
 pub use super::member::{Identity, Member, Progress};
-use super::message::Greeting;
+use super::message::{Confirmation, Greeting};
+use super::old_copies::Stores;
 use crate::rules::{Rule, Rules};
 use crate::store::KeyValueStore;
 use crate::store::accepted::Accepted;
@@ -35,7 +37,11 @@ pub struct Replica {
     wall: WallClock,
     /// Whether an impossible time of the wall clock was reported.
     wall_reported: AtomicBool,
+    /// The node's disk, if it has one.
+    journal: Option<Arc<dyn Journal>>,
     pub(super) members: Members,
+    /// What is remembered of the members' stores.
+    pub(super) stores: Stores,
     /// Held while tombstones are checked and settled, and while a member shows another incarnation and settling is
     /// taken back: rule 6 in [`tombstones`](super::tombstones). Locked before the table of members and any member's
     /// progress.
@@ -51,11 +57,12 @@ pub struct Replica {
 impl Replica {
     /// A replica that holds nothing yet.
     pub fn new(identity: Identity, rules: Rules, wall: WallClock) -> Self {
-        Self::with_output(identity, rules, wall, None)
+        Self::with_journal(identity, rules, wall, None)
     }
 
-    /// A replica that holds nothing yet, and tells `output` of each entry that it accepts.
-    pub fn with_output(identity: Identity, rules: Rules, wall: WallClock, output: Option<Arc<dyn Accepted>>) -> Self {
+    /// A replica that holds nothing yet, and writes to `journal` what must outlive its process.
+    pub fn with_journal(identity: Identity, rules: Rules, wall: WallClock, journal: Option<Arc<dyn Journal>>) -> Self {
+        let output = journal.clone().map(|journal| journal as Arc<dyn Accepted>);
         Self {
             identity,
             rules,
@@ -63,7 +70,9 @@ impl Replica {
             clock: HybridClock::default(),
             wall,
             wall_reported: AtomicBool::new(false),
-            members: Members::default(),
+            members: Members::new(journal.clone()),
+            stores: Stores::new(journal.clone()),
+            journal,
             settling: Mutex::default(),
             clock_drift_rejected: AtomicU64::new(0),
             complete_ticks: AtomicU64::new(0),
@@ -139,7 +148,12 @@ impl Replica {
     /// here.
     pub(super) fn merge_all(&self, sender: &Member, records: Vec<Record>) -> Vec<Record> {
         let mut progress = sender.lock();
-        records.into_iter().filter_map(|record| self.merge_locked(sender, &mut progress, record)).collect()
+        let merge = |record| self.merge_locked(sender, &mut progress, record);
+        let rejected = records.into_iter().filter_map(merge).collect();
+        if let Some(journal) = &self.journal {
+            journal.relieve();
+        }
+        rejected
     }
 
     /// Merges an entry that `sender` has sent. Returns it if something newer or the same stands here, or if its version
@@ -174,10 +188,12 @@ impl Replica {
     // ---- members
     // ------------------------------------------------------------------------------------------------------
 
-    /// Who we are, for the other side.
-    pub fn greeting(&self) -> Greeting {
-        let Identity { name, node, incarnation } = self.identity.clone();
-        Greeting { name, node, incarnation, clock: self.clock.last() }
+    /// Who we are, for the other side. The first greeting on a connection says what we have heard of other stores.
+    pub fn greeting(&self, is_first: bool) -> Greeting {
+        let Identity { name, node, incarnation, store } = self.identity.clone();
+        let confirmation = self.journal.as_ref().map_or(Confirmation::NONE, |journal| journal.confirmation());
+        let heard = if is_first { self.stores.heard() } else { Vec::new() };
+        Greeting { name, node, incarnation, clock: self.clock.last(), store, confirmation, heard }
     }
 
     /// Meets the node that has sent this greeting: checks that it belongs to the cluster, and merges its clock. A node
@@ -188,13 +204,17 @@ impl Replica {
         let member = self.members.register(&self.identity, other, contact)?;
         let mut progress = member.lock();
         if progress.dismissed {
-            return Err(format!("{} is being dismissed", member.name));
+            return Err(Refusal::Wrong(format!("{} is being dismissed", member.name)));
         }
         if progress.incarnation != Some(other.incarnation) {
-            if progress.incarnation.is_some() {
-                info!("{}: {} has started again without its data", self.identity.name, member.name);
+            if self.rules.has(Rule::StaleDisk) {
+                self.stores.judge((&self.identity.name, self.identity.store), other)?;
             }
-            progress.begin(other.incarnation);
+            if progress.incarnation.is_some() {
+                let without = if progress.store == Some(other.store) { "" } else { " without its data" };
+                info!("{}: {} has started again{without}", self.identity.name, member.name);
+            }
+            progress.begin(other.incarnation, other.store);
             self.store.take_back_settled();
         }
         self.observe(other.clock, &member, &mut progress);
@@ -213,14 +233,73 @@ impl Replica {
     }
 
     /// Dismisses a node that will never return, so that deletes no longer wait for it. It leaves the table of members,
-    /// and its present incarnation is refused for as long as this replica lives. What only that node holds is lost. If
-    /// it starts again without its data, it is admitted again. Returns whether there is a member with this name.
+    /// and its present incarnation is refused. What only that node holds is lost. If it starts again without its data,
+    /// it is admitted again. Returns whether there is a member with this name.
     ///
-    /// The node must have been stopped for good. This replica does not tell the others, and a replica that starts anew
-    /// does not know: it would take back, from a dismissed node that still runs, what was deleted and forgotten
-    /// meanwhile.
+    /// The node must have been stopped for good. This replica does not tell the others, and a replica that starts
+    /// without its data does not know: it would take back, from a dismissed node that still runs, what was deleted and
+    /// forgotten meanwhile.
     pub fn dismiss(&self, name: &str) -> bool {
         self.members.dismiss(name)
+    }
+
+    /// Dismisses a configured address, so that deletes no longer wait for a node that was never met there. If one is
+    /// met later, they wait for it.
+    pub fn dismiss_address(&self, address: &str) {
+        self.members.dismiss_address(address);
+    }
+
+    /// Whether a configured address was dismissed.
+    pub fn is_address_dismissed(&self, address: &str) -> bool {
+        self.members.is_address_dismissed(address)
+    }
+
+    /// The node has spoken with every peer that it can reach, so it knows what these have heard of other stores; see
+    /// [`old_copies`](super::old_copies).
+    pub fn finish_acquainting(&self) {
+        self.stores.finish_acquainting();
+    }
+
+    // ---- what outlives the process
+    // ------------------------------------------------------------------------------------
+
+    /// Merges an entry that the disk remembers. Its clock counts as that of a message: an entry from far ahead does not
+    /// move ours.
+    pub fn restore_entry(&self, record: Record) {
+        // One from far ahead was reported when it came.
+        let _ = self.clock.observe(record.version().timestamp, self.wall());
+        self.store.merge(record);
+    }
+
+    /// Takes up a note that the disk remembers.
+    pub fn restore_note(&self, note: &Note) {
+        match note {
+            Note::Heard(heard) => self.stores.restore(*heard),
+            note => self.members.restore(note),
+        }
+    }
+
+    /// The disk was read.
+    pub fn finish_restoring(&self) {
+        if let Some(journal) = &self.journal {
+            self.stores.finish_restoring(journal.confirmation());
+        }
+    }
+
+    /// All that the node must remember of others.
+    pub fn notes(&self) -> Vec<Note> {
+        let mut notes = self.members.notes();
+        notes.extend(self.stores.heard().into_iter().map(Note::Heard));
+        notes
+    }
+
+    /// Makes everything durable that this replica holds now, so that it may be confirmed to a peer.
+    pub(super) fn make_durable(&self) -> Result<Confirmation, DiskFailed> {
+        match &self.journal {
+            None => Ok(Confirmation::NONE),
+            Some(journal) if self.rules.has(Rule::DurableConfirm) => journal.confirm(),
+            Some(journal) => Ok(journal.confirmation()),
+        }
     }
 
     // ---- ticks

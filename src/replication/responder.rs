@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::member::{Contact, Member, Progress, Refusal};
-use super::message::{Differences, Greeting, Held, Reply, Request};
+use super::message::{Confirmation, Differences, Greeting, Held, Reply, Request};
 use super::replica::Replica;
 use crate::limits::REPLY_BYTES;
 use crate::rules::Rule;
@@ -40,19 +40,23 @@ impl PeerSession {
 }
 
 impl Replica {
-    /// Answers one request of a peer. After [`Reply::Refused`] the connection must be ended.
+    /// Answers one request of a peer. After [`Reply::Refused`] or [`Reply::OldCopy`] the connection must be
+    /// ended.
     pub fn handle(&self, session: &mut PeerSession, request: Request) -> Reply {
         let answer = match (request, &session.sender) {
             (Request::Peer(greeting), _) => self.on_peer(session, &greeting),
-            (_, None) => Err("say PEER first".into()),
+            (_, None) => Err(Refusal::Wrong("say PEER first".into())),
             (Request::Propagate(record), Some(sender)) => self.on_propagate(sender, record),
-            (Request::Confirm(arrivals), Some(sender)) => self.on_confirm(sender, arrivals),
+            (Request::Confirm(arrivals, confirmation), Some(sender)) => self.on_confirm(sender, arrivals, confirmation),
             (Request::Root, _) => Ok(Reply::Root(self.store().root())),
             (Request::Digest(branches), _) => Ok(self.on_digest(&branches)),
             (Request::Leaf(branches), _) => Ok(self.on_leaf(&branches)),
             (Request::Fetch(keys), _) => Ok(self.on_fetch(&keys)),
         };
-        answer.unwrap_or_else(Reply::Refused)
+        answer.unwrap_or_else(|refusal| match refusal {
+            Refusal::Wrong(why) | Refusal::NotYet(why) => Reply::Refused(why),
+            Refusal::OldCopy(why) => Reply::OldCopy(why),
+        })
     }
 
     /// The first PEER of a connection makes it the peer's only one. The initiator waits for the reply before it sends
@@ -60,9 +64,10 @@ impl Replica {
     fn on_peer(&self, session: &mut PeerSession, greeting: &Greeting) -> Result<Reply, Refusal> {
         let member = self.meet(greeting, Contact::Accepted)?;
         let mut progress = member.lock();
+        let is_first = session.sender.is_none();
         match &session.sender {
             Some(known) if known.member.name != member.name => {
-                return Err(format!("this connection belongs to {}", known.member.name));
+                return Err(Refusal::Wrong(format!("this connection belongs to {}", known.member.name)));
             }
             Some(known) => self.check_not_revoked(known, &progress)?,
             None => {
@@ -70,7 +75,7 @@ impl Replica {
                 session.sender = Some(Sender { member: Arc::clone(&member), connection: progress.connection });
             }
         }
-        Ok(Reply::Peer { greeting: self.greeting(), arrivals: self.store().arrivals() })
+        Ok(Reply::Peer { greeting: self.greeting(is_first), arrivals: self.store().arrivals() })
     }
 
     fn on_propagate(&self, sender: &Sender, record: Record) -> Result<Reply, Refusal> {
@@ -80,12 +85,17 @@ impl Replica {
         Ok(Reply::Merged(rejected.is_none()))
     }
 
-    fn on_confirm(&self, sender: &Sender, arrivals: Arrival) -> Result<Reply, Refusal> {
+    fn on_confirm(&self, sender: &Sender, arrivals: Arrival, confirmation: Confirmation) -> Result<Reply, Refusal> {
         let mut progress = sender.member.lock();
         self.check_not_revoked(sender, &progress)?;
         if arrivals > self.store().arrivals() {
             let name = &sender.member.name;
-            return Err(format!("{name} confirms {arrivals} entries, but not as many have arrived here"));
+            let why = format!("{name} confirms {arrivals} entries, but not as many have arrived here");
+            return Err(Refusal::Wrong(why));
+        }
+        // Before the number counts: the disk must remember the confirmation before it forgets what rests on it.
+        if let Some(store) = progress.store {
+            self.stores.hear(store, confirmation);
         }
         progress.confirmed = progress.confirmed.max(arrivals);
         Ok(Reply::Ok)
@@ -93,7 +103,7 @@ impl Replica {
 
     fn check_not_revoked(&self, sender: &Sender, progress: &Progress) -> Result<(), Refusal> {
         if self.rules().has(Rule::OrderedLink) && progress.connection != sender.connection {
-            return Err("this connection was revoked by a newer one".into());
+            return Err(Refusal::Wrong("this connection was revoked by a newer one".into()));
         }
         Ok(())
     }

@@ -60,9 +60,13 @@
 //! **What remains.** A node whose clock is more than a minute behind, and which could reach only peers that have
 //! already forgotten a delete while another still holds it, can still lose a write to that delete.
 //!
-//! **Left out.** Replacing a node under its old name without its starting empty. And FORGET is remembered by the node
-//! that was told, only while it lives: a node that is to be forgotten must be stopped for good first. To read on: the
-//! argument is a small form of *causal stability* (Baquero, Almeida & Shoker, "Making Operation-based CRDTs
+//! **With a disk.** A node that comes back from its disk has another incarnation all the same: it has confirmed nothing.
+//! What it has confirmed in its last life, it still holds, because a confirmation waits for the disk
+//! ([`journal`](super::journal)); and it cannot be an old copy of itself ([`old_copies`](super::old_copies)).
+//!
+//! **Left out.** Replacing a node under its old name without its starting empty. And FORGET is remembered only by the
+//! node that was told: a node that is to be forgotten must be stopped for good first. To read on: the argument is a
+//! small form of *causal stability* (Baquero, Almeida & Shoker, "Making Operation-based CRDTs
 //! Operation-based", 2014).
 
 use std::sync::Arc;
@@ -145,6 +149,7 @@ impl Tick {
     pub fn run(replica: &Replica, rounds: &mut dyn Rounds) -> Option<TickReport> {
         let tick = Self::begin(replica);
         let ended = rounds.run()?;
+        replica.finish_acquainting();
         let (forgotten, holdups) = match tick.check(replica, &ended) {
             Ok(permit) => {
                 rounds.about_to_settle();

@@ -8,10 +8,12 @@ use std::ops::RangeInclusive;
 
 use super::PeerError;
 use super::member::check_name;
-use super::message::{Differences, Greeting, Held, Incarnation, Listed, PROTOCOL, Reply, Request};
+use super::message::{
+    Confirmation, Differences, Greeting, Heard, Held, Incarnation, Listed, PROTOCOL, Reply, Request, StoreId,
+};
 use crate::framing::resp::{self, Frame, write_array, write_bulk};
 use crate::framing::{Args, printable};
-use crate::limits::MAX_KEY_BYTES;
+use crate::limits::{MAX_HEARD, MAX_KEY_BYTES};
 use crate::store::arrival::Arrival;
 use crate::store::clock::Timestamp;
 use crate::store::digest::{Digest, FANOUT, Prefix};
@@ -69,7 +71,10 @@ impl Request {
             Self::Fetch(keys) => write_command(out, "FETCH", keys.len(), |out| {
                 keys.iter().for_each(|key| write_bulk(out, key));
             }),
-            Self::Confirm(arrivals) => write_command(out, "CONFIRM", 1, |out| write_number(out, arrivals.0)),
+            Self::Confirm(arrivals, confirmation) => write_command(out, "CONFIRM", 2, |out| {
+                write_number(out, arrivals.0);
+                write_number(out, confirmation.0);
+            }),
         }
     }
 
@@ -84,7 +89,10 @@ impl Request {
             (b"DIGEST", _) => decode_prefixes(rest.iter(), 0..=3).map(Self::Digest),
             (b"LEAF", 1..) => decode_held(rest).map(Self::Leaf),
             (b"FETCH", 1..) => rest.iter().map(decode_key).collect::<Result<_, _>>().map(Self::Fetch),
-            (b"CONFIRM", 1) => decode_number(rest.get(0)).map(Arrival).map(Self::Confirm),
+            (b"CONFIRM", 2) => {
+                let (arrivals, confirmation) = (decode_number(rest.get(0))?, decode_number(rest.get(1))?);
+                Ok(Self::Confirm(Arrival(arrivals), Confirmation(confirmation)))
+            }
             _ => {
                 let (verb, words) = (printable(&verb), rest.len());
                 Err(BadMessage(format!("no request of the peer protocol: {verb} with {words} words")))
@@ -124,10 +132,8 @@ impl Reply {
                 records.iter().for_each(|record| write_bulk(out, record.encode()));
             }
             Self::Ok => out.extend_from_slice(b"+OK\r\n"),
-            Self::Refused(why) => {
-                let why: String = why.chars().filter(|char| !char.is_control()).collect();
-                out.extend_from_slice(format!("-REFUSED {why}\r\n").as_bytes());
-            }
+            Self::Refused(why) => write_error(out, "REFUSED", why),
+            Self::OldCopy(why) => write_error(out, "OLDCOPY", why),
         }
     }
 
@@ -137,7 +143,10 @@ impl Reply {
         match (frame, request) {
             (Frame::Error(text), _) => {
                 let text = String::from_utf8_lossy(text);
-                Ok(Self::Refused(text.strip_prefix("REFUSED ").unwrap_or(&text).to_string()))
+                match (text.strip_prefix("OLDCOPY "), request) {
+                    (Some(why), Request::Peer(_)) => Ok(Self::OldCopy(why.to_string())),
+                    _ => Ok(Self::Refused(text.strip_prefix("REFUSED ").unwrap_or(&text).to_string())),
+                }
             }
             (Frame::Array(items), Request::Peer(_)) if items.len() == GREETING_WORDS + 1 => Ok(Self::Peer {
                 greeting: decode_greeting(items)?,
@@ -162,7 +171,7 @@ impl Reply {
                 let records = records.iter().map(|item| decode_record(Some(item))).collect::<Result<_, _>>()?;
                 Ok(Self::Entries { covered, records })
             }
-            (Frame::Simple(b"OK"), Request::Confirm(_)) => Ok(Self::Ok),
+            (Frame::Simple(b"OK"), Request::Confirm(..)) => Ok(Self::Ok),
             _ => Err(bad("it does not match the request")),
         }
     }
@@ -172,8 +181,8 @@ fn bad(what: &str) -> BadMessage {
     BadMessage(format!("malformed reply: {what}"))
 }
 
-/// Protocol version, name, number, incarnation and clock.
-const GREETING_WORDS: usize = 5;
+/// Protocol version, name, number, incarnation, clock, store, confirmation, and what was heard of other stores.
+const GREETING_WORDS: usize = 8;
 
 fn encode_greeting(greeting: &Greeting, out: &mut Vec<u8>) {
     write_number(out, u64::from(PROTOCOL));
@@ -181,6 +190,10 @@ fn encode_greeting(greeting: &Greeting, out: &mut Vec<u8>) {
     write_number(out, u64::from(greeting.node.0));
     write_bulk(out, greeting.incarnation.to_string().as_bytes());
     write_bulk(out, &greeting.clock.to_bits().to_be_bytes());
+    write_bulk(out, greeting.store.to_string().as_bytes());
+    write_number(out, greeting.confirmation.0);
+    let pair = |heard: &Heard| [heard.store.0.to_be_bytes(), heard.confirmation.0.to_be_bytes()].concat();
+    write_bulk(out, &greeting.heard.iter().flat_map(pair).collect::<Vec<u8>>());
 }
 
 fn decode_greeting(words: Args<'_>) -> Result<Greeting, BadMessage> {
@@ -198,7 +211,26 @@ fn decode_greeting(words: Args<'_>) -> Result<Greeting, BadMessage> {
     let clock = words.get(4).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes).map(Timestamp::from_bits);
     let clock = clock.filter(|&clock| clock < Timestamp::YEAR_2200);
     let clock = clock.ok_or_else(|| BadMessage("a clock before the year 2200 is needed".into()))?;
-    Ok(Greeting { name, node, incarnation, clock })
+    let store = u64::from_str_radix(text(5), 16).map(StoreId);
+    let store = store.map_err(|_| BadMessage("a store's number is a hex number".into()))?;
+    let confirmation = Confirmation(decode_number(words.get(6))?);
+    let heard = words.get(7).and_then(decode_heard);
+    let heard = heard.ok_or_else(|| BadMessage("stores and their confirmations have 8 bytes each".into()))?;
+    Ok(Greeting { name, node, incarnation, clock, store, confirmation, heard })
+}
+
+fn decode_heard(bytes: &[u8]) -> Option<Vec<Heard>> {
+    let (pairs, rest) = bytes.as_chunks::<16>();
+    let pair = |pair: &[u8; 16]| {
+        let [store, confirmation] = unpack_pair(pair);
+        Heard { store: StoreId(store), confirmation: Confirmation(confirmation) }
+    };
+    (rest.is_empty() && pairs.len() <= MAX_HEARD).then(|| pairs.iter().map(pair).collect())
+}
+
+fn unpack_pair(bytes: &[u8; 16]) -> [u64; 2] {
+    let number = u128::from_be_bytes(*bytes);
+    [(number >> 64) as u64, number as u64]
 }
 
 fn decode_record(word: Option<&[u8]>) -> Result<Record, BadMessage> {
@@ -287,6 +319,11 @@ fn write_command(out: &mut Vec<u8>, verb: &str, words: usize, write_words: impl 
     write_array(out, 1 + words);
     write_bulk(out, verb.as_bytes());
     write_words(out);
+}
+
+fn write_error(out: &mut Vec<u8>, code: &str, why: &str) {
+    let why: String = why.chars().filter(|char| !char.is_control()).collect();
+    out.extend_from_slice(format!("-{code} {why}\r\n").as_bytes());
 }
 
 fn write_number(out: &mut Vec<u8>, number: u64) {

@@ -214,6 +214,13 @@ impl KeyValueStore {
         self.shards.iter().map(|shard| shard.write().forget(tick, &self.ledger)).sum()
     }
 
+    /// Forgets the tombstone of this version under a key if it stands there: it was forgotten before, and comes from
+    /// the disk. The output is not told.
+    pub fn forget_again(&self, key: &[u8], version: Version) {
+        let hash = hash_key(key);
+        self.shard(hash).write().forget_again(hash, key, version, &self.ledger);
+    }
+
     /// The digest of the whole store, computed from the entries. For tests: it must always equal
     /// [`KeyValueStore::root`].
     pub fn rebuilt_root(&self) -> Digest {

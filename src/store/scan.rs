@@ -1,4 +1,4 @@
-//! Walks over all keys, for clients that list them.
+//! Walks over all keys, for clients that list them, and over all entries, for the disk.
 
 use super::digest::{LEAVES, Prefix};
 use super::record::Record;
@@ -16,6 +16,16 @@ impl KeyValueStore {
                 visit(record.key());
             }
         }
+    }
+
+    /// Into how many parts the store is divided for [`KeyValueStore::visit_part`].
+    pub const PARTS: usize = LEAVES / LEAVES_PER_TABLE;
+
+    /// Visits every entry of one part, settled tombstones included, while its shard is locked for reading. `visit` must
+    /// be short.
+    pub fn visit_part(&self, part: usize, visit: impl FnMut(&Record)) {
+        let (shard, leaves) = self.shard_of(part * LEAVES_PER_TABLE..(part + 1) * LEAVES_PER_TABLE);
+        shard.read().records_near(leaves.start).for_each(visit);
     }
 
     /// Some keys with a value, about `count` of them, from `cursor` on, and the cursor for the next call. A scan begins

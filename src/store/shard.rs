@@ -14,6 +14,7 @@ use super::digest::{Digest, FANOUT, LEAVES, Prefix};
 use super::graveyard::{Grave, Graveyard};
 use super::merge::{Outcome, merge};
 use super::record::Record;
+use super::version::Version;
 use super::{SHARDS, hash_key};
 use crate::rules::{Rule, Rules};
 
@@ -194,12 +195,24 @@ impl Shard {
         for &grave in &graves {
             let tombstone = self.remove(grave);
             ledger.bytes.fetch_sub(bytes_of(&tombstone), Relaxed);
+            if let Some(output) = &ledger.output {
+                output.forgotten(tombstone.key(), tombstone.version());
+            }
             let table = &mut self.tables[table_index(grave.hash)];
             if table.len() < table.capacity() / 4 {
                 table.shrink_to(table.len() * 2, |record| spread(hash_key(record.key())));
             }
         }
         graves.len()
+    }
+
+    /// Forgets the tombstone of this version, if it stands there, settled or not: it was forgotten before.
+    pub(super) fn forget_again(&mut self, hash: u64, key: &[u8], version: Version, ledger: &Ledger) {
+        let tombstone = self.find(hash, key).filter(|record| record.version() == version);
+        if let Some(arrival) = tombstone.and_then(Record::arrival) {
+            let tombstone = self.remove(Grave { arrival, hash });
+            self.uncount(hash, &tombstone, ledger);
+        }
     }
 
     fn tombstone_mut(&mut self, grave: Grave) -> &mut Record {
@@ -220,6 +233,11 @@ impl Shard {
     /// All records, those of smaller hashes first, but in no order within each 16 leaves.
     pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
         self.tables.iter().flatten()
+    }
+
+    /// All records of the table in which a leaf stands.
+    pub(super) fn records_near(&self, leaf: usize) -> impl Iterator<Item = &Record> {
+        self.tables[leaf / LEAVES_PER_TABLE].iter()
     }
 
     /// The entries that count in the digests, of all leaves that share a table with some: all but the settled

@@ -156,7 +156,7 @@ fn bench_round(criterion: &mut Criterion) {
 
 fn replica(node: u16) -> Replica {
     let incarnation = Incarnation(u64::from(node));
-    let identity = Identity { name: format!("node{node}"), node: NodeId(node), incarnation };
+    let identity = Identity::in_memory(format!("node{node}"), NodeId(node), incarnation);
     Replica::new(identity, Rules::default(), Box::new(|| Timestamp::from_millis(1)))
 }
 

@@ -1,6 +1,6 @@
 //! Messages, records and versions in words, as the traces show them.
 
-use kvstore::replication::message::{Differences, Greeting, Held, Listed, Reply, Request};
+use kvstore::replication::message::{Confirmation, Differences, Greeting, Held, Listed, Reply, Request};
 use kvstore::store::clock::Timestamp;
 use kvstore::store::content::Content;
 use kvstore::store::digest::Prefix;
@@ -25,7 +25,7 @@ pub(crate) fn request_name(request: &Request) -> &'static str {
         Request::Root | Request::Digest(_) => "DIGEST",
         Request::Leaf(_) => "LEAF",
         Request::Fetch(_) => "FETCH",
-        Request::Confirm(_) => "CONFIRM",
+        Request::Confirm(..) => "CONFIRM",
     }
 }
 
@@ -37,7 +37,8 @@ pub(crate) fn describe_request(request: &Request) -> String {
         Request::Digest(nodes) => format!("DIGEST {}", describe_prefixes(nodes)),
         Request::Leaf(nodes) => format!("LEAF {}", list(nodes, describe_held)),
         Request::Fetch(keys) => format!("FETCH {}", list(keys, |key| key.escape_ascii().to_string())),
-        Request::Confirm(arrivals) => format!("CONFIRM {arrivals}"),
+        Request::Confirm(arrivals, Confirmation::NONE) => format!("CONFIRM {arrivals}"),
+        Request::Confirm(arrivals, confirmation) => format!("CONFIRM {arrivals}, confirmation {confirmation}"),
     }
 }
 
@@ -54,6 +55,7 @@ pub(crate) fn describe_reply(reply: &Reply) -> String {
         Reply::Entries { records, .. } => list(records, describe_record),
         Reply::Ok => "OK".into(),
         Reply::Refused(why) => format!("REFUSED {why}"),
+        Reply::OldCopy(why) => format!("OLDCOPY {why}"),
     }
 }
 

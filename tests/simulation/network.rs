@@ -140,7 +140,7 @@ impl<'c> Wire<'c> {
             }
             self.check_alive()?;
             let reply = decode_reply(&bytes, request)?;
-            if matches!(reply, Reply::Refused(_)) {
+            if matches!(reply, Reply::Refused(_) | Reply::OldCopy(_)) {
                 self.link().drop_connection(connection);
                 replies.push(reply);
                 return Ok(replies);
@@ -226,12 +226,12 @@ impl Connection {
         let (form, length) = parser.parse(bytes).expect("requests are well-formed").expect("requests are whole");
         assert_eq!(length, bytes.len(), "one request at a time");
         let request = Request::decode(parser.args(form, bytes)).expect("what was encoded can be decoded");
-        let is_confirm = matches!(request, Request::Confirm(_));
+        let is_confirm = matches!(request, Request::Confirm(..));
         let mut traffic = cluster.traffic.get();
         traffic.entries += u64::from(matches!(request, Request::Propagate(_)));
         let reply = responder.replica.handle(&mut self.session.borrow_mut(), request);
         match &reply {
-            Reply::Refused(_) => self.closed.set(true),
+            Reply::Refused(_) | Reply::OldCopy(_) => self.closed.set(true),
             Reply::Peer { .. } => *self.held.borrow_mut() = holdings(&responder.replica),
             Reply::Leaf(differences) => traffic.entries += (differences.news.len() + differences.listed.len()) as u64,
             Reply::Entries { records, .. } => traffic.entries += records.len() as u64,

@@ -5,7 +5,8 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
-use kvstore::replication::message::Incarnation;
+use kvstore::replication::journal::{DiskFailed, Journal, Note};
+use kvstore::replication::message::{Confirmation, Incarnation};
 use kvstore::replication::propagate::Propagation;
 use kvstore::replication::queue::{Outbox, Queue, queues};
 use kvstore::replication::replica::{Identity, Member, Replica};
@@ -15,7 +16,7 @@ use kvstore::store::accepted::Accepted;
 use kvstore::store::arrival::Arrival;
 use kvstore::store::clock::Timestamp;
 use kvstore::store::record::Record;
-use kvstore::store::version::NodeId;
+use kvstore::store::version::{NodeId, Version};
 
 use super::network::Connection;
 
@@ -123,6 +124,22 @@ impl Accepted for AcceptedEntries {
     fn accepted(&self, record: &Record, arrival: Arrival) {
         self.0.lock().expect("no run panics while it is locked").push((record.clone(), arrival));
     }
+
+    fn forgotten(&self, _: &[u8], _: Version) {}
+}
+
+impl Journal for AcceptedEntries {
+    fn note(&self, _: &Note) {}
+
+    fn confirmation(&self) -> Confirmation {
+        Confirmation::NONE
+    }
+
+    fn confirm(&self) -> Result<Confirmation, DiskFailed> {
+        Ok(Confirmation::NONE)
+    }
+
+    fn relieve(&self) {}
 }
 
 impl Node {
@@ -159,10 +176,10 @@ impl Node {
 fn new_life(number: usize, life: u64, count: usize, rules: Rules, queue: usize, wall_ms: &Arc<AtomicU64>) -> Rc<Life> {
     let node = number as u16 + 1;
     let incarnation = Incarnation((u64::from(node) << 32) + life);
-    let identity = Identity { name: format!("node{node}"), node: NodeId(node), incarnation };
+    let identity = Identity::in_memory(format!("node{node}"), NodeId(node), incarnation);
     let (wall_ms, accepted) = (Arc::clone(wall_ms), Arc::<AcceptedEntries>::default());
     let wall = Box::new(move || Timestamp::from_millis(wall_ms.load(Relaxed)));
-    let replica = Replica::with_output(identity, rules, wall, Some(accepted.clone()));
+    let replica = Replica::with_journal(identity, rules, wall, Some(accepted.clone()));
     // The node has a queue towards itself, too, which nothing drains: it has no bound that matters.
     let (outbox, queues) = queues(count, queue, usize::MAX);
     Rc::new(Life {

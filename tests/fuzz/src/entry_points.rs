@@ -9,7 +9,7 @@ use kvstore::commands::{Flow, words_before_text};
 use kvstore::config::Config;
 use kvstore::framing::{Form, FrameError, RequestParser, resp};
 use kvstore::node::Node;
-use kvstore::replication::message::{Greeting, Held, Incarnation, Reply, Request};
+use kvstore::replication::message::{Confirmation, Greeting, Held, Incarnation, Reply, Request};
 use kvstore::replication::replica::{Identity, Replica};
 use kvstore::replication::responder::PeerSession;
 use kvstore::rules::Rules;
@@ -132,12 +132,7 @@ fn as_requests(bytes: &[u8]) {
     let (mut parser, mut rest) = (RequestParser::default(), bytes);
     let replica = replica();
     let mut session = PeerSession::default();
-    let greeting = Greeting {
-        name: "node2".into(),
-        node: NodeId(2),
-        incarnation: Incarnation(7),
-        clock: Timestamp::from_millis(1_700_000_000_000),
-    };
+    let greeting = Greeting::in_memory("node2", NodeId(2), Incarnation(7), Timestamp::from_millis(1_700_000_000_000));
     replica.handle(&mut session, Request::Peer(greeting));
     while let Ok(Some((form, length))) = parser.parse(rest) {
         if let Ok(request) = Request::decode(parser.args(form, rest)) {
@@ -169,12 +164,7 @@ fn reread(request: &Request) -> Option<Request> {
 
 fn as_reply(bytes: &[u8]) {
     let prefixes = |names: &[&str]| names.iter().filter_map(|name| Prefix::parse(name.as_bytes())).collect::<Vec<_>>();
-    let greeting = Greeting {
-        name: "node1".into(),
-        node: NodeId(1),
-        incarnation: Incarnation(9),
-        clock: Timestamp::from_millis(5),
-    };
+    let greeting = Greeting::in_memory("node1", NodeId(1), Incarnation(9), Timestamp::from_millis(5));
     let held = |branch| Held { branch, newest: Timestamp::from_millis(5), digests: vec![Digest::default()] };
     let asked = [
         Request::Peer(greeting),
@@ -182,7 +172,7 @@ fn as_reply(bytes: &[u8]) {
         Request::Digest(prefixes(&["", "a"])),
         Request::Leaf(prefixes(&["00", "a3f"]).into_iter().map(held).collect()),
         Request::Fetch(vec![b"k"[..].into(), b"l"[..].into()]),
-        Request::Confirm(Arrival(3)),
+        Request::Confirm(Arrival(3), Confirmation::NONE),
     ];
     for request in &asked {
         let mut parser = resp::Parser::default();
@@ -202,7 +192,7 @@ fn as_reply(bytes: &[u8]) {
 }
 
 fn replica() -> Replica {
-    let identity = Identity { name: "node1".into(), node: NodeId(1), incarnation: Incarnation(9) };
+    let identity = Identity::in_memory("node1", NodeId(1), Incarnation(9));
     let replica = Replica::new(identity, Rules::default(), Box::new(|| Timestamp::from_millis(1_700_000_000_000)));
     replica.set(b"k", b"value");
     replica.delete(b"gone");

@@ -1,0 +1,277 @@
+//! How a node comes back from its disk.
+//!
+//! The newest snapshot is read, then the logs numbered from it on, in their order, all through the same merge. What is
+//! numbered below that snapshot is removed: an old log without its successor would bring back what was deleted and
+//! forgotten. The incarnation is a new one, so all that the peers believe about the last one counts no more.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::SyncPolicy;
+use super::files::Directory;
+use super::frame::{AFTER_FAILURE, Broken, Frame, HEADER_BYTES, Reader};
+use super::identity::{self, Owner};
+use super::log::Log;
+use super::snapshot::{log_name, number_in, remove_older, snapshot_name};
+use crate::replication::journal::Note;
+use crate::replication::message::{Confirmation, StoreId};
+use crate::replication::replica::Replica;
+
+/// Why a node cannot start from a directory: one line for its operator.
+#[derive(Debug, PartialEq, Eq)]
+pub enum StartError {
+    /// Another process uses it.
+    InUse {
+        /// The directory.
+        directory: String,
+    },
+    /// It belongs to another node.
+    Foreign {
+        /// The directory.
+        directory: String,
+        /// Whose it is.
+        found: Owner,
+        /// Who wanted to use it.
+        owner: Owner,
+    },
+    /// A newer version has written it.
+    Newer {
+        /// The directory.
+        directory: String,
+        /// The format of its files.
+        format: u16,
+    },
+    /// A file is damaged.
+    Damaged {
+        /// The file.
+        file: String,
+        /// What is wrong, and where.
+        why: String,
+    },
+    /// The operating system reports an error.
+    Io {
+        /// The file or directory.
+        file: String,
+        /// What it reports.
+        why: String,
+    },
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InUse { directory } => write!(f, "--data {directory}: another process uses it"),
+            Self::Foreign { directory, found, owner } => write!(
+                f,
+                "--data {directory}: it belongs to {} with the number {}, not to {} with the number {}",
+                found.name, found.node, owner.name, owner.node
+            ),
+            Self::Newer { directory, format } => write!(
+                f,
+                "--data {directory}: a newer version of kvstore has written it (format {format}); start that version"
+            ),
+            Self::Damaged { file, why } => write!(
+                f,
+                "{file}: {why}; put a backup of the whole directory back, or move it away: then the node starts empty, \
+                 and its peers fill it"
+            ),
+            Self::Io { file, why } => write!(f, "{file}: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl StartError {
+    pub(super) fn io(directory: &dyn Directory, file: &str, error: &io::Error) -> Self {
+        Self::Io { file: format!("{}/{file}", directory.describe()), why: error.to_string() }
+    }
+
+    pub(super) fn damaged(directory: &dyn Directory, file: &str, why: impl Into<String>) -> Self {
+        Self::Damaged { file: format!("{}/{file}", directory.describe()), why: why.into() }
+    }
+}
+
+/// What a node has found on its disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// How many frames were read.
+    pub frames: u64,
+    /// The end of the last log that was cut off, if it was torn.
+    pub torn: Option<TornEnd>,
+}
+
+/// The torn end of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TornEnd {
+    /// The file that keeps it.
+    pub kept_in: String,
+    /// How many bytes it has.
+    pub bytes: usize,
+}
+
+impl Log {
+    /// Opens a directory: a new one gets the store `new`. Nothing is read yet but whose it is.
+    ///
+    /// # Errors
+    /// When it cannot be used.
+    pub fn open(
+        directory: Arc<dyn Directory>,
+        owner: &Owner,
+        new: StoreId,
+        policy: SyncPolicy,
+    ) -> Result<Self, StartError> {
+        let store = identity::store_of(&*directory, owner, new)?;
+        Ok(Self::new(directory, owner.name.clone(), store, policy))
+    }
+
+    /// Reads everything into a replica that holds nothing yet, and whose journal this is. From then on, what it accepts
+    /// is written.
+    ///
+    /// # Errors
+    /// When something is damaged, or the operating system reports an error. Then the node must not start.
+    pub fn load(&self, replica: &Replica) -> Result<Loaded, StartError> {
+        let directory = &*self.directory;
+        let io = |error: io::Error| StartError::io(directory, ".", &error);
+        let names = directory.list().map_err(io)?;
+        let numbers = |ending: &str| names.iter().filter_map(|name| number_in(name, ending)).collect::<Vec<u64>>();
+        let first = numbers(".snapshot").into_iter().max();
+        let mut logs = numbers(".log");
+        logs.retain(|&number| number >= first.unwrap_or(0));
+        logs.sort_unstable();
+
+        let mut loading = Loading { log: self, replica, confirmation: Confirmation::NONE, loaded: Loaded::default() };
+        if let Some(number) = first {
+            loading.read_snapshot(&snapshot_name(number))?;
+        }
+        let expected = first.unwrap_or(1)..;
+        if let Some((missing, _)) = expected.zip(&logs).find(|(expected, found)| expected != *found) {
+            return Err(StartError::damaged(directory, &log_name(missing), "is missing"));
+        }
+        if first.is_some() && logs.is_empty() {
+            return Err(StartError::damaged(directory, &log_name(first.unwrap_or(1)), "is missing"));
+        }
+        loading.read_logs(&logs)?;
+        let Loading { confirmation, loaded, .. } = loading;
+
+        let is_new = logs.is_empty();
+        let number = logs.last().copied().unwrap_or(1);
+        let file = match is_new {
+            true => self.begin_log(number, 0),
+            false => directory.append(&log_name(number)),
+        };
+        let file = file.map_err(|error| StartError::io(directory, &log_name(number), &error))?;
+        // After a process was killed, what was read may not be durable yet; and it may be confirmed from now on.
+        file.sync().map_err(|error| StartError::io(directory, &log_name(number), &error))?;
+        remove_older(directory, first.unwrap_or(0)).map_err(io)?;
+        self.figures.number.store(number, Relaxed);
+        self.begin(file, if is_new { confirmation } else { confirmation.max(Confirmation(1)) });
+        replica.finish_restoring();
+        Ok(loaded)
+    }
+}
+
+/// A directory that is being read.
+struct Loading<'a> {
+    log: &'a Log,
+    replica: &'a Replica,
+    confirmation: Confirmation,
+    loaded: Loaded,
+}
+
+impl Loading<'_> {
+    /// Reads a snapshot. It was synced before it got its name, so it must be whole.
+    fn read_snapshot(&mut self, name: &str) -> Result<(), StartError> {
+        let mut reader = self.open(name).map_err(|broken| self.explain(name, broken))?;
+        loop {
+            let before = self.loaded.frames;
+            match reader.next() {
+                Ok(Some(Frame::End(frames))) if frames == before && matches!(reader.next(), Ok(None)) => break,
+                Ok(Some(Frame::End(_)) | None) => {
+                    let why = format!("is not complete (byte {})", reader.position());
+                    return Err(StartError::damaged(&*self.log.directory, name, why));
+                }
+                Ok(Some(frame)) => self.apply(frame),
+                Err(broken) => return Err(self.explain(name, broken)),
+            }
+        }
+        self.log.figures.snapshot_bytes.store(reader.position(), Relaxed);
+        Ok(())
+    }
+
+    /// Reads the logs. Only the last one may have a torn end, or one after which the disk had failed.
+    fn read_logs(&mut self, numbers: &[u64]) -> Result<(), StartError> {
+        for (index, &number) in numbers.iter().enumerate() {
+            let (name, next) = (log_name(number), numbers.get(index + 1));
+            let Err(broken) = self.read_log(&name) else { continue };
+            match (broken, next) {
+                (Broken::Torn { at, rest }, None) => self.cut_off(&name, at, &rest)?,
+                (Broken::Torn { .. }, Some(&next)) if self.follows_failure(next) => {}
+                (broken, _) => return Err(self.explain(&name, broken)),
+            }
+        }
+        Ok(())
+    }
+
+    fn read_log(&mut self, name: &str) -> Result<(), Broken> {
+        let mut reader = self.open(name)?;
+        while let Some(frame) = reader.next()? {
+            self.apply(frame);
+        }
+        self.log.figures.log_bytes.fetch_add(reader.position(), Relaxed);
+        Ok(())
+    }
+
+    fn open(&self, name: &str) -> Result<Reader<Box<dyn io::Read>>, Broken> {
+        Reader::open(self.log.directory.read(name)?, self.log.salt())
+    }
+
+    fn follows_failure(&self, number: u64) -> bool {
+        self.open(&log_name(number)).is_ok_and(|reader| reader.flags() & AFTER_FAILURE != 0)
+    }
+
+    /// Keeps the torn end of a log in a file of its own, and cuts it off.
+    fn cut_off(&mut self, name: &str, at: u64, rest: &[u8]) -> Result<(), StartError> {
+        let directory = &*self.log.directory;
+        let kept_in = format!("{name}.torn");
+        let keep = || -> io::Result<()> {
+            let file = directory.create(&kept_in)?;
+            file.write(rest)?;
+            file.sync()?;
+            directory.truncate(name, at)?;
+            if at < HEADER_BYTES as u64 {
+                let file = directory.append(name)?;
+                file.write(&super::frame::header(self.log.salt(), 0))?;
+                file.sync()?;
+            }
+            directory.sync()
+        };
+        keep().map_err(|error| StartError::io(directory, name, &error))?;
+        self.loaded.torn = Some(TornEnd { kept_in: format!("{}/{kept_in}", directory.describe()), bytes: rest.len() });
+        self.log.figures.log_bytes.fetch_add(at.max(HEADER_BYTES as u64), Relaxed);
+        Ok(())
+    }
+
+    fn apply(&mut self, frame: Frame) {
+        self.loaded.frames += 1;
+        match frame {
+            Frame::Entry(record) => self.replica.restore_entry(record),
+            Frame::Forgotten { key, version } => self.replica.store().forget_again(&key, version),
+            Frame::Note(Note::Confirmed(confirmation)) => self.confirmation = self.confirmation.max(confirmation),
+            Frame::Note(note) => self.replica.restore_note(&note),
+            Frame::End(_) => {}
+        }
+    }
+
+    fn explain(&self, name: &str, broken: Broken) -> StartError {
+        let directory = &*self.log.directory;
+        match broken {
+            Broken::Torn { at, .. } => StartError::damaged(directory, name, format!("is cut off at byte {at}")),
+            Broken::Damaged { at, why } => StartError::damaged(directory, name, format!("byte {at}: {why}")),
+            Broken::Newer(format) => StartError::Newer { directory: directory.describe(), format },
+            Broken::Io(error) => StartError::io(directory, name, &error),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! A node's disk: how it is opened, and the thread that syncs it, rewrites it, and heals it.
+
+use std::fs;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+use log::{debug, info, warn};
+
+use super::Shared;
+use crate::config::Config;
+use crate::disk::files::RealDirectory;
+use crate::disk::identity::Owner;
+use crate::disk::{Log, StartError};
+use crate::limits::{HEAL_INTERVAL, MIN_REWRITE_BYTES, RETRY_SAVE_AFTER, SYNC_INTERVAL};
+use crate::replication::message::StoreId;
+use crate::replication::replica::Replica;
+use crate::store::version::NodeId;
+
+/// The disk of a node that has one.
+pub(super) struct Disk {
+    pub(super) log: Arc<Log>,
+    /// Where a snapshot is asked for. The disk thread has the other end.
+    saves: Sender<()>,
+    asked: Receiver<()>,
+    /// Keeps other processes out of the directory.
+    _lock: fs::File,
+}
+
+impl Disk {
+    /// Opens the directory that the configuration names, if it names one.
+    pub(super) fn open(config: &Config, new: StoreId) -> Result<Option<Self>, StartError> {
+        let Some(path) = &config.data else { return Ok(None) };
+        let describe = || path.display().to_string();
+        let error = |error: io::Error| match error.kind() {
+            io::ErrorKind::WouldBlock => StartError::InUse { directory: describe() },
+            _ => StartError::Io { file: format!("--data {}", describe()), why: error.to_string() },
+        };
+        let directory = RealDirectory::create(path).map_err(error)?;
+        let lock = directory.lock("lock").map_err(error)?;
+        let owner = Owner { name: config.name.clone(), node: NodeId(config.node) };
+        let log = Log::open(Arc::new(directory), &owner, new, config.sync)?;
+        let (saves, asked) = bounded(1);
+        Ok(Some(Self { log: Arc::new(log), saves, asked, _lock: lock }))
+    }
+
+    /// Reads everything into a replica that holds nothing yet.
+    pub(super) fn load(&self, replica: &Replica) -> Result<(), StartError> {
+        let (name, begun) = (&replica.identity().name, Instant::now());
+        let loaded = self.log.load(replica)?;
+        if let Some(torn) = loaded.torn {
+            warn!(
+                "{name}: the log had a torn end, as after a power cut: {} bytes were cut off, and are kept in {}",
+                torn.bytes, torn.kept_in
+            );
+        }
+        let keys = replica.store().counts().keys;
+        info!("{name}: loaded {keys} keys from {} in {:.1?}", self.log.stats().directory, begun.elapsed());
+        Ok(())
+    }
+
+    /// Asks for a snapshot. If one was asked for already, that will do.
+    pub(super) fn ask_for_save(&self) {
+        let _ = self.saves.try_send(());
+    }
+}
+
+/// The disk thread. At the end of the node the log is synced once more, when nothing can write any more.
+pub(super) fn run(node: &Shared, disk: &Disk) {
+    let mut last_attempt = None;
+    loop {
+        let is_asked = select! {
+            recv(disk.asked) -> _ => true,
+            recv(node.stop.receiver()) -> _ => return,
+            default(SYNC_INTERVAL) => false,
+        };
+        let waited = |time| last_attempt.is_none_or(|last: Instant| last.elapsed() >= time);
+        let is_due = match disk.log.failure() {
+            Some(_) => waited(HEAL_INTERVAL),
+            // A failure is reported where it is found.
+            None => {
+                let _ = disk.log.sync_all();
+                let has_grown = disk.log.is_due(&node.replica, MIN_REWRITE_BYTES);
+                is_asked || (has_grown && (!disk.log.stats().last_save_failed || waited(RETRY_SAVE_AFTER)))
+            }
+        };
+        if is_due {
+            save(node, disk);
+            last_attempt = Some(Instant::now());
+        }
+    }
+}
+
+fn save(node: &Shared, disk: &Disk) {
+    let (had_failed, begun) = (disk.log.failure().is_some(), Instant::now());
+    match disk.log.rewrite(&node.replica, &|| !node.stop.is_stopping()) {
+        Ok(()) if had_failed => info!("{}: the disk works again", node.name()),
+        Ok(()) => debug!("{}: wrote a snapshot in {:.1?}", node.name(), begun.elapsed()),
+        Err(_) if node.stop.is_stopping() => {}
+        Err(error) if had_failed => debug!("{}: {error}; trying again in {HEAL_INTERVAL:?}", node.name()),
+        Err(error) => warn!("{}: {error}; the log goes on", node.name()),
+    }
+}

@@ -1,0 +1,69 @@
+//! What a replica needs of its disk. The disk itself is in [`disk`](crate::disk); here is only what must be written,
+//! and when it must be durable.
+//!
+//! A replica tells its journal three things: every entry that it accepts and every tombstone that it forgets
+//! ([`Accepted`]), and what it must remember of other nodes ([`Note`]). It asks for one: [`Journal::confirm`], before
+//! it says CONFIRM to a peer. After that word the peers may forget deletes. If this node then came back without what it
+//! has confirmed, with a value whose delete is forgotten everywhere, the value would spread again.
+//!
+//! A replica without a journal keeps everything in memory only, and loses it all at once: it comes back empty, which
+//! harms nobody.
+
+use std::fmt;
+
+use super::message::{Confirmation, Heard, Incarnation};
+use crate::store::accepted::Accepted;
+use crate::store::version::NodeId;
+
+/// Something that a node must remember beside its entries, and what its last word about it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The node's own last confirmation.
+    Confirmed(Confirmation),
+    /// The last confirmation of another store.
+    Heard(Heard),
+    /// A node is a member.
+    Member {
+        /// Its name.
+        name: String,
+        /// Its number.
+        node: NodeId,
+    },
+    /// The node with this name is no longer a member.
+    Retired(String),
+    /// This incarnation is refused: it was dismissed.
+    Refused(Incarnation),
+    /// Deletes do not wait for a node at this configured address, as long as none was met there.
+    DismissedAddress(String),
+}
+
+/// Why nothing can be made durable: the disk has failed. One line for the operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskFailed(pub String);
+
+impl fmt::Display for DiskFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the disk has failed: {}", self.0)
+    }
+}
+
+impl std::error::Error for DiskFailed {}
+
+/// Where a replica writes what must outlive its process.
+pub trait Journal: Accepted {
+    /// Writes a note behind all that was written before. Must not wait for the disk.
+    fn note(&self, note: &Note);
+
+    /// The last confirmation that is durable; [`Confirmation::NONE`] for a store without a past.
+    fn confirmation(&self) -> Confirmation;
+
+    /// Makes everything durable that was written before this call, together with a confirmation that is one higher
+    /// than the last. If nothing was accepted or forgotten since the last call, that one is returned again.
+    ///
+    /// # Errors
+    /// When the disk has failed. Then nothing may be confirmed.
+    fn confirm(&self) -> Result<Confirmation, DiskFailed>;
+
+    /// Called between the merges of a long round: writes what waits in memory, if it is much.
+    fn relieve(&self);
+}

@@ -1,0 +1,161 @@
+//! How an old copy of a disk is recognised.
+//!
+//! **The problem.** Node 1 keeps its data on a disk. Its operator takes a copy of the directory. Then keys are deleted;
+//! node 1 confirms that it holds the deletes, and all nodes forget them. Now the disk breaks, and the operator puts the
+//! copy back. Node 1 starts with the values from before the deletes. No node remembers that they were deleted, so they
+//! spread to all. A disk that loses what it has synced does the same.
+//!
+//! **The obvious answers.** *Wait for a grace period* and refuse a node that was away for longer (Cassandra): a copy
+//! may be younger than that. *Compare clocks*: a copy has no clock.
+//!
+//! **The rule.** A node that confirms something to a peer numbers the confirmation, one higher each time that it
+//! confirms more. The number is on its disk before CONFIRM is sent ([`Journal::confirm`]). A peer remembers the
+//! greatest number of each store, on its own disk, if it has one, before it forgets any delete that rests on it. PEER
+//! shows the number on the disk. If that is smaller than the one that is remembered, something was confirmed which this
+//! disk does not hold: it is an old copy. The peer refuses it, and the node stops.
+//!
+//! * Numbers are compared *only at the first contact with an incarnation*. Later, a CONFIRM on one connection can
+//!   overtake a PEER on the other. The verdict holds for the whole incarnation: an old copy that goes on confirming
+//!   elsewhere must not grow into a number that looks right.
+//! * PEER never shows a number that is not durable. A node that loses its unsynced tail would be taken for a copy.
+//! * A node that starts empty remembers nothing. So the first greeting on each connection carries what its sender
+//!   remembers, and a new node takes that over. Until it has spoken with every peer that it can reach, in its first
+//!   tick, it exchanges nothing with a store that has a past and is not among these.
+//! * If two nodes find each other old, both were put back. Neither is refused, or the cluster would be lost. They merge,
+//!   and warn that deletes made since may be undone.
+//!
+//! **What remains.** A store that no living node remembers is accepted: all others started empty, or it is older than
+//! [`MAX_HEARD`] other stores. And a new node that can reach only the old copy cannot know.
+//!
+//! To read on: Active Directory has had this trouble under the name *USN rollback*, and cures it in the same way.
+//!
+//! [`Journal::confirm`]: super::journal::Journal::confirm
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use log::warn;
+use parking_lot::Mutex;
+
+use super::journal::{Journal, Note};
+use super::member::Refusal;
+use super::message::{Confirmation, Greeting, Heard, Incarnation, StoreId};
+use crate::limits::{MAX_DISMISSED, MAX_HEARD};
+
+/// What a node remembers of the stores of others. Locked after any member's progress.
+pub(super) struct Stores {
+    journal: Option<Arc<dyn Journal>>,
+    table: Mutex<Table>,
+}
+
+#[derive(Default)]
+struct Table {
+    /// This node's confirmation when it started.
+    own: Confirmation,
+    /// Each store once, the one that has confirmed last at the end. At most [`MAX_HEARD`].
+    heard: Vec<Heard>,
+    /// The incarnations that were found old, the oldest verdict first. At most [`MAX_DISMISSED`].
+    old: VecDeque<Incarnation>,
+    /// Whether the node remembers all that it can: it has a past itself, or has asked every peer that it can reach.
+    is_acquainted: bool,
+}
+
+impl Stores {
+    /// Nothing is remembered yet.
+    pub(super) fn new(journal: Option<Arc<dyn Journal>>) -> Self {
+        Self { journal, table: Mutex::default() }
+    }
+
+    /// All that is remembered.
+    pub(super) fn heard(&self) -> Vec<Heard> {
+        self.table.lock().heard.clone()
+    }
+
+    /// The node has spoken with every peer that it can reach.
+    pub(super) fn finish_acquainting(&self) {
+        self.table.lock().is_acquainted = true;
+    }
+
+    /// A member has confirmed something. Remembered before the number is used.
+    pub(super) fn hear(&self, store: StoreId, confirmation: Confirmation) {
+        let mut table = self.table.lock();
+        if confirmation > table.of(store) {
+            self.remember(&mut table, Heard { store, confirmation });
+        }
+    }
+
+    /// Notes what the disk remembers of another store.
+    pub(super) fn restore(&self, heard: Heard) {
+        self.table.lock().set(heard);
+    }
+
+    /// The disk was read: this is its last confirmation.
+    pub(super) fn finish_restoring(&self, own: Confirmation) {
+        let mut table = self.table.lock();
+        (table.own, table.is_acquainted) = (own, own != Confirmation::NONE);
+    }
+
+    /// Judges an incarnation at its first contact.
+    pub(super) fn judge(&self, own: (&str, StoreId), other: &Greeting) -> Result<(), Refusal> {
+        let Greeting { name, incarnation, store, confirmation, heard, .. } = other;
+        let mut table = self.table.lock();
+        if !table.is_acquainted {
+            heard.iter().filter(|heard| heard.store != own.1).for_each(|&heard| {
+                if heard.confirmation > table.of(heard.store) {
+                    self.remember(&mut table, heard);
+                }
+            });
+            if *confirmation != Confirmation::NONE && table.of(*store) == Confirmation::NONE {
+                return Err(Refusal::NotYet(format!(
+                    "{} is new, and still asks its peers whether they know the disk of {name}",
+                    own.0
+                )));
+            }
+        }
+        let remembered = table.of(*store);
+        let is_judged = table.old.contains(incarnation);
+        if *confirmation >= remembered && !is_judged {
+            return Ok(());
+        }
+        let thinks_us_old = heard.iter().any(|heard| heard.store == own.1 && heard.confirmation > table.own);
+        if thinks_us_old && !is_judged {
+            warn!(
+                "{}: the disk of {name} is an old copy, and so is ours: they are merged, and deletes made since the \
+                 copies were taken may be undone",
+                own.0
+            );
+            self.remember(&mut table, Heard { store: *store, confirmation: *confirmation });
+            return Ok(());
+        }
+        if !is_judged {
+            table.old.push_back(*incarnation);
+            let excess = table.old.len().saturating_sub(MAX_DISMISSED);
+            table.old.drain(..excess);
+        }
+        Err(Refusal::OldCopy(format!(
+            "the disk of {name} is an old copy: it knows of {confirmation} confirmations, {} has heard {remembered}; \
+             move its data directory away and start {name} again: it starts empty, and its peers fill it",
+            own.0
+        )))
+    }
+
+    fn remember(&self, table: &mut Table, heard: Heard) {
+        table.set(heard);
+        if let Some(journal) = &self.journal {
+            journal.note(&Note::Heard(heard));
+        }
+    }
+}
+
+impl Table {
+    fn of(&self, store: StoreId) -> Confirmation {
+        self.heard.iter().find(|heard| heard.store == store).map_or(Confirmation::NONE, |heard| heard.confirmation)
+    }
+
+    fn set(&mut self, heard: Heard) {
+        self.heard.retain(|known| known.store != heard.store);
+        let excess = (self.heard.len() + 1).saturating_sub(MAX_HEARD);
+        self.heard.drain(..excess);
+        self.heard.push(heard);
+    }
+}

@@ -72,8 +72,9 @@ pub(super) struct Current {
 /// What was confirmed last.
 struct Confirmed {
     confirmation: Confirmation,
-    /// The position behind the last change that it covers.
-    changed: u64,
+    /// The position behind the last change that it covers; `None` before the first confirmation of this life. That one
+    /// always gets a new number: nobody knows whether the last number covers all that the disk holds.
+    changed: Option<u64>,
 }
 
 /// Whether the disk works.
@@ -136,7 +137,7 @@ impl Log {
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
             syncing: Mutex::default(),
-            confirming: Mutex::new(Confirmed { confirmation: Confirmation::NONE, changed: 0 }),
+            confirming: Mutex::new(Confirmed { confirmation: Confirmation::NONE, changed: None }),
             durable: AtomicU64::new(0),
             is_failed: AtomicBool::new(false),
             state: Mutex::new(State::Works),
@@ -400,12 +401,12 @@ impl Journal for Log {
         }
         let mut last = self.confirming.lock();
         let changed = self.buffer.lock().changed;
-        if last.changed == changed && last.confirmation == self.confirmation() {
+        if last.changed == Some(changed) && last.confirmation == self.confirmation() {
             return Ok(last.confirmation);
         }
         // The first number is 2: a store that shows 1 has a past, but has confirmed nothing.
         let confirmation = Confirmation(last.confirmation.0.max(1) + 1);
-        *last = Confirmed { confirmation, changed };
+        *last = Confirmed { confirmation, changed: Some(changed) };
         self.note(&Note::Confirmed(confirmation));
         self.sync_out(self.end())?;
         self.durable.store(confirmation.0, Release);

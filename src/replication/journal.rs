@@ -58,7 +58,8 @@ pub trait Journal: Accepted {
     fn confirmation(&self) -> Confirmation;
 
     /// Makes everything durable that was written before this call, together with a confirmation that is one higher
-    /// than the last. If nothing was accepted or forgotten since the last call, that one is returned again.
+    /// than the last. If nothing was accepted or forgotten since the last call in this life, that one is returned
+    /// again.
     ///
     /// # Errors
     /// When the disk has failed. Then nothing may be confirmed.

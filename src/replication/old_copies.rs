@@ -22,7 +22,8 @@
 //!   remembers, and a new node takes that over. Until it has spoken with every peer that it can reach, in its first
 //!   tick, it exchanges nothing with a store that has a past and is not among these.
 //! * If two nodes find each other old, both were put back. Neither is refused, or the cluster would be lost. They merge,
-//!   and warn that deletes made since may be undone.
+//!   and warn that deletes made since may be undone. So a node that finds another old first looks into the other's
+//!   greeting: does it remember more of us than we can show?
 //!
 //! **What remains.** A store that no living node remembers is accepted: all others started empty, or it is older than
 //! [`MAX_HEARD`] other stores. And a new node that can reach only the old copy cannot know.
@@ -50,8 +51,6 @@ pub(super) struct Stores {
 
 #[derive(Default)]
 struct Table {
-    /// This node's confirmation when it started.
-    own: Confirmation,
     /// Each store once, the one that has confirmed last at the end. At most [`MAX_HEARD`].
     heard: Vec<Heard>,
     /// The incarnations that were found old, the oldest verdict first. At most [`MAX_DISMISSED`].
@@ -89,10 +88,14 @@ impl Stores {
         self.table.lock().set(heard);
     }
 
-    /// The disk was read: this is its last confirmation.
-    pub(super) fn finish_restoring(&self, own: Confirmation) {
-        let mut table = self.table.lock();
-        (table.own, table.is_acquainted) = (own, own != Confirmation::NONE);
+    /// The disk was read. A store with a past remembers what it must.
+    pub(super) fn finish_restoring(&self) {
+        self.table.lock().is_acquainted = self.confirmation() != Confirmation::NONE;
+    }
+
+    /// This node's own last confirmation that is durable.
+    pub(super) fn confirmation(&self) -> Confirmation {
+        self.journal.as_ref().map_or(Confirmation::NONE, |journal| journal.confirmation())
     }
 
     /// Judges an incarnation at its first contact.
@@ -117,7 +120,8 @@ impl Stores {
         if *confirmation >= remembered && !is_judged {
             return Ok(());
         }
-        let thinks_us_old = heard.iter().any(|heard| heard.store == own.1 && heard.confirmation > table.own);
+        let ours = self.confirmation();
+        let thinks_us_old = heard.iter().any(|heard| heard.store == own.1 && heard.confirmation > ours);
         if thinks_us_old && !is_judged {
             warn!(
                 "{}: the disk of {name} is an old copy, and so is ours: they are merged, and deletes made since the \

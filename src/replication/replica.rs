@@ -191,7 +191,7 @@ impl Replica {
     /// Who we are, for the other side. The first greeting on a connection says what we have heard of other stores.
     pub fn greeting(&self, is_first: bool) -> Greeting {
         let Identity { name, node, incarnation, store } = self.identity.clone();
-        let confirmation = self.journal.as_ref().map_or(Confirmation::NONE, |journal| journal.confirmation());
+        let confirmation = self.stores.confirmation();
         let heard = if is_first { self.stores.heard() } else { Vec::new() };
         Greeting { name, node, incarnation, clock: self.clock.last(), store, confirmation, heard }
     }
@@ -281,9 +281,7 @@ impl Replica {
 
     /// The disk was read.
     pub fn finish_restoring(&self) {
-        if let Some(journal) = &self.journal {
-            self.stores.finish_restoring(journal.confirmation());
-        }
+        self.stores.finish_restoring();
     }
 
     /// All that the node must remember of others.

@@ -70,7 +70,9 @@ fn load(node: &Shared) {
         debug!("{}: the load is not complete; another tick in {delay:.0?}", node.name());
         node.stop.wait(delay);
     }
-    node.finish_loading();
+    if !node.stop.is_stopping() {
+        node.finish_loading();
+    }
 }
 
 /// Runs a tick; returns how its rounds have ended.
@@ -141,11 +143,10 @@ fn run_round(node: &Shared, handle: &PeerHandle) -> PeerRound {
         }
         Err(failed) => {
             peer.peer.abandon();
-            if let PeerError::OldCopy(why) = &failed.error {
-                node.end(why);
-            }
-            if !node.stop.is_stopping() {
-                link.report_lost(node.name(), &failed.error, node.config.interval);
+            match &failed.error {
+                PeerError::OldCopy(why) => node.end(why),
+                error if !node.stop.is_stopping() => link.report_lost(node.name(), error, node.config.interval),
+                _ => {}
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, select};
-use log::{error, info};
+use log::info;
 use parking_lot::Mutex;
 
 use super::clients::Clients;
@@ -150,9 +150,7 @@ impl Shared {
 
     /// The whole node must end, and this is why. The first reason counts.
     pub(super) fn end(&self, why: &str) {
-        if self.fatal.try_send(why.to_string()).is_ok() {
-            error!("{}: {why}", self.name());
-        }
+        let _ = self.fatal.try_send(why.to_string());
     }
 
     /// Asks for a tick, soon. If the channel is full, the ticks that others have asked for will do.

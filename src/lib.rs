@@ -5,7 +5,7 @@
 //!
 //! # The map, in reading order
 //!
-//! A folder is a layer, a file is one idea, and each file opens with its idea. `node` uses `commands` and
+//! A folder is a layer, a file is one idea, and each file opens with its idea. `node` uses `commands`, `disk` and
 //! `replication`, these use `store` and `framing`; nothing points back up. [`store`] and [`replication`] know nothing
 //! of sockets, threads, chance and the time of day, which come in as arguments. So the code that runs in a node is the
 //! code that `tests/simulation` drives through lost messages, restarts and broken clocks.
@@ -28,10 +28,11 @@
 //! | | read | it is about |
 //! |---|---|---|
 //! | 9 | [`store::content`], [`store::record`], [`store::arrival`], [`store::accepted`], [`store::graveyard`], `store/shard.rs`, [`store`], `store/scan.rs` | how entries lie in memory |
-//! | 10 | [`replication::member`], [`replication::queue`], [`replication::holdup`], `replication/branches.rs`, [`replication::wire`], [`replication`] | the other nodes; what waits for them; messages as bytes |
-//! | 11 | [`node`], then what it names | the threads, drawn, and the sockets |
-//! | 12 | [`framing`], [`commands`] | bytes to words; what clients may ask for |
-//! | 13 | [`rules`], [`limits`], [`config`], [`options`], [`secret`], [`program`] | what a node is told, and its bounds |
+//! | 10 | [`replication::journal`], [`replication::old_copies`], [`disk`], then what it names | what must outlive the process, and where it is written |
+//! | 11 | [`replication::member`], [`replication::queue`], [`replication::holdup`], `replication/branches.rs`, [`replication::wire`], [`replication`] | the other nodes; what waits for them; messages as bytes |
+//! | 12 | [`node`], then what it names | the threads, drawn, and the sockets |
+//! | 13 | [`framing`], [`commands`] | bytes to words; what clients may ask for |
+//! | 14 | [`rules`], [`limits`], [`config`], [`options`], [`secret`], [`program`] | what a node is told, and its bounds |
 //!
 //! # The life of a write
 //!
@@ -52,7 +53,9 @@
 //!    ([`store::merge::merge`]), which accepts the entry, since its version is greater.
 //! 3. Still under the lock, the entry gets its arrival number, passes the store's output ([`Accepted`]), and changes
 //!    the digest of its leaf.
-//! 4. The session puts the *key* on the queue of each peer ([`Outbox::changed`]), which never waits, and answers `OK`.
+//! 4. The session puts the *key* on the queue of each peer ([`Outbox::changed`]), which never waits. If the node has a
+//!    disk, the output has copied the entry into a buffer, and the session now writes that to the log
+//!    ([`Log::before_answer`]). Then it answers `OK`.
 //! 5. Each peer's replicator takes the keys that have gathered ([`Propagation::take`]), looks the entries up as they
 //!    are by then, and sends PROPAGATE ([`Propagation::deliver`]). If that fails, it keeps the keys and retries.
 //! 6. On the peer, a session hands the request to [`Replica::handle`]. The responder checks that the connection was not
@@ -81,7 +84,8 @@
 //! 4. It names what it holds in these leaves by hashes (LEAF). The responder answers with what is newer there, with
 //!    keys that differ otherwise, and with the hashes that it lacks.
 //! 5. It merges what came, fetches what else is newer there, and sends what the peer lacks.
-//! 6. It confirms: "I hold everything that you held when you said that number". The responder keeps the number.
+//! 6. If it has a disk, it makes durable what it has merged ([`Journal::confirm`]). Then it confirms: "I hold everything
+//!    that you held when you said that number". The responder keeps the number.
 //!
 //! # The life of a tombstone
 //!
@@ -111,6 +115,8 @@
 //! [`KeyValueStore::keep_settled`]: store::KeyValueStore::keep_settled
 //! [`KeyValueStore::take_back_settled`]: store::KeyValueStore::take_back_settled
 //! [`KeyValueStore::write`]: store::KeyValueStore::write
+//! [`Journal::confirm`]: replication::journal::Journal::confirm
+//! [`Log::before_answer`]: disk::Log::before_answer
 //! [`Outbox::changed`]: replication::queue::Outbox::changed
 //! [`Propagation::deliver`]: replication::propagate::Propagation::deliver
 //! [`Propagation::take`]: replication::propagate::Propagation::take

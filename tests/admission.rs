@@ -4,7 +4,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Client, Cluster, DEADLINE, Value, encode, eventually};
+use common::{Client, Cluster, DEADLINE, Value, encode, eventually, peer_words};
 use kvstore::limits::{FREE_BUFFER_BYTES, MAX_WRONG_SECRETS, WRONG_SECRET_DELAY};
 use kvstore::secret::Secret;
 
@@ -109,12 +109,9 @@ fn a_node_with_another_secret_stays_outside() {
 #[test]
 fn who_speaks_as_a_peer_without_a_proof_is_refused() {
     let cluster = cluster_with_secrets(&["sesame"]);
-    let clock: &[u8] = &[0; 8];
-    for words in [
-        &[b"PEER", &b"3"[..], b"other", b"9", b"00000000000000aa", clock][..],
-        &[b"PEER", b"PROVE", b"nothing"],
-        &[b"PEER"],
-    ] {
+    let proof = [b"PEER".to_vec(), b"PROVE".to_vec(), b"nothing".to_vec()];
+    let greeting = peer_words(b"other", b"9", b"00000000000000aa");
+    for words in [&greeting[..], &proof, &[b"PEER".to_vec()]] {
         let mut client = cluster.client(1);
         assert!(client.resp(words).to_string().starts_with("-REFUSED "), "{words:?}");
         assert_eq!(client.read_to_end(), b"");

@@ -82,6 +82,10 @@ const CONVERSATION: &[(&str, &str, &str)] = &[
     ("COMMAND DOCS", "get\nsummary\n*\nEND", "($get, ($summary, $*), *)"),
     ("COMMAND", "GET key\n*\nEND", "(($get, :2, (+readonly), :1, :1, :1), ($set, :-3, (+write, +denyoom), *), *)"),
     ("CONFIG GET save", "save\n\nEND", "($save, $)"),
+    ("CONFIG GET appendonly", "appendonly\nno\nEND", "($appendonly, $no)"),
+    ("LASTSAVE", "0", ":0"),
+    ("BGSAVE", "ERROR: this node has no disk: start it with --data DIR", "-ERR this node has no disk: *"),
+    ("INFO persistence", "# Persistence\nloading:0\naof_enabled:0\nEND", "$# Persistence*aof_enabled:0*"),
     ("CONFIG GET max*", "maxclients\n10000\nEND", "($maxclients, $10000)"),
     // RESP3 has maps, and a nothing of its own.
     ("HELLO 3", "server\n*\nEND", "{$server: $kvstore, *, $proto: :3, *}"),
@@ -132,6 +136,9 @@ const CONVERSATION: &[(&str, &str, &str)] = &[
     ("CLIENT LIST ID", "ERROR: unknown CLIENT subcommand: type *", "-ERR unknown CLIENT subcommand*"),
     ("COMMAND FROB", "ERROR: unknown COMMAND subcommand: type *", "-ERR unknown COMMAND subcommand*"),
     ("CONFIG SET save x", "ERROR: * CONFIG GET name", "-ERR *"),
+    ("BGSAVE NOW", "ERROR: unknown option: type BGSAVE *", "-ERR unknown option: *"),
+    ("BGSAVE SCHEDULE NOW", "ERROR: wrong number *", "-ERR wrong number *"),
+    ("LASTSAVE x", "ERROR: wrong number *", "-ERR wrong number *"),
     ("CONFIG GET", "ERROR: wrong number *", "-ERR wrong number *"),
     ("QUIT", "OK", "+OK"),
 ];

@@ -10,12 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eventually};
+use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eventually, peer_words, with_word};
 use kvstore::commands::glob;
 use kvstore::limits::{
     MAX_ANSWER_BYTES, MAX_ARGS, MAX_CLIENT_NAME_BYTES, MAX_FRAME_BYTES, MAX_KEY_BYTES, MAX_LINE_BYTES, MAX_SCAN_COUNT,
     MAX_VALUE_BYTES, PEER_RESERVE,
 };
+use kvstore::replication::message::PROTOCOL;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// How long a well-behaved client may wait for an answer while others misbehave.
@@ -661,22 +662,24 @@ fn an_error_shows_a_long_word_in_part_only() {
 fn what_does_not_follow_the_peer_protocol_is_refused_and_ends_the_session() {
     let cluster = Cluster::start(1);
     let mut good = cluster.client(1);
-    let clock: &[u8] = &[0; 8];
-    let peer = |protocol: &'static [u8], name: &'static [u8], node: &'static [u8]| {
-        encode(&[b"PEER", protocol, name, node, b"00000000000000aa", clock])
-    };
-    let hello = peer(b"3", b"other", b"9");
+    let peer = |name: &[u8], node: &[u8]| peer_words(name, node, b"00000000000000aa");
+    let with = |index: usize, word: &[u8]| encode(&with_word(peer(b"other", b"9"), index, word));
+    let hello = encode(&peer(b"other", b"9"));
+    let other_protocol = format!("-REFUSED this node speaks version {PROTOCOL} of the peer protocol, not 1");
     for (sent, answer) in [
         (encode(&["PEER"]), "-REFUSED *"),
-        (peer(b"1", b"other", b"9"), "-REFUSED this node speaks version 3 of the peer protocol*"),
-        (peer(b"3", b"node1", b"9"), "-REFUSED * has the name or the number *"),
-        (peer(b"3", b"other", b"1"), "-REFUSED * has the name or the number *"),
-        (peer(b"3", b"two words", b"9"), "-REFUSED a name has *"),
-        (peer(b"3", b"other", b"0"), "-REFUSED a node's number *"),
-        (encode(&[b"PEER", &b"3"[..], b"other", b"9", b"aa", &[0xff; 8]]), "-REFUSED a clock before the year 2200*"),
+        (with(1, b"1"), &other_protocol),
+        (encode(&peer(b"node1", b"9")), "-REFUSED * has the name or the number *"),
+        (encode(&peer(b"other", b"1")), "-REFUSED * has the name or the number *"),
+        (encode(&peer(b"two words", b"9")), "-REFUSED a name has *"),
+        (encode(&peer(b"other", b"0")), "-REFUSED a node's number *"),
+        (with(5, &[0xff; 8]), "-REFUSED a clock before the year 2200*"),
+        (with(6, b"no number"), "-REFUSED a store's number is a hex number*"),
+        (with(7, b"-1"), "-REFUSED a number is missing*"),
+        (with(8, &[0; 15]), "-REFUSED stores and their confirmations have 8 bytes each*"),
         ([&hello[..], &encode(&["SET", "k", "v"])].concat(), "*-REFUSED no request of the peer protocol: SET*"),
         ([&hello[..], &encode(&["PROPAGATE", "short"])].concat(), "*-REFUSED malformed entry*"),
-        ([&hello[..], &encode(&["CONFIRM", "99"])].concat(), "*-REFUSED other confirms 99 entries*"),
+        ([&hello[..], &encode(&["CONFIRM", "99", "0"])].concat(), "*-REFUSED other confirms 99 entries*"),
         ([&hello[..], &encode(&["LEAF", "ffff", "00000000", "0000", "00000000"])].concat(), "*-REFUSED prefixes *"),
         ([&hello[..], &encode(&["LEAF", "ffff", "0000000"])].concat(), "*-REFUSED each branch *"),
         ([&hello[..], &encode(&["LEAF", "ffff"])].concat(), "*-REFUSED each branch *"),

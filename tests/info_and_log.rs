@@ -4,8 +4,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, eventually};
+use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, eventually, peer_words, with_word};
 use kvstore::commands::glob;
+use kvstore::replication::message::PROTOCOL;
 
 // ---- INFO -----------------------------------------------------------------------------------------------------------
 
@@ -298,7 +299,7 @@ fn a_peer_whose_clock_is_far_ahead_is_reported_once() {
     let ahead = kvstore::store::clock::Timestamp::from_millis(4_000_000_000_000).to_bits().to_be_bytes();
     for _ in 0..3 {
         let mut peer = node.client();
-        let answer = peer.resp(&[b"PEER", &b"3"[..], b"fast", b"9", b"00000000000000aa", &ahead]);
+        let answer = peer.resp(&with_word(peer_words(b"fast", b"9", b"00000000000000aa"), 5, &ahead));
         assert!(matches!(answer, Value::Array(_)), "{answer}");
     }
     eventually("it is reported", DEADLINE, || node.told("fast sent something from") > 0);
@@ -312,12 +313,12 @@ fn a_peer_that_is_refused_again_and_again_is_named_once_in_a_while() {
     let node = Process::start(&links, 1, "200ms");
     node.client().wait_until_it_serves();
     let refused = |protocol: &str, name: &str| {
-        let answer = node.client().resp(&[&b"PEER"[..], protocol.as_bytes(), name.as_bytes(), b"9", b"aa", &[0; 8]]);
+        let answer = node.client().resp(&with_word(peer_words(name.as_bytes(), b"9", b"aa"), 1, protocol.as_bytes()));
         assert!(answer.to_string().starts_with("-REFUSED "), "{answer}");
     };
     (0..5).for_each(|_| refused("99", "old"));
     eventually("it is named", DEADLINE, || node.told("refused the peer old (127.0.0.1): this node speaks") > 0);
-    refused("3", "node1");
+    refused(&PROTOCOL.to_string(), "node1");
     eventually("so is another", DEADLINE, || node.told("refused the peer node1 (127.0.0.1): ") == 1);
     assert_eq!(node.told("refused the peer old "), 1, "{:?}", node.log());
     assert_eq!(node.client().count("peers_refused"), 6);

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Client, DEADLINE, Process, encode, eventually};
+use common::{Client, DEADLINE, Process, encode, eventually, peer_words, with_word};
 use kvstore::commands;
 use kvstore::config::Config;
 use kvstore::framing::resp::write_bulk;
@@ -213,8 +213,7 @@ fn bulks(answer: common::Value) -> Vec<Vec<u8>> {
 }
 
 fn greet(client: &mut Client, name: &str, number: &str, incarnation: u64) -> common::Value {
-    let (incarnation, clock) = (format!("{incarnation:016x}"), [0; 8]);
-    client.resp(&[&b"PEER"[..], b"3", name.as_bytes(), number.as_bytes(), incarnation.as_bytes(), &clock])
+    client.resp(&peer_words(name.as_bytes(), number.as_bytes(), format!("{incarnation:016x}").as_bytes()))
 }
 
 /// A node of this process that has the secret, and no peers.
@@ -426,14 +425,14 @@ fn nothing_but_a_proof_opens_a_peers_connection() {
 
     let version = Version::new(Timestamp::from_millis(1_700_000_000_000), NodeId(9));
     let entry = Record::new(b"k", Entry { version, content: Content::Value(b"forged") });
-    let clock = [0; 8];
+    let unproved = peer_words(b"node9", b"9", b"0000000000000005");
     for words in [
         &[&b"PROPAGATE"[..], entry.encode()][..],
         &[b"FETCH", b"k"],
         &[b"DIGEST"],
         &[b"GET", b"k"],
         &[b"AUTH", SECRET.as_bytes()],
-        &[b"PEER", b"3", b"node9", b"9", b"0000000000000005", &clock],
+        &unproved.each_ref().map(Vec::as_slice),
         &[b"PEER", b"AUTH", b"node9", &[0; 8], &[7; 32]],
     ] {
         let mut stranger = Stranger::new(node.address(), "node9", 5);
@@ -465,8 +464,16 @@ fn a_peer_that_misbehaves_is_cut_off_named_and_counted() {
     let beyond_2200 = |entry: &[u8]| [&[0xff; 8], &entry[8..]].concat();
     let of_no_node = [&value[..8], &[0, 0], &value[10..]].concat();
     let with_a_value = [&delete[..], b"v"].concat();
-    let (long_key, zero, clock) = (vec![b'k'; MAX_KEY_BYTES + 1], [0; 8], [255; 8]);
-    let long_name = "n".repeat(MAX_NAME_BYTES + 1);
+    let (long_key, zero) = (vec![b'k'; MAX_KEY_BYTES + 1], [0; 8]);
+    let peer = |name: &[u8], node: &[u8]| peer_words(name, node, b"00000000000000aa");
+    let with = |index: usize, word: &[u8]| with_word(peer(b"node9", b"9"), index, word);
+    let another_name = peer(b"node8", b"8");
+    let (own_name, own_number) = (peer(b"node1", b"9"), peer(b"node9", b"1"));
+    let (too_long_name, too_late) = (peer(&[b'n'; MAX_NAME_BYTES + 1], b"9"), with(5, &[255; 8]));
+    let (another_protocol, no_store, half_heard) = (with(1, b"999"), with(6, b"no"), with(8, &[0; 8]));
+    fn words(words: &[Vec<u8>; 9]) -> [&[u8]; 9] {
+        words.each_ref().map(Vec::as_slice)
+    }
     let bad: &[(&str, &[&[u8]])] = &[
         ("a client's command", &[b"GET", b"k"]),
         ("no command at all", &[b"\x00\xff"]),
@@ -480,14 +487,18 @@ fn a_peer_that_misbehaves_is_cut_off_named_and_counted() {
         ("a fetch of nothing", &[b"FETCH"]),
         ("prefixes in no order", &[b"LEAF", b"b0", &[0; 8], b"a0", &[0; 8]]),
         ("a malformed prefix", &[b"DIGEST", b"xyz"]),
-        ("more arrivals than there were", &[b"CONFIRM", b"99999"]),
-        ("arrivals that are no number", &[b"CONFIRM", b"-1"]),
-        ("another name", &[b"PEER", b"3", b"node8", b"8", b"00000000000000aa", &zero]),
-        ("our own name", &[b"PEER", b"3", b"node1", b"9", b"00000000000000aa", &zero]),
-        ("our own number", &[b"PEER", b"3", b"node9", b"1", b"00000000000000aa", &zero]),
-        ("a name that is too long", &[b"PEER", b"3", long_name.as_bytes(), b"9", b"00000000000000aa", &zero]),
-        ("a clock from beyond 2200", &[b"PEER", b"3", b"node9", b"9", b"00000000000000aa", &clock]),
-        ("another protocol", &[b"PEER", b"999", b"node9", b"9", b"00000000000000aa", &zero]),
+        ("more arrivals than there were", &[b"CONFIRM", b"99999", b"0"]),
+        ("arrivals that are no number", &[b"CONFIRM", b"-1", b"0"]),
+        ("a confirmation that is no number", &[b"CONFIRM", b"0", b"-1"]),
+        ("no confirmation", &[b"CONFIRM", b"0"]),
+        ("another name", &words(&another_name)),
+        ("our own name", &words(&own_name)),
+        ("our own number", &words(&own_number)),
+        ("a name that is too long", &words(&too_long_name)),
+        ("a clock from beyond 2200", &words(&too_late)),
+        ("another protocol", &words(&another_protocol)),
+        ("a store that is no number", &words(&no_store)),
+        ("half of what was heard", &words(&half_heard)),
         ("a proof that was not asked for", &[b"PEER", b"PROVE", &zero]),
     ];
     let mut accepted = Vec::new();
@@ -515,7 +526,8 @@ fn a_refusal_is_short_whatever_was_said() {
     let node = start(1, closed_port(), None);
     node.client().wait_until_it_serves();
     let long = vec![b'\xff'; 1_000_000];
-    for words in [&[&long[..]][..], &[b"PEER", b"3", &long, b"9", b"aa", &[0; 8]], &[b"CONFIRM", &long]] {
+    let greeting = peer_words(&long, b"9", b"aa");
+    for words in [&[&long[..]][..], &greeting.each_ref().map(Vec::as_slice), &[b"CONFIRM", &long, b"0"]] {
         let mut peer = Client::connect(node.address);
         assert!(matches!(greet(&mut peer, "node9", "9", 0xaa), common::Value::Array(_)));
         let _ = peer.stream().write_all(&encode(words));

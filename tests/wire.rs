@@ -3,9 +3,9 @@
 
 use kvstore::framing::resp::{self, write_array, write_bulk, write_integer};
 use kvstore::framing::{Form, RequestParser};
-use kvstore::limits::{MAX_KEY_BYTES, MAX_NAME_BYTES};
+use kvstore::limits::{MAX_HEARD, MAX_KEY_BYTES, MAX_NAME_BYTES};
 use kvstore::replication::message::{
-    Confirmation, Differences, Greeting, Held, Incarnation, Listed, PROTOCOL, Reply, Request,
+    Confirmation, Differences, Greeting, Heard, Held, Incarnation, Listed, PROTOCOL, Reply, Request, StoreId,
 };
 use kvstore::replication::wire::BadMessage;
 use kvstore::store::arrival::Arrival;
@@ -21,7 +21,10 @@ fn record(content: Content<'_>) -> Record {
 }
 
 fn greeting() -> Greeting {
-    Greeting::in_memory("node1", NodeId(1), Incarnation(0xfeed), Timestamp::from_millis(5))
+    let greeting = Greeting::in_memory("node1", NodeId(1), Incarnation(0xfeed), Timestamp::from_millis(5));
+    let heard = |store, confirmation| Heard { store: StoreId(store), confirmation: Confirmation(confirmation) };
+    let heard = vec![heard(u64::MAX, 1), heard(0, u64::MAX)];
+    Greeting { store: StoreId(0xabc), confirmation: Confirmation(7), heard, ..greeting }
 }
 
 fn leaves(names: &[&str]) -> Vec<Prefix> {
@@ -62,8 +65,9 @@ fn requests_and_replies_survive_the_wire() {
             Request::Fetch(vec![b"a"[..].into(), b""[..].into()]),
             Reply::Entries { covered: 2, records: vec![record(Content::Value(b"v")), record(Content::Tombstone)] },
         ),
-        (Request::Confirm(Arrival(99), Confirmation::NONE), Reply::Ok),
+        (Request::Confirm(Arrival(99), Confirmation(u64::MAX)), Reply::Ok),
         (Request::Root, Reply::Refused("revoked".into())),
+        (Request::Peer(greeting()), Reply::OldCopy("move it away".into())),
     ];
     for (request, reply) in pairs {
         let mut bytes = Vec::new();
@@ -99,18 +103,20 @@ fn check(words: &[&[u8]], is_good: bool) {
 }
 
 #[test]
-fn a_greeting_has_five_words_within_their_ranges() {
+fn a_greeting_has_eight_words_within_their_ranges() {
     let protocol = PROTOCOL.to_string();
     let (longest, too_long) = ("n".repeat(MAX_NAME_BYTES), "n".repeat(MAX_NAME_BYTES + 1));
-    let good: [&[u8]; 6] = [b"PEER", protocol.as_bytes(), b"node1", b"1", b"feed", &[0; 8]];
+    let good: [&[u8]; 9] = [b"PEER", protocol.as_bytes(), b"node1", b"1", b"feed", &[0; 8], b"abc", b"0", b""];
     check(&good, true);
-    check(&good[..5], false);
+    check(&good[..6], false);
+    check(&good[..8], false);
     check(&[&good[..], &[b"more"]].concat(), false);
     let latest = (Timestamp::YEAR_2200.to_bits() - 1).to_be_bytes();
     let too_late = Timestamp::YEAR_2200.to_bits().to_be_bytes();
     let (other_protocols, huge) =
         ([PROTOCOL - 1, PROTOCOL + 1].map(|version| version.to_string()), u64::MAX.to_string());
-    let words: [(usize, &[u8], bool); 19] = [
+    let (most_heard, too_much_heard) = (vec![1; 16 * MAX_HEARD], vec![1; 16 * (MAX_HEARD + 1)]);
+    let words: [(usize, &[u8], bool); 33] = [
         (1, other_protocols[0].as_bytes(), false),
         (1, other_protocols[1].as_bytes(), false),
         (2, b"no spaces", false),
@@ -130,6 +136,20 @@ fn a_greeting_has_five_words_within_their_ranges() {
         (5, &latest, true),
         (5, &too_late, false),
         (5, &[255; 8], false),
+        (6, b"0", true),
+        (6, b"", false),
+        (6, b"xyz", false),
+        (6, b"ffffffffffffffff", true),
+        (6, b"10000000000000000", false),
+        (7, b"", false),
+        (7, b"-1", false),
+        (7, huge.as_bytes(), true),
+        (7, b"18446744073709551616", false),
+        (8, &[1; 15], false),
+        (8, &[1; 16], true),
+        (8, &[1; 17], false),
+        (8, &most_heard, true),
+        (8, &too_much_heard, false),
     ];
     for (index, word, is_good) in words {
         let mut changed = good;
@@ -195,11 +215,15 @@ fn keys_and_numbers_are_within_their_ranges() {
     check(&[b"FETCH", &vec![b'k'; MAX_KEY_BYTES]], true);
     check(&[b"FETCH", &vec![b'k'; MAX_KEY_BYTES + 1]], false);
     check(&[b"CONFIRM"], false);
-    check(&[b"CONFIRM", b"1", b"2"], false);
-    check(&[b"CONFIRM", b"-1"], false);
-    check(&[b"CONFIRM", b""], false);
-    check(&[b"CONFIRM", b"18446744073709551615"], true);
-    check(&[b"CONFIRM", b"18446744073709551616"], false);
+    check(&[b"CONFIRM", b"1"], false);
+    check(&[b"CONFIRM", b"1", b"2"], true);
+    check(&[b"CONFIRM", b"1", b"2", b"3"], false);
+    for (number, is_good) in
+        [("0", true), ("18446744073709551615", true), ("18446744073709551616", false), ("-1", false), ("", false)]
+    {
+        check(&[b"CONFIRM", number.as_bytes(), b"1"], is_good);
+        check(&[b"CONFIRM", b"1", number.as_bytes()], is_good);
+    }
     check(&[b"GET", b"k"], false);
 }
 
@@ -238,6 +262,9 @@ fn a_reply_of_another_kind_is_refused() {
             assert_eq!(reply(bytes, request).is_ok(), is_empty_entries, "{request:?}: {}", bytes.escape_ascii());
         }
         assert_eq!(reply(b"-REFUSED go away\r\n", request), Ok(Reply::Refused("go away".into())));
+        // Only PEER is answered so: a node does not stop because of any other reply.
+        let is_stopped = reply(b"-OLDCOPY move it\r\n", request) == Ok(Reply::OldCopy("move it".into()));
+        assert_eq!(is_stopped, matches!(request, Request::Peer(_)), "{request:?}");
     }
     for number in [0, 1] {
         let mut bytes = Vec::new();
@@ -266,9 +293,9 @@ fn digests_come_whole_and_for_each_branch() {
 #[test]
 fn a_greeting_in_a_reply_has_one_word_more() {
     let (protocol, request) = (PROTOCOL.to_string(), Request::Peer(greeting()));
-    let good: [&[u8]; 6] = [protocol.as_bytes(), b"node2", b"2", b"feed", &[0; 8], b"17"];
+    let good: [&[u8]; 9] = [protocol.as_bytes(), b"node2", b"2", b"feed", &[0; 8], b"abc", b"3", &[1; 32], b"17"];
     check_reply(&request, &good, true);
-    check_reply(&request, &good[..5], false);
+    check_reply(&request, &good[..8], false);
     check_reply(&request, &[&good[..], &[b"1"]].concat(), false);
 }
 

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use kvstore::config::Config;
 use kvstore::framing::resp::{write_array, write_bulk};
 use kvstore::node::{BoundNode, Node};
+use kvstore::replication::message::PROTOCOL;
 use parking_lot::{Condvar, Mutex};
 use socket2::SockRef;
 
@@ -545,6 +546,18 @@ impl Client {
         let fields = line.split(',').filter_map(|pair| pair.split_once('='));
         fields.into_iter().find(|(name, _)| *name == field).expect("a field of the peer's line").1.to_string()
     }
+}
+
+/// The words of the request PEER by a node without a disk, in the present protocol. Its clock stands at zero.
+pub(crate) fn peer_words(name: &[u8], node: &[u8], incarnation: &[u8]) -> [Vec<u8>; 9] {
+    let protocol = PROTOCOL.to_string();
+    [b"PEER", protocol.as_bytes(), name, node, incarnation, &[0; 8], b"aa", b"0", b""].map(<[u8]>::to_vec)
+}
+
+/// The same words, with another one in this place.
+pub(crate) fn with_word(mut words: [Vec<u8>; 9], index: usize, word: &[u8]) -> [Vec<u8>; 9] {
+    words[index] = word.to_vec();
+    words
 }
 
 /// A RESP array of bulk strings.

@@ -207,9 +207,7 @@ impl Members {
     /// Refuses an incarnation from now on.
     fn refuse(&self, incarnation: Incarnation) {
         let mut dismissed = self.dismissed.lock();
-        dismissed.push_back(incarnation);
-        let excess = dismissed.len().saturating_sub(MAX_DISMISSED);
-        dismissed.drain(..excess);
+        remember(&mut dismissed, incarnation);
         self.note(|| Note::Refused(incarnation));
     }
 
@@ -238,7 +236,7 @@ impl Members {
                 self.table.lock().insert(name.clone(), Arc::new(Member::new(name.clone(), *node)));
             }
             Note::Retired(name) => drop(self.table.lock().remove(name)),
-            Note::Refused(incarnation) => self.dismissed.lock().push_back(*incarnation),
+            Note::Refused(incarnation) => remember(&mut self.dismissed.lock(), *incarnation),
             Note::DismissedAddress(address) => drop(self.addresses.lock().insert(address.clone())),
             Note::Confirmed(_) | Note::Heard(_) => {}
         }
@@ -252,6 +250,13 @@ impl Members {
         notes.extend(self.addresses.lock().iter().map(|address| Note::DismissedAddress(address.clone())));
         notes
     }
+}
+
+/// Adds a dismissed incarnation. The oldest makes room.
+fn remember(dismissed: &mut VecDeque<Incarnation>, incarnation: Incarnation) {
+    dismissed.push_back(incarnation);
+    let excess = dismissed.len().saturating_sub(MAX_DISMISSED);
+    dismissed.drain(..excess);
 }
 
 fn wrong<T>(why: String) -> Result<T, Refusal> {

@@ -1,15 +1,20 @@
 //! The table of members: which nodes a replica admits, and what becomes of their connections.
 
-use kvstore::limits::{MAX_DISMISSED, MAX_GUESTS, MAX_MEMBERS};
-use kvstore::replication::message::{Confirmation, Greeting, Incarnation, Reply, Request};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kvstore::limits::{MAX_DISMISSED, MAX_GUESTS, MAX_HEARD, MAX_MEMBERS};
+use kvstore::replication::journal::{DiskFailed, Journal, Note};
+use kvstore::replication::message::{Confirmation, Greeting, Heard, Incarnation, Reply, Request, StoreId};
 use kvstore::replication::reconcile::greet;
 use kvstore::replication::replica::{Identity, Replica};
 use kvstore::replication::responder::PeerSession;
 use kvstore::replication::{Peer, PeerError};
-use kvstore::rules::Rules;
+use kvstore::rules::{Rule, Rules};
+use kvstore::store::accepted::Accepted;
 use kvstore::store::arrival::Arrival;
 use kvstore::store::clock::Timestamp;
-use kvstore::store::version::NodeId;
+use kvstore::store::record::Record;
+use kvstore::store::version::{NodeId, Version};
 
 fn replica() -> Replica {
     let identity = Identity::in_memory("node1", NodeId(1), Incarnation(1));
@@ -22,16 +27,27 @@ fn greeting(name: &str, node: u16, incarnation: u64) -> Greeting {
 
 /// A node connects and says PEER. Returns its session, or why it is refused.
 fn connects(replica: &Replica, name: &str, node: u16, incarnation: u64) -> Result<PeerSession, String> {
-    let mut session = PeerSession::default();
-    match replica.handle(&mut session, Request::Peer(greeting(name, node, incarnation))) {
-        Reply::Peer { .. } => Ok(session),
-        Reply::Refused(why) => Err(why),
+    greets(replica, greeting(name, node, incarnation)).map_err(|reply| match reply {
+        Reply::Refused(why) => why,
         other => panic!("not a reply to PEER: {other:?}"),
+    })
+}
+
+/// A node connects with this greeting. Returns its session, or the refusal.
+fn greets(replica: &Replica, greeting: Greeting) -> Result<PeerSession, Reply> {
+    let mut session = PeerSession::default();
+    match replica.handle(&mut session, Request::Peer(greeting)) {
+        Reply::Peer { .. } => Ok(session),
+        refusal => Err(refusal),
     }
 }
 
 /// This replica dials a configured peer, which answers with this greeting.
 fn dials(replica: &Replica, name: &str, node: u16, incarnation: u64) -> Result<(), PeerError> {
+    dials_one_that_says(replica, greeting(name, node, incarnation))
+}
+
+fn dials_one_that_says(replica: &Replica, greeting: Greeting) -> Result<(), PeerError> {
     struct Answers(Greeting);
     impl Peer for Answers {
         fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
@@ -39,7 +55,7 @@ fn dials(replica: &Replica, name: &str, node: u16, incarnation: u64) -> Result<(
             Ok(prepare().into_iter().map(answer).collect())
         }
     }
-    greet(replica, &mut Answers(greeting(name, node, incarnation))).map(drop)
+    greet(replica, &mut Answers(greeting)).map(drop)
 }
 
 /// Whether requests on a connection are still served: it confirms what it has confirmed before.
@@ -186,4 +202,261 @@ fn a_peer_confirms_no_more_than_has_arrived_and_its_number_only_grows() {
         assert_eq!(reply == Reply::Ok, is_good, "{number}: {reply:?}");
         assert_eq!(confirmed(), Arrival(expected));
     }
+}
+
+// ---- old copies of a disk -------------------------------------------------------------------------------------------
+
+/// A disk that only remembers notes. Its last confirmation is what the test says.
+struct Notes {
+    notes: Mutex<Vec<Note>>,
+    confirmation: Confirmation,
+}
+
+impl Notes {
+    fn with(confirmation: u64) -> Arc<Self> {
+        Arc::new(Self { notes: Mutex::default(), confirmation: Confirmation(confirmation) })
+    }
+
+    fn written(&self) -> Vec<Note> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Accepted for Notes {
+    fn accepted(&self, _: &Record, _: Arrival) {}
+    fn forgotten(&self, _: &[u8], _: Version) {}
+}
+
+impl Journal for Notes {
+    fn note(&self, note: &Note) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).push(note.clone());
+    }
+
+    fn confirmation(&self) -> Confirmation {
+        self.confirmation
+    }
+
+    fn confirm(&self) -> Result<Confirmation, DiskFailed> {
+        Ok(self.confirmation)
+    }
+
+    fn relieve(&self) {}
+}
+
+/// The store of the replica under test, of its peer, and of another node.
+const OURS: StoreId = StoreId(100);
+const THEIRS: StoreId = StoreId(200);
+const OTHERS: StoreId = StoreId(300);
+
+/// A replica with a disk, whose last confirmation is this. It has just read the disk.
+fn with_disk(confirmation: u64) -> (Replica, Arc<Notes>) {
+    with_rules(confirmation, Rules::default())
+}
+
+fn with_rules(confirmation: u64, rules: Rules) -> (Replica, Arc<Notes>) {
+    let notes = Notes::with(confirmation);
+    let identity = Identity { store: OURS, ..Identity::in_memory("node1", NodeId(1), Incarnation(1)) };
+    let wall = Box::new(|| Timestamp::from_millis(1_800_000_000_000));
+    let replica = Replica::with_journal(identity, rules, wall, Some(notes.clone()));
+    replica.finish_restoring();
+    (replica, notes)
+}
+
+fn heard(store: StoreId, confirmation: u64) -> Heard {
+    Heard { store, confirmation: Confirmation(confirmation) }
+}
+
+/// The greeting of node 2 with a disk.
+fn greeting_with(incarnation: u64, confirmation: u64, heard: Vec<Heard>) -> Greeting {
+    let greeting = greeting("node2", 2, incarnation);
+    Greeting { store: THEIRS, confirmation: Confirmation(confirmation), heard, ..greeting }
+}
+
+fn confirms(replica: &Replica, session: &mut PeerSession, confirmation: u64) {
+    let reply = replica.handle(session, Request::Confirm(Arrival::NONE, Confirmation(confirmation)));
+    assert_eq!(reply, Reply::Ok);
+}
+
+#[track_caller]
+fn is_old_copy(result: Result<PeerSession, Reply>) {
+    match result {
+        Err(Reply::OldCopy(why)) => assert!(why.starts_with("the disk of node2 is an old copy: it knows of "), "{why}"),
+        other => panic!("should be refused as an old copy: {:?}", other.err()),
+    }
+}
+
+#[test]
+fn an_old_copy_is_found_at_the_first_contact_with_an_incarnation_only() {
+    let (replica, _) = with_disk(1);
+    let mut session = greets(&replica, greeting_with(7, 5, Vec::new())).expect("it was never heard of");
+    confirms(&replica, &mut session, 9);
+    // A PEER that was on its way while the CONFIRM on the other connection arrived.
+    greets(&replica, greeting_with(7, 8, Vec::new())).expect("the incarnation is known");
+    dials_one_that_says(&replica, greeting_with(7, 8, Vec::new())).expect("the incarnation is known");
+    greets(&replica, greeting_with(8, 9, Vec::new())).expect("its disk has all that it has confirmed");
+    is_old_copy(greets(&replica, greeting_with(9, 8, Vec::new())));
+    greets(&replica, greeting_with(10, 9, Vec::new())).expect("the true disk is admitted");
+    // A node that starts empty has another store.
+    let empty = Greeting { store: OTHERS, confirmation: Confirmation::NONE, ..greeting_with(11, 0, Vec::new()) };
+    greets(&replica, empty).expect("an empty node is no copy");
+    refused(dials_one_that_says(&replica, greeting_with(12, 8, Vec::new())), "the disk of node2 is an old copy");
+}
+
+#[test]
+fn the_verdict_about_an_old_copy_holds_for_its_incarnation() {
+    let (replica, _) = with_disk(1);
+    let mut session = greets(&replica, greeting_with(7, 5, Vec::new())).expect("it was never heard of");
+    confirms(&replica, &mut session, 9);
+    is_old_copy(greets(&replica, greeting_with(8, 8, Vec::new())));
+    // It has confirmed more to others meanwhile. That makes it no better.
+    is_old_copy(greets(&replica, greeting_with(8, 20, Vec::new())));
+    is_old_copy(greets(&replica, greeting_with(8, 20, vec![heard(OURS, 50)])));
+    greets(&replica, greeting_with(9, 9, Vec::new())).expect("another incarnation is judged anew");
+}
+
+#[test]
+fn without_its_rule_an_old_copy_is_admitted() {
+    let (replica, _) = with_rules(1, Rules::default().without(Rule::StaleDisk));
+    let mut session = greets(&replica, greeting_with(7, 5, Vec::new())).expect("it was never heard of");
+    confirms(&replica, &mut session, 9);
+    greets(&replica, greeting_with(8, 8, Vec::new())).expect("nothing is compared");
+}
+
+#[test]
+fn two_nodes_that_find_each_other_old_are_merged() {
+    let (replica, notes) = with_disk(4);
+    let mut session = greets(&replica, greeting_with(7, 5, Vec::new())).expect("it was never heard of");
+    confirms(&replica, &mut session, 9);
+    is_old_copy(greets(&replica, greeting_with(8, 8, vec![heard(OURS, 4)])));
+    greets(&replica, greeting_with(9, 8, vec![heard(OURS, 5)])).expect("it has heard more of us than our disk knows");
+    assert_eq!(notes.written().last(), Some(&Note::Heard(heard(THEIRS, 8))), "this is what it has confirmed now");
+    greets(&replica, greeting_with(10, 8, Vec::new())).expect("from now on its disk is good");
+    is_old_copy(greets(&replica, greeting_with(11, 7, Vec::new())));
+}
+
+#[test]
+fn a_new_node_takes_over_what_its_peers_have_heard_before_it_admits_a_store_with_a_past() {
+    let (replica, notes) = with_disk(0);
+    let why = "node1 is new, and still asks its peers whether they know the disk of node2";
+    assert_eq!(greets(&replica, greeting_with(7, 5, Vec::new())).err(), Some(Reply::Refused(why.into())));
+    let not_yet = dials_one_that_says(&replica, greeting_with(7, 5, Vec::new()));
+    assert!(matches!(not_yet, Err(PeerError::NotYet(_))), "{not_yet:?}");
+    // A third node is new, too, but has heard of both.
+    let third = Greeting { heard: vec![heard(OURS, 3), heard(THEIRS, 6)], ..greeting("node3", 3, 7) };
+    greets(&replica, third).expect("a node without a past is admitted");
+    assert_eq!(notes.written().last(), Some(&Note::Heard(heard(THEIRS, 6))), "nothing about our own store");
+    is_old_copy(greets(&replica, greeting_with(7, 5, Vec::new())));
+    greets(&replica, greeting_with(8, 6, Vec::new())).expect("the third node knows this one");
+    // After its first tick nothing more is taken over, and unknown stores are admitted.
+    replica.finish_acquainting();
+    let third = Greeting { heard: vec![heard(THEIRS, 60)], ..greeting("node3", 3, 8) };
+    greets(&replica, third).expect("a node without a past is admitted");
+    greets(&replica, greeting_with(9, 6, Vec::new())).expect("what the third node says now does not count");
+    let other = Greeting { name: "node4".into(), node: NodeId(4), store: OTHERS, ..greeting_with(10, 5, Vec::new()) };
+    greets(&replica, other).expect("its disk is not known anywhere");
+}
+
+#[test]
+fn a_node_with_a_past_judges_at_once() {
+    let (replica, notes) = with_disk(1);
+    greets(&replica, greeting_with(7, 5, vec![heard(OTHERS, 9)])).expect("it was never heard of");
+    assert!(!notes.written().contains(&Note::Heard(heard(OTHERS, 9))), "nothing is taken over");
+}
+
+#[test]
+fn the_first_greeting_on_a_connection_tells_what_was_heard() {
+    let (replica, _) = with_disk(1);
+    let mut session = greets(&replica, greeting_with(7, 5, Vec::new())).expect("it was never heard of");
+    confirms(&replica, &mut session, 9);
+    assert_eq!(replica.greeting(true).heard, [heard(THEIRS, 9)]);
+    assert_eq!(replica.greeting(false).heard, []);
+    let mut other = PeerSession::default();
+    for expected in [vec![heard(THEIRS, 9)], Vec::new()] {
+        match replica.handle(&mut other, Request::Peer(greeting("node3", 3, 7))) {
+            Reply::Peer { greeting, .. } => assert_eq!(greeting.heard, expected),
+            refusal => panic!("should be admitted: {refusal:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_stores_heard_of_last_are_remembered() {
+    let (replica, _) = with_disk(1);
+    for store in 1..=MAX_HEARD as u64 + 1 {
+        let peer = Greeting { store: StoreId(store), ..greeting_with(store, 5, Vec::new()) };
+        let mut session = greets(&replica, peer).expect("it was never heard of");
+        confirms(&replica, &mut session, 5);
+        if store == 2 {
+            // The first one confirms again.
+            let peer = Greeting { store: StoreId(1), ..greeting_with(10_001, 5, Vec::new()) };
+            confirms(&replica, &mut greets(&replica, peer).expect("it is known"), 6);
+        }
+    }
+    let known = replica.greeting(true).heard;
+    assert_eq!(known.len(), MAX_HEARD);
+    assert!(known.contains(&heard(StoreId(1), 6)) && !known.iter().any(|heard| heard.store == StoreId(2)));
+}
+
+// ---- what the disk remembers ----------------------------------------------------------------------------------------
+
+/// A replica that takes up these notes.
+fn restored(notes: &[Note]) -> Replica {
+    let (replica, written) = with_disk(1);
+    notes.iter().for_each(|note| replica.restore_note(note));
+    assert_eq!(written.written(), [], "nothing is written again");
+    replica
+}
+
+/// A replica to which all has happened that is noted.
+fn with_a_past() -> (Replica, Arc<Notes>) {
+    let (replica, notes) = with_disk(1);
+    dials(&replica, "node2", 2, 7).expect("is a peer");
+    connects(&replica, "node3", 3, 8).expect("is a guest");
+    connects(&replica, "node4", 4, 9).expect("is a guest");
+    assert!(replica.dismiss("node4"));
+    connects(&replica, "stranger", 5, 10).expect("is a guest");
+    dials(&replica, "node5", 5, 11).expect("takes the stranger's place");
+    replica.dismiss_address("127.0.0.1:5010");
+    let mut session = greets(&replica, greeting_with(12, 5, Vec::new())).expect("is the peer, with its disk");
+    confirms(&replica, &mut session, 6);
+    confirms(&replica, &mut session, 8);
+    (replica, notes)
+}
+
+#[test]
+fn what_was_noted_gives_the_same_members_again() {
+    let (replica, notes) = with_a_past();
+    // As from a log, which has each note in the order of events; and as from a snapshot.
+    for notes in [notes.written(), replica.notes()] {
+        let again = restored(&notes);
+        assert_eq!(names(&again), ["node2", "node3", "node5"]);
+        assert_eq!(again.notes(), replica.notes());
+        refused(connects(&again, "node4", 4, 9), "was dismissed by FORGET");
+        refused(connects(&again, "stranger", 6, 10), "was dismissed by FORGET");
+        refused(connects(&again, "node9", 3, 12), "both must be unique");
+        assert!(again.is_address_dismissed("127.0.0.1:5010") && !again.is_address_dismissed("127.0.0.1:5011"));
+        assert_eq!(again.greeting(true).heard, [heard(THEIRS, 8)]);
+        is_old_copy(greets(&again, greeting_with(13, 7, Vec::new())));
+    }
+}
+
+#[test]
+fn a_member_that_the_disk_remembers_is_waited_for() {
+    let (replica, _) = with_a_past();
+    let again = restored(&replica.notes());
+    for member in again.members() {
+        assert_eq!((member.progress().incarnation, member.progress().confirmed), (None, Arrival::NONE));
+    }
+}
+
+#[test]
+fn more_dismissals_than_are_remembered_give_the_same_again() {
+    let (replica, notes) = with_disk(1);
+    for incarnation in 1..=MAX_DISMISSED as u64 + 1 {
+        connects(&replica, "node2", 2, incarnation).expect("is admitted");
+        assert!(replica.dismiss("node2"));
+    }
+    let again = restored(&notes.written());
+    assert_eq!(again.notes(), replica.notes());
+    connects(&again, "node2", 2, 1).expect("the oldest is forgotten");
 }

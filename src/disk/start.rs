@@ -201,15 +201,19 @@ impl Loading<'_> {
         Ok(())
     }
 
-    /// Reads the logs. Only the last one may have a torn end, or one after which the disk had failed.
+    /// Reads the logs. Only the last one to which anything was written may have a torn end, or one after which the disk
+    /// had failed.
     fn read_logs(&mut self, numbers: &[u64]) -> Result<(), StartError> {
         for (index, &number) in numbers.iter().enumerate() {
-            let (name, next) = (log_name(number), numbers.get(index + 1));
+            let (name, later) = (log_name(number), &numbers[index + 1..]);
             let Err(broken) = self.read_log(&name) else { continue };
-            match (broken, next) {
-                (Broken::Torn { at, rest }, None) => self.cut_off(&name, at, &rest)?,
-                (Broken::Torn { .. }, Some(&next)) if self.follows_failure(next) => {}
-                (broken, _) => return Err(self.explain(&name, broken)),
+            match broken {
+                Broken::Torn { .. } if later.first().is_some_and(|&next| self.follows_failure(next)) => {}
+                // A log that has no frames was begun, but the node died before it switched to it.
+                Broken::Torn { at, rest } if later.iter().all(|&later| self.is_unused(later)) => {
+                    self.cut_off(&name, at, &rest)?;
+                }
+                broken => return Err(self.explain(&name, broken)),
             }
         }
         Ok(())
@@ -230,6 +234,10 @@ impl Loading<'_> {
 
     fn follows_failure(&self, number: u64) -> bool {
         self.open(&log_name(number)).is_ok_and(|reader| reader.flags() & AFTER_FAILURE != 0)
+    }
+
+    fn is_unused(&self, number: u64) -> bool {
+        self.open(&log_name(number)).is_ok_and(|mut reader| matches!(reader.next(), Ok(None)))
     }
 
     /// Keeps the torn end of a log in a file of its own, and cuts it off.

@@ -72,8 +72,9 @@ pub(super) struct Current {
 /// What was confirmed last.
 struct Confirmed {
     confirmation: Confirmation,
-    /// The position behind the last change that it covers; `None` before the first confirmation of this life. That one
-    /// always gets a new number: nobody knows whether the last number covers all that the disk holds.
+    /// The position behind the last change that it covers; `None` before the first confirmation of this life, and after
+    /// the disk was healed. The next one gets a new number in any case: it is not known whether the last number covers
+    /// all that the disk holds.
     changed: Option<u64>,
 }
 
@@ -196,9 +197,10 @@ impl Log {
     /// When the disk has failed. Then nobody knows what is on it.
     pub fn before_answer(&self) -> Result<(), DiskFailed> {
         match self.policy {
-            SyncPolicy::EverySecond => self.write_out(self.end()),
-            SyncPolicy::Always => self.sync_out(self.end()),
+            SyncPolicy::EverySecond => self.write_out(self.end())?,
+            SyncPolicy::Always => self.sync_out(self.end())?,
         }
+        self.check_works()
     }
 
     /// Writes the buffer to the file, unless everything up to this position was written already.
@@ -277,6 +279,12 @@ impl Log {
         }
     }
 
+    /// Whether what was written counts. If the disk has failed since it was appended, it may be lost, and only a complete
+    /// snapshot has it.
+    fn check_works(&self) -> Result<(), DiskFailed> {
+        self.failure().map_or(Ok(()), Err)
+    }
+
     /// Whether anything may be written.
     fn check(&self) -> Result<(), DiskFailed> {
         if !self.is_failed.load(Acquire) {
@@ -333,10 +341,12 @@ impl Log {
     /// The snapshot is complete: if the disk had failed, it works again.
     pub(super) fn healed(&self) -> Result<(), DiskFailed> {
         self.check()?;
-        let mut state = self.state.lock();
+        let (mut last, mut state) = (self.confirming.lock(), self.state.lock());
         if let State::Heals(_) = *state {
             *state = State::Works;
             self.is_failed.store(false, Release);
+            // What was accepted while nothing was appended counts as a change, too.
+            last.changed = None;
         }
         Ok(())
     }
@@ -396,9 +406,7 @@ impl Journal for Log {
     }
 
     fn confirm(&self) -> Result<Confirmation, DiskFailed> {
-        if let Some(failed) = self.failure() {
-            return Err(failed);
-        }
+        self.check_works()?;
         let mut last = self.confirming.lock();
         let changed = self.buffer.lock().changed;
         if last.changed == Some(changed) && last.confirmation == self.confirmation() {
@@ -409,6 +417,7 @@ impl Journal for Log {
         *last = Confirmed { confirmation, changed: Some(changed) };
         self.note(&Note::Confirmed(confirmation));
         self.sync_out(self.end())?;
+        self.check_works()?;
         self.durable.store(confirmation.0, Release);
         Ok(confirmation)
     }

@@ -28,6 +28,8 @@ struct State {
     fault: Option<(u64, Fault)>,
     /// A copy after each step, if they are recorded.
     recorded: Option<Vec<MemoryDirectory>>,
+    /// Decides what a power cut keeps, if each copy is what one would leave.
+    cuts: Option<fastrand::Rng>,
 }
 
 type Names = BTreeMap<String, Contents>;
@@ -69,12 +71,8 @@ impl MemoryDirectory {
     }
 
     /// What is left after a power cut. `choose` gets a number, and returns one from 0 to that: how much is kept.
-    pub(crate) fn power_cut(&self, mut choose: impl FnMut(usize) -> usize) -> Self {
-        let state = locked(&self.0);
-        let mut names = state.synced.clone();
-        let kept = choose(state.changes.len());
-        state.changes[..kept].iter().for_each(|change| change.apply(&mut names));
-        Self::of(&names, |bytes, synced| synced + choose(bytes.len() - synced))
+    pub(crate) fn power_cut(&self, choose: impl FnMut(usize) -> usize) -> Self {
+        locked(&self.0).power_cut(choose)
     }
 
     fn of(names: &Names, length: impl FnMut(&[u8], usize) -> usize) -> Self {
@@ -98,7 +96,13 @@ impl MemoryDirectory {
         locked(&self.0).recorded = Some(Vec::new());
     }
 
-    /// The copies since [`MemoryDirectory::record`].
+    /// From now on keeps what a power cut would leave after each step.
+    pub(crate) fn record_power_cuts(&self, seed: u64) {
+        let mut state = locked(&self.0);
+        (state.recorded, state.cuts) = (Some(Vec::new()), Some(fastrand::Rng::with_seed(seed)));
+    }
+
+    /// The copies since [`MemoryDirectory::record`] or [`MemoryDirectory::record_power_cuts`].
     pub(crate) fn recorded(&self) -> Vec<Self> {
         locked(&self.0).recorded.take().unwrap_or_default()
     }
@@ -152,7 +156,14 @@ impl MemoryDirectory {
             false => work(&mut state),
         };
         if state.recorded.is_some() {
-            let copy = Self::of(&state.now, |bytes, _| bytes.len());
+            let copy = match state.cuts.clone() {
+                None => Self::of(&state.now, |bytes, _| bytes.len()),
+                Some(mut chance) => {
+                    let copy = state.power_cut(|most| chance.usize(..=most));
+                    state.cuts = Some(chance);
+                    copy
+                }
+            };
             state.recorded.as_mut().expect("was checked").push(copy);
         }
         result
@@ -174,6 +185,13 @@ impl Change {
 }
 
 impl State {
+    fn power_cut(&self, mut choose: impl FnMut(usize) -> usize) -> MemoryDirectory {
+        let mut names = self.synced.clone();
+        let kept = choose(self.changes.len());
+        self.changes[..kept].iter().for_each(|change| change.apply(&mut names));
+        MemoryDirectory::of(&names, |bytes, synced| synced + choose(bytes.len() - synced))
+    }
+
     fn change(&mut self, change: Change) {
         change.apply(&mut self.now);
         self.changes.push(change);

@@ -1,0 +1,90 @@
+//! A node's disk without the node: a replica, its log, and a directory in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kvstore::disk::files::Directory;
+use kvstore::disk::identity::Owner;
+use kvstore::disk::start::Loaded;
+use kvstore::disk::{Log, StartError, SyncPolicy};
+use kvstore::replication::message::{Incarnation, StoreId};
+use kvstore::replication::replica::{Identity, Replica};
+use kvstore::rules::Rules;
+use kvstore::store::KeyValueStore;
+use kvstore::store::arrival::TickNumber;
+use kvstore::store::clock::Timestamp;
+use kvstore::store::content::{Content, Entry};
+use kvstore::store::record::Record;
+use kvstore::store::version::{NodeId, Version};
+
+/// The wall clock of every replica here.
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+/// The store of a directory that is made here.
+pub(crate) const STORE: StoreId = StoreId(0x0123_4567_89ab_cdef);
+
+pub(crate) fn owner() -> Owner {
+    Owner { name: "node1".into(), node: NodeId(1) }
+}
+
+/// A node's replica and log.
+pub(crate) struct Stage {
+    pub(crate) log: Arc<Log>,
+    pub(crate) replica: Replica,
+    pub(crate) loaded: Loaded,
+}
+
+impl Stage {
+    /// Starts from a directory that must be good.
+    #[track_caller]
+    pub(crate) fn start(directory: &(impl Directory + Clone + 'static)) -> Self {
+        Self::try_start(directory, SyncPolicy::EverySecond).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub(crate) fn try_start(
+        directory: &(impl Directory + Clone + 'static),
+        policy: SyncPolicy,
+    ) -> Result<Self, StartError> {
+        let log = Arc::new(Log::open(Arc::new(directory.clone()), &owner(), STORE, policy)?);
+        let identity =
+            Identity { store: log.store(), ..Identity::in_memory("node1", NodeId(1), Incarnation(fastrand::u64(1..))) };
+        let replica = Replica::with_journal(identity, Rules::default(), Box::new(|| NOW), Some(log.clone()));
+        let loaded = log.load(&replica)?;
+        Ok(Self { log, replica, loaded })
+    }
+
+    /// Merges an entry as if a peer had sent it.
+    pub(crate) fn merge(&self, key: &str, time: u64, content: Content<'_>) {
+        self.replica.store().merge(record(key, time, content));
+    }
+
+    /// Forgets all tombstones, as if every peer held them.
+    pub(crate) fn forget_all(&self) -> usize {
+        let store = self.replica.store();
+        store.settle(store.arrivals(), Timestamp::YEAR_2200, TickNumber(0));
+        store.forget(TickNumber(0))
+    }
+
+    /// Everything that the replica holds, tombstones included.
+    pub(crate) fn contents(&self) -> Contents {
+        let store = self.replica.store();
+        assert_eq!(store.root(), store.rebuilt_root(), "the digests fit the entries");
+        let mut contents = Contents::new();
+        let mut add = |record: &Record| drop(contents.insert(record.key().into(), record.encode().into()));
+        (0..KeyValueStore::PARTS).for_each(|part| store.visit_part(part, &mut add));
+        contents
+    }
+
+    pub(crate) fn value(&self, key: &str) -> Option<String> {
+        self.replica.store().get(key.as_bytes(), |value| value.map(|value| String::from_utf8_lossy(value).into()))
+    }
+}
+
+/// By key, the encoded entries.
+pub(crate) type Contents = BTreeMap<Box<[u8]>, Box<[u8]>>;
+
+/// An entry of node 2.
+pub(crate) fn record(key: &str, time: u64, content: Content<'_>) -> Record {
+    let version = Version::new(Timestamp::from_millis(time), NodeId(2));
+    Record::new(key.as_bytes(), Entry { version, content })
+}

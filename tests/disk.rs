@@ -3,6 +3,8 @@
 
 #[path = "disk/failing.rs"]
 mod failing;
+#[path = "disk/life.rs"]
+mod life;
 #[path = "common/memory_disk.rs"]
 #[allow(dead_code, reason = "the simulator uses other parts")]
 mod memory_disk;

@@ -17,6 +17,8 @@ use kvstore::store::content::{Content, Entry};
 use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};
 
+use super::memory_disk::MemoryDirectory;
+
 /// The wall clock of every replica here.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
@@ -37,15 +39,16 @@ pub(crate) struct Stage {
 impl Stage {
     /// Starts from a directory that must be good.
     #[track_caller]
-    pub(crate) fn start(directory: &(impl Directory + Clone + 'static)) -> Self {
+    pub(crate) fn start(directory: &MemoryDirectory) -> Self {
         Self::try_start(directory, SyncPolicy::EverySecond).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    pub(crate) fn try_start(
-        directory: &(impl Directory + Clone + 'static),
-        policy: SyncPolicy,
-    ) -> Result<Self, StartError> {
-        let log = Arc::new(Log::open(Arc::new(directory.clone()), &owner(), STORE, policy)?);
+    pub(crate) fn try_start(directory: &MemoryDirectory, policy: SyncPolicy) -> Result<Self, StartError> {
+        Self::start_from(Arc::new(directory.clone()), policy)
+    }
+
+    pub(crate) fn start_from(directory: Arc<dyn Directory>, policy: SyncPolicy) -> Result<Self, StartError> {
+        let log = Arc::new(Log::open(directory, &owner(), STORE, policy)?);
         let identity =
             Identity { store: log.store(), ..Identity::in_memory("node1", NodeId(1), Incarnation(fastrand::u64(1..))) };
         let replica = Replica::with_journal(identity, Rules::default(), Box::new(|| NOW), Some(log.clone()));

@@ -4,12 +4,12 @@
 //! without a system call. It is *written* to the file, before a session answers. It is *synced*, every second or before
 //! the answer. Positions count the bytes that were ever appended, so that a session can say up to where it must wait.
 //!
-//! Locks, in this order: `confirming`, `syncing`, `file`, `state`, `buffer`. Whoever appends takes the last one only.
+//! Locks, in this order: `confirming`, the lead ([`Lead`]), `file`, `state`, `buffer`. Whoever appends takes the last one only.
 
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{
-    AtomicBool, AtomicU64,
+    AtomicBool, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
 
@@ -40,8 +40,11 @@ pub struct Log {
     written: AtomicU64,
     /// Everything up to this position is durable.
     synced: AtomicU64,
-    /// Held while one thread syncs for all that wait.
-    syncing: Mutex<()>,
+    /// Whether a thread syncs for all that wait.
+    is_led: AtomicBool,
+    /// How often that has ended. Those that wait sleep until it changes. All are woken by one system call, and none of
+    /// them needs a lock then; with a condition variable, each would have to take the lock from the one before.
+    ended: AtomicU32,
     confirming: Mutex<Confirmed>,
     /// The last confirmation that is durable.
     durable: AtomicU64,
@@ -137,7 +140,8 @@ impl Log {
             file: Mutex::new(Current { file: None, spare: Vec::new() }),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
-            syncing: Mutex::default(),
+            is_led: AtomicBool::new(false),
+            ended: AtomicU32::new(0),
             confirming: Mutex::new(Confirmed { confirmation: Confirmation::NONE, changed: None }),
             durable: AtomicU64::new(0),
             is_failed: AtomicBool::new(false),
@@ -240,12 +244,28 @@ impl Log {
         if self.synced.load(Acquire) >= up_to && !self.is_failed.load(Acquire) {
             return Ok(());
         }
-        let _for_all = self.syncing.lock();
-        if self.synced.load(Acquire) >= up_to { self.check() } else { self.sync_locked() }
+        let is_done = || self.synced.load(Acquire) >= up_to || self.check().is_err();
+        match self.lead_unless(is_done) {
+            None => self.check(),
+            Some(_lead) => self.sync_now(),
+        }
     }
 
-    /// Syncs all that was appended. The caller holds `syncing`. Others write meanwhile.
-    fn sync_locked(&self) -> Result<(), DiskFailed> {
+    /// Waits until no other thread syncs, and then lets nobody else. If `is_done` before that, returns `None`.
+    fn lead_unless(&self, is_done: impl Fn() -> bool) -> Option<Lead<'_>> {
+        while !is_done() {
+            let ended = self.ended.load(Acquire);
+            if !self.is_led.swap(true, Acquire) {
+                return Some(Lead(self));
+            }
+            // Returns at once if the thread that leads has ended since `ended` was read.
+            atomic_wait::wait(&self.ended, ended);
+        }
+        None
+    }
+
+    /// Syncs all that was appended. The caller leads. Others write meanwhile.
+    fn sync_now(&self) -> Result<(), DiskFailed> {
         let (file, written) = {
             let mut current = self.file.lock();
             self.write_locked(&mut current)?;
@@ -314,7 +334,7 @@ impl Log {
     /// From now on frames go to this file. If the disk works, all that was written before is durable then. `heals` says
     /// that it was begun because the disk had failed.
     pub(super) fn switch_to(&self, file: Arc<dyn File>, heals: bool) -> Result<(), DiskFailed> {
-        let _for_all = self.syncing.lock();
+        let _lead = self.lead_unless(|| false);
         let mut current = self.file.lock();
         let mut state = self.state.lock();
         if let State::Failed(why) = state.clone() {
@@ -377,6 +397,17 @@ impl Log {
             last_save_failed: last_save_failed.load(Relaxed),
             confirmation: self.confirmation(),
         }
+    }
+}
+
+/// The right to sync, of one thread at a time. When it is given back, all that wait look again.
+struct Lead<'a>(&'a Log);
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        self.0.is_led.store(false, Release);
+        self.0.ended.fetch_add(1, Release);
+        atomic_wait::wake_all(&self.0.ended);
     }
 }
 

@@ -56,6 +56,15 @@ pub const HEAL_INTERVAL: Duration = Duration::from_secs(5);
 /// After how long a snapshot that could not be written is tried again, while the log works.
 pub const RETRY_SAVE_AFTER: Duration = Duration::from_secs(60);
 
+/// How many threads merge what a start reads, at most. One more reads.
+pub const MAX_REPLAY_THREADS: usize = 4;
+
+/// How many bytes of frames such a thread gets at once. A single frame may be larger.
+pub const REPLAY_BATCH_BYTES: usize = 64 * 1024;
+
+/// How many such batches may wait for a thread.
+pub const REPLAY_QUEUE: usize = 2;
+
 /// How many other stores a node remembers, to recognise an old copy of one. Every data directory that was ever used is
 /// a store; those that were heard of longest ago are dropped.
 pub const MAX_HEARD: usize = 1024;

@@ -24,7 +24,7 @@
 //! writes are refused, reads and peers go on, nothing is confirmed. A fresh snapshot heals it ([`Log::rewrite`]).
 //!
 //! In reading order: [`frame`] is the format, [`log`](mod@log) what is appended, [`snapshot`] what replaces it,
-//! [`start`] how a node comes back from both. [`identity`] says whose directory it is, [`files`] what all of them need
+//! [`start`] how a node comes back from both, `replay.rs` with which threads. [`identity`] says whose directory it is, [`files`] what all of them need
 //! of the operating system.
 //!
 //! Left out: keeping less in memory than on the disk, and compression. To read on: Rebello et al., "Can Applications
@@ -36,6 +36,7 @@ pub mod files;
 pub mod frame;
 pub mod identity;
 pub mod log;
+mod replay;
 pub mod snapshot;
 pub mod start;
 

@@ -8,16 +8,19 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
 
 use super::SyncPolicy;
 use super::files::Directory;
 use super::frame::{AFTER_FAILURE, Broken, Frame, HEADER_BYTES, Reader};
 use super::identity::{self, Owner};
 use super::log::Log;
+use super::replay::Replay;
 use super::snapshot::{log_name, number_in, remove_older, snapshot_name};
 use crate::replication::journal::Note;
 use crate::replication::message::{Confirmation, StoreId};
 use crate::replication::replica::Replica;
+use crate::store::part_of;
 
 /// Why a node cannot start from a directory: one line for its operator.
 #[derive(Debug, PartialEq, Eq)]
@@ -135,26 +138,15 @@ impl Log {
     pub fn load(&self, replica: &Replica) -> Result<Loaded, StartError> {
         let directory = &*self.directory;
         let io = |error: io::Error| StartError::io(directory, ".", &error);
-        let names = directory.list().map_err(io)?;
-        let numbers = |ending: &str| names.iter().filter_map(|name| number_in(name, ending)).collect::<Vec<u64>>();
-        let first = numbers(".snapshot").into_iter().max();
-        let mut logs = numbers(".log");
-        logs.retain(|&number| number >= first.unwrap_or(0));
-        logs.sort_unstable();
-
-        let mut loading = Loading { log: self, replica, confirmation: Confirmation::NONE, loaded: Loaded::default() };
-        if let Some(number) = first {
-            loading.read_snapshot(&snapshot_name(number))?;
-        }
-        let expected = first.unwrap_or(1)..;
-        if let Some((missing, _)) = expected.zip(&logs).find(|(expected, found)| expected != *found) {
-            return Err(StartError::damaged(directory, &log_name(missing), "is missing"));
-        }
-        if first.is_some() && logs.is_empty() {
-            return Err(StartError::damaged(directory, &log_name(first.unwrap_or(1)), "is missing"));
-        }
-        loading.read_logs(&logs)?;
-        let Loading { confirmation, loaded, .. } = loading;
+        let (first, logs) = self.needed()?;
+        let (confirmation, loaded) = thread::scope(|scope| {
+            let (confirmation, loaded) = (Confirmation::NONE, Loaded::default());
+            let mut loading =
+                Loading { log: self, replica, replay: Replay::start(scope, replica), confirmation, loaded };
+            first.map_or(Ok(()), |number| loading.read_snapshot(&snapshot_name(number)))?;
+            loading.read_logs(&logs)?;
+            Ok((loading.confirmation, loading.loaded))
+        })?;
 
         let is_new = logs.is_empty();
         let number = logs.last().copied().unwrap_or(1);
@@ -171,12 +163,33 @@ impl Log {
         replica.finish_restoring();
         Ok(loaded)
     }
+
+    /// The number of the newest snapshot, if there is one, and those of all logs from there on.
+    fn needed(&self) -> Result<(Option<u64>, Vec<u64>), StartError> {
+        let directory = &*self.directory;
+        let names = directory.list().map_err(|error| StartError::io(directory, ".", &error))?;
+        let numbers = |ending: &str| names.iter().filter_map(|name| number_in(name, ending)).collect::<Vec<u64>>();
+        let snapshot = numbers(".snapshot").into_iter().max();
+        let mut logs = numbers(".log");
+        logs.retain(|&number| number >= snapshot.unwrap_or(0));
+        logs.sort_unstable();
+        let mut expected = snapshot.unwrap_or(1)..;
+        let missing = match logs.iter().zip(&mut expected).find(|(found, expected)| *found != expected) {
+            None if snapshot.is_some() && logs.is_empty() => expected.next(),
+            found => found.map(|(_, missing)| missing),
+        };
+        match missing {
+            Some(number) => Err(StartError::damaged(directory, &log_name(number), "is missing")),
+            None => Ok((snapshot, logs)),
+        }
+    }
 }
 
 /// A directory that is being read.
 struct Loading<'a> {
     log: &'a Log,
     replica: &'a Replica,
+    replay: Replay,
     confirmation: Confirmation,
     loaded: Loaded,
 }
@@ -265,8 +278,8 @@ impl Loading<'_> {
     fn apply(&mut self, frame: Frame) {
         self.loaded.frames += 1;
         match frame {
-            Frame::Entry(record) => self.replica.restore_entry(record),
-            Frame::Forgotten { key, version } => self.replica.store().forget_again(&key, version),
+            Frame::Entry(ref record) => self.replay.apply(part_of(record.key()), record.bytes(), frame),
+            Frame::Forgotten { ref key, .. } => self.replay.apply(part_of(key), key.len(), frame),
             Frame::Note(Note::Confirmed(confirmation)) => self.confirmation = self.confirmation.max(confirmation),
             Frame::Note(note) => self.replica.restore_note(&note),
             Frame::End(_) => {}

@@ -44,6 +44,11 @@ fn hash_key(key: &[u8]) -> u64 {
     xxh3_64(key)
 }
 
+/// The part of the store in which a key stands; see [`KeyValueStore::visit_part`].
+pub fn part_of(key: &[u8]) -> usize {
+    Prefix::leaf_of(hash_key(key)).leaves().start / LEAVES_PER_TABLE
+}
+
 /// How much the store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {

@@ -444,6 +444,13 @@ impl Client {
         Ok(line.trim_end().into())
     }
 
+    /// Reads a one-line answer of a connection that the node may have closed; whether there is a whole one.
+    pub(crate) fn try_read_answer(&mut self) -> io::Result<bool> {
+        let mut line = String::new();
+        self.input.read_line(&mut line)?;
+        Ok(line.ends_with('\n'))
+    }
+
     /// Sends a plain line; returns the answer's lines before END.
     #[track_caller]
     pub(crate) fn lines(&mut self, request: impl AsRef<[u8]>) -> Vec<String> {

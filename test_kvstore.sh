@@ -6,6 +6,7 @@
 #   2. anti-entropy          a node that was away catches up: one that was paused, and one that was killed
 #   3. conflict resolution   of two writes to one key, the later one wins on both nodes
 #   4. bidirectional sync    a write to either node reaches the other
+#   5. durability            nodes with a data directory hold everything after both were killed at once
 #
 # It is also an example of how to talk to the store from a shell. A command is a line, and so is its answer:
 #
@@ -70,6 +71,17 @@ both() {
   if [[ $first == "$second" ]]; then echo "$first"; else echo "$first on node 1, $second on node 2"; fi
 }
 
+# both_each COUNT COMMAND: as ask_each, of nodes 1 and 2; prints the answers they agree on, or those of each.
+both_each() {
+  local first second
+  first=$(ask_each 1 "$1" "$2")
+  second=$(ask_each 2 "$1" "$2")
+  if [[ $first == "$second" ]]; then echo "$first"; else echo "$first on node 1, $second on node 2"; fi
+}
+
+# is_saved NODE: prints "yes" if the node has written a snapshot since it started.
+is_saved() { if [[ $(ask "$1" LASTSAVE) == 0 ]]; then echo no; else echo yes; fi; }
+
 # digests: prints "equal" if nodes 1 and 2 hold the same. DIGEST is a hash of all that a node holds.
 digests() {
   local answer
@@ -92,11 +104,12 @@ start() {
   done
 }
 
-# crash NODE...: kills nodes as a power cut would. They have no disk: what they held is gone.
+# crash NODE...: kills nodes, all at once. What they held in memory is gone.
 crash() {
   local node
+  for node in "$@"; do kill -9 "${pids[node]}" 2>/dev/null; done
   for node in "$@"; do
-    { kill -9 "${pids[node]}" && wait "${pids[node]}"; } 2>/dev/null
+    wait "${pids[node]}" 2>/dev/null
     unset "pids[node]"
   done
 }
@@ -289,6 +302,48 @@ expect_soon "a key can be deleted where it was not written" \
   "198" both "DBSIZE"
 expect_soon "the DIGESTs of both nodes are equal" \
   "equal" digests
+
+# ---- 5 ---------------------------------------------------------------------------------------------------------------
+
+title "Durability: with --data, both nodes are killed at once and start again"
+
+crash 1 2
+start 1 ./node1 --data "$logs/data1"
+start 2 ./node2 --data "$logs/data2"
+
+ask_each 1 500 "SET one:@ early @" >/dev/null
+ask_each 2 500 "SET two:@ early @" >/dev/null
+expect_soon "before the fault, both hold all keys" \
+  "1000" both "DBSIZE"
+
+# The last of these are answered when the nodes are killed, not yet synced, and perhaps not with the other node.
+expect "500 keys are replaced on node 1" \
+  "$(each 500 OK)" ask_each 1 500 "SET one:@ later @"
+expect "100 keys are deleted on node 2" \
+  "$(each 100 OK)" ask_each 2 100 "DEL two:@"
+crash 1 2
+start 1 ./node1 --data "$logs/data1"
+start 2 ./node2 --data "$logs/data2"
+expect_soon "both nodes were killed and start again: the replaced values are on both" \
+  "$(each 500 "later @")" both_each 500 "GET one:@"
+expect_soon "the deleted keys have not come back" \
+  "$(each 100 "Key not found")" both_each 100 "GET two:@"
+expect_soon "and nothing else is missing" \
+  "900" both "DBSIZE"
+expect_soon "the DIGESTs of both nodes are equal" \
+  "equal" digests
+expect "node 1 can be asked for a snapshot" \
+  "Background saving started" ask 1 BGSAVE
+expect_soon "and soon has one" \
+  "yes" is_saved 1
+
+# A node alone has nobody who could fill it: this comes from its own disk.
+crash 1 2
+start 2 ./node2 --data "$logs/data2"
+expect "node 2 starts alone, from its own disk" \
+  "$(each 500 "later @")" ask_each 2 500 "GET one:@"
+expect "without the deleted keys" \
+  "900" ask 2 "DBSIZE"
 
 # ----------------------------------------------------------------------------------------------------------------------
 

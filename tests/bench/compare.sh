@@ -3,9 +3,11 @@
 #
 #   tests/bench/compare.sh            about ten minutes; writes tests/bench/results/compare.{md,svg,tsv}
 #   tests/bench/compare.sh --quick    two or three: fewer cases, fewer requests; writes the same to target/compare/
+#   tests/bench/compare.sh --disk     only part 4, about three minutes; writes tests/bench/results/disk.{md,tsv}
 #
 # ROUNDS=5 and REQUESTS=200000 (for each run at pipeline 1) take longer and are less noisy. Redis, Valkey and KeyDB take
-# part where their servers are on the PATH, on ports of their own, without persistence; redis-benchmark drives all.
+# part where their servers are on the PATH, on ports of their own, without persistence except in part 4;
+# redis-benchmark drives all.
 # Needs Linux, for /proc.
 #
 # What is measured:
@@ -17,15 +19,19 @@
 #  2. two nodes, one system after the other, with a relay between the nodes that counts bytes and can cut the wire: a
 #     pair at rest, after a cut, and when one node starts empty.
 #  3. memory, one system after the other: how much the resident size grows.
+#  4. a disk, beside Redis with an append-only file under the same policy: throughput as in part 1; then, one after the
+#     other, a start with a million keys, what the disk costs in memory, how long a client waits while a snapshot is
+#     written, and how large the files are after each key was overwritten ten times.
 set -euo pipefail
 export LC_ALL=C
 cd "$(dirname "$0")/../.."
 
-quick=""
+quick="" only_disk="" name=compare
 case "$*" in
   "") ;;
   --quick) quick=yes ;;
-  *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  --disk) only_disk=yes name=disk ;;
+  *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 rounds=${ROUNDS:-3}
 requests=${REQUESTS:-$([ "$quick" ] && echo 15000 || echo 50000)}
@@ -49,6 +55,9 @@ visible="SET on one node until a GET on the other shows it, ms"
 pairs="Two nodes: what goes over the wire, and for how long"
 rest="At rest, with 1 M keys"
 memory="Resident memory, bytes"
+every_second="Two nodes that sync every second: 50 clients, 100 bytes"
+every_write="One node that syncs before every answer: 50 clients, 100 bytes"
+disk="One node that syncs every second: 1 M keys of 16 + 100 bytes on one node"
 disturbed="Requests a second, pipeline 1, 100 bytes, while something happens between the nodes"
 
 # ---- processes: each has a name, and ends with this script -----------------------------------------------------------
@@ -98,24 +107,33 @@ answers() { timeout 2 redis-cli -p "$1" PING 2>/dev/null | grep -qE 'PONG|OK'; }
 
 # ---- the systems -----------------------------------------------------------------------------------------------------
 
-has_two_nodes() { [[ $1 = *replica || $1 = *pair ]]; }
+# A system's name says how many nodes it has, and where it keeps its data: "…, 1s" and "…, always" have a disk.
+has_two_nodes() { [[ $1 = *replica* || $1 = *pair* ]]; }
 
 start_node() { # SYSTEM NODE PORT WAY: node 1 or 2 of a system; WAY is the port where it finds the other one
   local system=$1 node=$2 port=$3 way=$4 dir="$work/$1 $2"
-  # Empty: a Redis that finds the file of an earlier synchronization begins with that.
-  rm -rf "$dir"
-  mkdir "$dir"
+  # Empty: a Redis that finds the file of an earlier synchronization begins with that. Not so for a node that starts
+  # again with its disk.
+  [ "${keep_files:-}" ] || rm -rf "$dir"
+  mkdir -p "$dir"
   local options=(--bind 127.0.0.1 --port "$port" --save "" --appendonly no --dir "$dir" --maxclients 15000
     --repl-diskless-sync yes --repl-diskless-sync-delay 0)
   [[ $system != *backlog ]] || options+=(--repl-backlog-size 64mb)
   [[ $system != KeyDB\ pair ]] || options+=(--active-replica yes --replicaof 127.0.0.1 "$way")
   [[ $system = KeyDB* || $node = 1 ]] || options+=(--replicaof 127.0.0.1 "$way")
+  local sync=()
+  case $system in
+    *", 1s") options+=(--appendonly yes --appendfsync everysec) sync=(--data "$dir/data" --sync 1s) ;;
+    *", always") options+=(--appendonly yes --appendfsync always) sync=(--data "$dir/data" --sync always) ;;
+  esac
   case $system in
     Redis*) start "$system $node" redis-server "${options[@]}" ;;
     Valkey*) start "$system $node" valkey-server "${options[@]}" ;;
     KeyDB*) start "$system $node" keydb-server "${options[@]}" ;;
-    "kvstore pair") start "$system $node" "$bin/node$node" --listen "127.0.0.1:$port" --peer "127.0.0.1:$way" \
-      --max-connections 15000 ;;
+    "kvstore pair"*) start "$system $node" "$bin/node$node" --listen "127.0.0.1:$port" --peer "127.0.0.1:$way" \
+      --max-connections 15000 "${sync[@]}" ;;
+    "kvstore, "*) start "$system $node" "$bin/node1" --listen "127.0.0.1:$port" --alone --max-connections 15000 \
+      "${sync[@]}" ;;
     kvstore) start "$system $node" "$bin/kvstore" --nodes 1 --port "$port" --max-connections 15000 ;;
     floor) start "$system $node" "$tool" floor "$port" ;;
   esac
@@ -397,6 +415,93 @@ part_3() {
   done
 }
 
+# ---- part 4: a disk --------------------------------------------------------------------------------------------------
+
+run_durable() { # TABLE OPERATION PIPELINE REQUESTS SYSTEM...
+  local table=$1 operation=$2 pipeline=$3 count=$4 round system order rate p50 p99
+  shift 4
+  say "with a disk: $operation, pipeline $pipeline"
+  for ((round = 1; round <= rounds + 2; round++)); do
+    order=("$@")
+    if ((round % 2 == 0)); then mapfile -t order < <(printf '%s\n' "$@" | tac); fi
+    for system in "${order[@]}"; do
+      read -r rate p50 p99 < <(benchmark "${port_of[$system]}" "$operation" 50 "$pipeline" 100 $range "$count") ||
+        die "redis-benchmark failed with $system"
+      record "$table" "$operation a second, pipeline $pipeline" "$system" "$rate"
+      record "$table" "$operation, pipeline $pipeline, ms, p50 / p99" "$system" "$p50/$p99"
+    done
+  done
+}
+
+measure_durable_throughput() {
+  local system
+  local pairs=("Redis + replica, 1s" "kvstore pair" "kvstore pair, 1s")
+  local singles=("Redis, always" "kvstore, always" "kvstore")
+  have redis-server || pairs=("kvstore pair" "kvstore pair, 1s") singles=("kvstore, always" "kvstore")
+  for system in "${pairs[@]}"; do start_system "$system"; done
+  run_durable "$every_second" SET 1 "$requests" "${pairs[@]}"
+  run_durable "$every_second" SET 16 $((requests * 8)) "${pairs[@]}"
+  run_durable "$every_second" SET 64 $((requests * 16)) "${pairs[@]}"
+  run_durable "$every_second" GET 1 "$requests" "${pairs[@]}"
+  run_durable "$every_second" GET 64 $((requests * 16)) "${pairs[@]}"
+  stop TERM "${!pid[@]}"
+  for system in "${singles[@]}"; do start_system "$system"; done
+  run_durable "$every_write" SET 1 "$requests" "${singles[@]}"
+  run_durable "$every_write" SET 16 $((requests * 8)) "${singles[@]}"
+  stop TERM "${!pid[@]}"
+}
+
+is_loaded() { # PORT KEYS
+  [ "$(redis-cli -p "$1" DBSIZE 2>/dev/null)" = "$2" ]
+}
+
+is_saved() { ! redis-cli -p "$1" INFO persistence | grep -qE '(bgsave|rewrite)_in_progress:1'; }
+
+measure_start() { # SYSTEM: which holds a million keys; stops it as after a crash, and starts it again
+  local begun
+  stop KILL "$1 1"
+  begun=$(now_us)
+  keep_files=yes start_node "$1" 1 "${port_of[$1]}" 0
+  until_true 60 is_loaded "${port_of[$1]}" $keys || die "$1 has lost keys"
+  record "$disk" "$2" "$1" "$(divide $(($(now_us) - begun)) 1000000)"
+}
+
+measure_disk() { # SYSTEM, and the same without a disk
+  local port before round p50 p999
+  start_system "$1"
+  port=${port_of[$1]}
+  before=$(resident "$1 1")
+  "$tool" load "$port" 0 $keys 100 1
+  sleep 2 # until what was written last is synced
+  record "$disk" "memory, MB" "$1" "$(divide $(($(resident "$1 1") - before)) 1000000)"
+  [[ $1 = *,* ]] || { stop TERM "${!pid[@]}"; return 0; }
+  measure_start "$1" "start from the log, s"
+  for ((round = 1; round <= rounds; round++)); do
+    if [[ $1 = Redis* ]]; then redis-cli -p "$port" BGREWRITEAOF >/dev/null; else redis-cli -p "$port" BGSAVE >/dev/null; fi
+    read -r p50 p999 < <("$tool" paused "$port" 1) || die "$1 does not answer"
+    record "$disk" "SET while a snapshot is written, p99.9, ms" "$1" "$p999"
+    until_true 60 is_saved "$port" || die "$1 does not end its snapshot"
+  done
+  measure_start "$1" "start from the snapshot, s"
+  for round in {2..11}; do "$tool" load "$port" 0 $keys 100 "$round"; done
+  until_true 60 is_saved "$port" || die "$1 does not end its snapshot"
+  sleep 3
+  until_true 60 is_saved "$port" || die "$1 does not end its snapshot"
+  record "$disk" "files after ten overwrites, MB" "$1" \
+    "$(divide "$(du -sb "$work/$1 1" | cut -f 1)" 1000000)"
+  stop TERM "${!pid[@]}"
+}
+
+part_4() {
+  measure_durable_throughput
+  local system
+  for system in "Redis, 1s" "kvstore, 1s" kvstore; do
+    [[ $system != Redis* ]] || have redis-server || continue
+    say "$system: a million keys, their files, and a start"
+    measure_disk "$system"
+  done
+}
+
 # ---- all together ----------------------------------------------------------------------------------------------------
 
 have redis-benchmark || die "redis-benchmark is needed: apt-get install redis-tools"
@@ -416,18 +521,21 @@ have redis-server || say "redis-server is not installed: no comparison with Redi
 systems+=(kvstore "kvstore pair" floor)
 load_before=$(cut -d ' ' -f 1 /proc/loadavg)
 
-part_1
-part_2
-part_3
+if [ ! "$only_disk" ]; then
+  part_1
+  part_2
+  part_3
+fi
+part_4
 
 mkdir -p "$out"
-cp "$work/measurements" "$out/compare.tsv"
+cp "$work/measurements" "$out/$name.tsv"
 {
   echo "## kvstore and others"
   echo
   echo "Medians of $rounds rounds; in parentheses the ratio to the first column. 50 clients unless it says otherwise,"
   echo "$requests requests in each run at pipeline 1 and more at 16 and 64."
-  echo "Made by \`tests/bench/compare.sh${quick:+ --quick}\`, which says how."
+  echo "Made by \`tests/bench/compare.sh${quick:+ --quick}${only_disk:+ --disk}\`, which says how."
   echo "The floor is a server with a thread for each connection that only counts commands and answers OK."
   echo "What has no rounds was measured once: times from the first byte on the wire, bytes in both directions."
   echo
@@ -438,13 +546,13 @@ cp "$work/measurements" "$out/compare.tsv"
     if have $server; then echo "$server $($server --version | grep -oE 'v=[0-9.]+' | cut -c 3-)."; fi
   done
   echo
-  "$tool" report "$out/compare.tsv"
-} >"$out/compare.md"
-"$tool" plot "$out/compare.tsv" \
+  "$tool" report "$out/$name.tsv"
+} >"$out/$name.md"
+[ "$only_disk" ] || "$tool" plot "$out/compare.tsv" \
   "GET, pipeline 1, 100 bytes" "GET, pipeline 16, 100 bytes" "GET, pipeline 64, 100 bytes" \
   "SET, pipeline 1, 100 bytes" "SET, pipeline 16, 100 bytes" "SET, pipeline 64, 100 bytes" \
   "SET until visible, p50" "filling an empty node with 1 M keys, s" \
   "after a cut, 100000 of 1 M changed, bytes" "a key of 16 and a value of 10" \
   "a key of 16 and a value of 100" "10000 idle clients, all together" >"$out/compare.svg"
-cat "$out/compare.md"
-say "written to $out/compare.{md,svg,tsv}"
+cat "$out/$name.md"
+say "written to $out/$name.*"

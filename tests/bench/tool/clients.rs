@@ -131,6 +131,23 @@ pub(crate) fn visible(port: u16, other: u16, writes: usize) -> Result<()> {
     Ok(())
 }
 
+/// Sets keys of the first million, one after the other, for this long. Prints the median of the waits for the answers,
+/// and the 999th of 1,000, in milliseconds.
+pub(crate) fn paused(port: u16, time: Duration) -> Result<()> {
+    let (mut client, begun, mut times_ms) = (Client::connect(port)?, Instant::now(), Vec::new());
+    while begun.elapsed() < time {
+        // A prime: the keys are far apart.
+        let key = Keys::name(times_ms.len() * 7919 % 1_000_000);
+        let started = Instant::now();
+        client.send(&request(&["SET", &key, "paused"]))?;
+        client.expect_ok()?;
+        times_ms.push(started.elapsed().as_secs_f64() * 1000.0);
+    }
+    times_ms.sort_by(f64::total_cmp);
+    println!("{:.3} {:.3}", times_ms[times_ms.len() / 2], times_ms[times_ms.len() * 999 / 1000]);
+    Ok(())
+}
+
 /// Connects clients, waits for one reply to each, prints `ready`, and keeps them for a minute.
 pub(crate) fn idle(port: u16, count: usize) -> Result<()> {
     let connect = |_| -> io::Result<Client> {

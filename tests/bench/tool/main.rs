@@ -9,6 +9,7 @@
 //! load PORT FIRST COUNT BYTES SEED     sets COUNT keys from number FIRST on to values of BYTES that SEED determines
 //! arrived PORT FIRST COUNT BYTES SEED SECONDS     waits until they are there; fails after SECONDS
 //! visible PORT OTHER WRITES            how long a SET takes until a GET on the other node shows it
+//! paused PORT SECONDS                  one client that sets keys; prints the median of its waits and the 999th of 1,000
 //! idle PORT N                          connects N clients, which stay for a minute and say nothing
 //! report FILE                          the measurements in FILE as tables, in Markdown
 //! plot FILE ROW…                       some rows of these tables as bars, in SVG
@@ -56,6 +57,7 @@ fn run(words: &[&str]) -> Result<()> {
             clients::arrived(port.parse()?, Keys::parse(keys)?, Duration::from_secs(seconds.parse()?))?;
         }
         ["visible", port, other, writes] => clients::visible(port.parse()?, other.parse()?, writes.parse()?)?,
+        ["paused", port, seconds] => clients::paused(port.parse()?, Duration::from_secs(seconds.parse()?))?,
         ["idle", port, count] => clients::idle(port.parse()?, count.parse()?)?,
         ["report", file] => print!("{}", report::tables(&std::fs::read_to_string(file)?)?),
         ["plot", file, rows @ ..] => print!("{}", report::plot(&std::fs::read_to_string(file)?, rows)?),

@@ -477,7 +477,7 @@ measure_disk() { # SYSTEM, and the same without a disk
   [[ $1 = *,* ]] || { stop TERM "${!pid[@]}"; return 0; }
   measure_start "$1" "start from the log, s"
   for ((round = 1; round <= rounds; round++)); do
-    if [[ $1 = Redis* ]]; then redis-cli -p "$port" BGREWRITEAOF >/dev/null; else redis-cli -p "$port" BGSAVE >/dev/null; fi
+    redis-cli -p "$port" "$([[ $1 = Redis* ]] && echo BGREWRITEAOF || echo BGSAVE)" >/dev/null
     read -r p50 p999 < <("$tool" paused "$port" 1) || die "$1 does not answer"
     record "$disk" "SET while a snapshot is written, p99.9, ms" "$1" "$p999"
     until_true 60 is_saved "$port" || die "$1 does not end its snapshot"

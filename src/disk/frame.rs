@@ -20,7 +20,7 @@ use crc32fast::Hasher;
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::replication::journal::Note;
 use crate::replication::member::check_name;
-use crate::replication::message::{Confirmation, Heard, Incarnation, StoreId};
+use crate::replication::message::{Confirmation, Heard, Incarnation};
 use crate::store::record::Record;
 use crate::store::version::{NodeId, Version};
 
@@ -110,9 +110,7 @@ pub(super) fn write(out: &mut Vec<u8>, salt: u32, kind: Kind, payload: &[&[u8]])
 pub(super) fn of_note(note: &Note) -> (Kind, Vec<u8>) {
     match note {
         Note::Confirmed(confirmation) => (Kind::Confirmed, confirmation.0.to_be_bytes().to_vec()),
-        Note::Heard(Heard { store, confirmation }) => {
-            (Kind::Heard, [store.0.to_be_bytes(), confirmation.0.to_be_bytes()].concat())
-        }
+        Note::Heard(heard) => (Kind::Heard, heard.encode().to_vec()),
         Note::Member { name, node } => (Kind::Member, [&node.0.to_be_bytes(), name.as_bytes()].concat()),
         Note::Retired(name) => (Kind::Retired, name.as_bytes().to_vec()),
         Note::Refused(incarnation) => (Kind::Refused, incarnation.0.to_be_bytes().to_vec()),
@@ -137,10 +135,7 @@ fn decode(kind: u8, payload: &[u8]) -> Option<Frame> {
             return Some(Frame::Forgotten { key: key.into(), version: Version::decode(version)? });
         }
         3 => Note::Confirmed(Confirmation(number(payload)?)),
-        4 => {
-            let (store, confirmation) = payload.split_at_checked(8)?;
-            Note::Heard(Heard { store: StoreId(number(store)?), confirmation: Confirmation(number(confirmation)?) })
-        }
+        4 => Note::Heard(Heard::decode(payload.try_into().ok()?)),
         5 => {
             let (node, rest) = payload.split_first_chunk()?;
             Note::Member { name: name(rest)?, node: NodeId(u16::from_be_bytes(*node)) }

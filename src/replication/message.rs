@@ -73,6 +73,27 @@ pub struct Heard {
     pub store: StoreId,
     /// Never [`Confirmation::NONE`].
     pub confirmation: Confirmation,
+    /// The incarnation that has made it. A smaller number from the same one is only an older message.
+    pub incarnation: Incarnation,
+}
+
+impl Heard {
+    /// How many bytes an encoded one has.
+    pub(crate) const BYTES: usize = 24;
+
+    /// The three numbers, on the wire as on the disk.
+    pub(crate) fn encode(&self) -> [u8; Self::BYTES] {
+        let mut bytes = [0; Self::BYTES];
+        let numbers = [self.store.0, self.confirmation.0, self.incarnation.0];
+        bytes.as_chunks_mut().0.iter_mut().zip(numbers).for_each(|(bytes, number)| *bytes = number.to_be_bytes());
+        bytes
+    }
+
+    /// The numbers in these bytes.
+    pub(crate) fn decode(bytes: &[u8; Self::BYTES]) -> Self {
+        let number = |at: usize| u64::from_be_bytes(bytes.as_chunks().0[at]);
+        Self { store: StoreId(number(0)), confirmation: Confirmation(number(1)), incarnation: Incarnation(number(2)) }
+    }
 }
 
 /// Who a node is, what time it has, and how far its disk has come.

@@ -17,6 +17,9 @@
 //! * Numbers are compared *only at the first contact with an incarnation*. Later, a CONFIRM on one connection can
 //!   overtake a PEER on the other. The verdict holds for the whole incarnation: an old copy that goes on confirming
 //!   elsewhere must not grow into a number that looks right.
+//! * What is remembered says which incarnation has confirmed it. A smaller number from the same one is no old copy, but
+//!   an old message: a new node may learn from others of a confirmation, before a PEER arrives that was sent earlier.
+//!   So may a node that believes it meets this incarnation again, because a late PEER of the last one came in between.
 //! * PEER never shows a number that is not durable. A node that loses its unsynced tail would be taken for a copy.
 //! * A node that starts empty remembers nothing. So the first greeting on each connection carries what its sender
 //!   remembers, and a new node takes that over. Until it has spoken with every peer that it can reach, in its first
@@ -76,10 +79,10 @@ impl Stores {
     }
 
     /// A member has confirmed something. Remembered before the number is used.
-    pub(super) fn hear(&self, store: StoreId, confirmation: Confirmation) {
+    pub(super) fn hear(&self, heard: Heard) {
         let mut table = self.table.lock();
-        if confirmation > table.of(store) {
-            self.remember(&mut table, Heard { store, confirmation });
+        if heard.confirmation > table.of(heard.store) {
+            self.remember(&mut table, heard);
         }
     }
 
@@ -117,7 +120,8 @@ impl Stores {
         }
         let remembered = table.of(*store);
         let is_judged = table.old.contains(incarnation);
-        if *confirmation >= remembered && !is_judged {
+        let is_its_own = table.heard.iter().any(|known| known.store == *store && known.incarnation == *incarnation);
+        if (*confirmation >= remembered || is_its_own) && !is_judged {
             return Ok(());
         }
         let ours = self.confirmation();
@@ -128,7 +132,8 @@ impl Stores {
                  copies were taken may be undone",
                 own.0
             );
-            self.remember(&mut table, Heard { store: *store, confirmation: *confirmation });
+            let (store, confirmation, incarnation) = (*store, *confirmation, *incarnation);
+            self.remember(&mut table, Heard { store, confirmation, incarnation });
             return Ok(());
         }
         if !is_judged {

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::member::{Contact, Member, Progress, Refusal};
-use super::message::{Confirmation, Differences, Greeting, Held, Reply, Request};
+use super::message::{Confirmation, Differences, Greeting, Heard, Held, Reply, Request};
 use super::replica::Replica;
 use crate::limits::REPLY_BYTES;
 use crate::rules::Rule;
@@ -94,8 +94,8 @@ impl Replica {
             return Err(Refusal::Wrong(why));
         }
         // Before the number counts: the disk must remember the confirmation before it forgets what rests on it.
-        if let Some(store) = progress.store {
-            self.stores.hear(store, confirmation);
+        if let (Some(store), Some(incarnation)) = (progress.store, progress.incarnation) {
+            self.stores.hear(Heard { store, confirmation, incarnation });
         }
         progress.confirmed = progress.confirmed.max(arrivals);
         Ok(Reply::Ok)

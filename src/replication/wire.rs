@@ -192,8 +192,7 @@ fn encode_greeting(greeting: &Greeting, out: &mut Vec<u8>) {
     write_bulk(out, &greeting.clock.to_bits().to_be_bytes());
     write_bulk(out, greeting.store.to_string().as_bytes());
     write_number(out, greeting.confirmation.0);
-    let pair = |heard: &Heard| [heard.store.0.to_be_bytes(), heard.confirmation.0.to_be_bytes()].concat();
-    write_bulk(out, &greeting.heard.iter().flat_map(pair).collect::<Vec<u8>>());
+    write_bulk(out, &greeting.heard.iter().flat_map(|heard| heard.encode()).collect::<Vec<u8>>());
 }
 
 fn decode_greeting(words: Args<'_>) -> Result<Greeting, BadMessage> {
@@ -215,22 +214,13 @@ fn decode_greeting(words: Args<'_>) -> Result<Greeting, BadMessage> {
     let store = store.map_err(|_| BadMessage("a store's number is a hex number".into()))?;
     let confirmation = Confirmation(decode_number(words.get(6))?);
     let heard = words.get(7).and_then(decode_heard);
-    let heard = heard.ok_or_else(|| BadMessage("stores and their confirmations have 8 bytes each".into()))?;
+    let heard = heard.ok_or_else(|| BadMessage("stores, confirmations and incarnations have 8 bytes each".into()))?;
     Ok(Greeting { name, node, incarnation, clock, store, confirmation, heard })
 }
 
 fn decode_heard(bytes: &[u8]) -> Option<Vec<Heard>> {
-    let (pairs, rest) = bytes.as_chunks::<16>();
-    let pair = |pair: &[u8; 16]| {
-        let [store, confirmation] = unpack_pair(pair);
-        Heard { store: StoreId(store), confirmation: Confirmation(confirmation) }
-    };
-    (rest.is_empty() && pairs.len() <= MAX_HEARD).then(|| pairs.iter().map(pair).collect())
-}
-
-fn unpack_pair(bytes: &[u8; 16]) -> [u64; 2] {
-    let number = u128::from_be_bytes(*bytes);
-    [(number >> 64) as u64, number as u64]
+    let (heard, rest) = bytes.as_chunks::<{ Heard::BYTES }>();
+    (rest.is_empty() && heard.len() <= MAX_HEARD).then(|| heard.iter().map(Heard::decode).collect())
 }
 
 fn decode_record(word: Option<&[u8]>) -> Result<Record, BadMessage> {

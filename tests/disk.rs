@@ -16,7 +16,7 @@ use kvstore::disk::frame::HEADER_BYTES;
 use kvstore::disk::identity::Owner;
 use kvstore::disk::{Log, StartError, SyncPolicy};
 use kvstore::replication::journal::{Journal, Note};
-use kvstore::replication::message::{Confirmation, Heard, StoreId};
+use kvstore::replication::message::{Confirmation, Heard, Incarnation, StoreId};
 use kvstore::store::content::Content;
 use kvstore::store::version::NodeId;
 use memory_disk::MemoryDirectory;
@@ -24,7 +24,8 @@ use stage::{Contents, STORE, Stage, owner};
 
 /// A note that changes no data.
 fn heard(confirmation: u64) -> Note {
-    Note::Heard(Heard { store: StoreId(9), confirmation: Confirmation(confirmation) })
+    let (store, confirmation, incarnation) = (StoreId(9), Confirmation(confirmation), Incarnation(4));
+    Note::Heard(Heard { store, confirmation, incarnation })
 }
 
 /// A log of a few frames of several kinds. Returns, for each frame, where it ends and what the store then held.

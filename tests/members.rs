@@ -263,7 +263,11 @@ fn with_rules(confirmation: u64, rules: Rules) -> (Replica, Arc<Notes>) {
 }
 
 fn heard(store: StoreId, confirmation: u64) -> Heard {
-    Heard { store, confirmation: Confirmation(confirmation) }
+    heard_from(store, confirmation, 1)
+}
+
+fn heard_from(store: StoreId, confirmation: u64, incarnation: u64) -> Heard {
+    Heard { store, confirmation: Confirmation(confirmation), incarnation: Incarnation(incarnation) }
 }
 
 /// The greeting of node 2 with a disk.
@@ -329,7 +333,11 @@ fn two_nodes_that_find_each_other_old_are_merged() {
     confirms(&replica, &mut session, 9);
     is_old_copy(greets(&replica, greeting_with(8, 8, vec![heard(OURS, 4)])));
     greets(&replica, greeting_with(9, 8, vec![heard(OURS, 5)])).expect("it has heard more of us than our disk knows");
-    assert_eq!(notes.written().last(), Some(&Note::Heard(heard(THEIRS, 8))), "this is what it has confirmed now");
+    assert_eq!(
+        notes.written().last(),
+        Some(&Note::Heard(heard_from(THEIRS, 8, 9))),
+        "this is what it has confirmed now"
+    );
     greets(&replica, greeting_with(10, 8, Vec::new())).expect("from now on its disk is good");
     is_old_copy(greets(&replica, greeting_with(11, 7, Vec::new())));
 }
@@ -357,6 +365,15 @@ fn a_new_node_takes_over_what_its_peers_have_heard_before_it_admits_a_store_with
 }
 
 #[test]
+fn a_smaller_confirmation_of_the_incarnation_that_was_heard_is_an_old_message() {
+    let (replica, _) = with_disk(0);
+    let third = Greeting { heard: vec![heard_from(THEIRS, 6, 7)], ..greeting("node3", 3, 7) };
+    greets(&replica, third).expect("a node without a past is admitted");
+    greets(&replica, greeting_with(7, 5, Vec::new())).expect("it has sent this before it confirmed 6");
+    is_old_copy(greets(&replica, greeting_with(8, 5, Vec::new())));
+}
+
+#[test]
 fn a_node_with_a_past_judges_at_once() {
     let (replica, notes) = with_disk(1);
     greets(&replica, greeting_with(7, 5, vec![heard(OTHERS, 9)])).expect("it was never heard of");
@@ -368,10 +385,10 @@ fn the_first_greeting_on_a_connection_tells_what_was_heard() {
     let (replica, _) = with_disk(1);
     let mut session = greets(&replica, greeting_with(7, 5, Vec::new())).expect("it was never heard of");
     confirms(&replica, &mut session, 9);
-    assert_eq!(replica.greeting(true).heard, [heard(THEIRS, 9)]);
+    assert_eq!(replica.greeting(true).heard, [heard_from(THEIRS, 9, 7)]);
     assert_eq!(replica.greeting(false).heard, []);
     let mut other = PeerSession::default();
-    for expected in [vec![heard(THEIRS, 9)], Vec::new()] {
+    for expected in [vec![heard_from(THEIRS, 9, 7)], Vec::new()] {
         match replica.handle(&mut other, Request::Peer(greeting("node3", 3, 7))) {
             Reply::Peer { greeting, .. } => assert_eq!(greeting.heard, expected),
             refusal => panic!("should be admitted: {refusal:?}"),
@@ -394,7 +411,7 @@ fn the_stores_heard_of_last_are_remembered() {
     }
     let known = replica.greeting(true).heard;
     assert_eq!(known.len(), MAX_HEARD);
-    assert!(known.contains(&heard(StoreId(1), 6)) && !known.iter().any(|heard| heard.store == StoreId(2)));
+    assert!(known.contains(&heard_from(StoreId(1), 6, 10_001)) && !known.iter().any(|heard| heard.store == StoreId(2)));
 }
 
 // ---- what the disk remembers ----------------------------------------------------------------------------------------
@@ -435,7 +452,7 @@ fn what_was_noted_gives_the_same_members_again() {
         refused(connects(&again, "stranger", 6, 10), "was dismissed by FORGET");
         refused(connects(&again, "node9", 3, 12), "both must be unique");
         assert!(again.is_address_dismissed("127.0.0.1:5010") && !again.is_address_dismissed("127.0.0.1:5011"));
-        assert_eq!(again.greeting(true).heard, [heard(THEIRS, 8)]);
+        assert_eq!(again.greeting(true).heard, [heard_from(THEIRS, 8, 12)]);
         is_old_copy(greets(&again, greeting_with(13, 7, Vec::new())));
     }
 }

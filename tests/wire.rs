@@ -22,8 +22,12 @@ fn record(content: Content<'_>) -> Record {
 
 fn greeting() -> Greeting {
     let greeting = Greeting::in_memory("node1", NodeId(1), Incarnation(0xfeed), Timestamp::from_millis(5));
-    let heard = |store, confirmation| Heard { store: StoreId(store), confirmation: Confirmation(confirmation) };
-    let heard = vec![heard(u64::MAX, 1), heard(0, u64::MAX)];
+    let heard = |store, confirmation, incarnation| Heard {
+        store: StoreId(store),
+        confirmation: Confirmation(confirmation),
+        incarnation: Incarnation(incarnation),
+    };
+    let heard = vec![heard(u64::MAX, 1, 2), heard(0, u64::MAX, u64::MAX)];
     Greeting { store: StoreId(0xabc), confirmation: Confirmation(7), heard, ..greeting }
 }
 
@@ -115,7 +119,7 @@ fn a_greeting_has_eight_words_within_their_ranges() {
     let too_late = Timestamp::YEAR_2200.to_bits().to_be_bytes();
     let (other_protocols, huge) =
         ([PROTOCOL - 1, PROTOCOL + 1].map(|version| version.to_string()), u64::MAX.to_string());
-    let (most_heard, too_much_heard) = (vec![1; 16 * MAX_HEARD], vec![1; 16 * (MAX_HEARD + 1)]);
+    let (most_heard, too_much_heard) = (vec![1; 24 * MAX_HEARD], vec![1; 24 * (MAX_HEARD + 1)]);
     let words: [(usize, &[u8], bool); 33] = [
         (1, other_protocols[0].as_bytes(), false),
         (1, other_protocols[1].as_bytes(), false),
@@ -145,9 +149,9 @@ fn a_greeting_has_eight_words_within_their_ranges() {
         (7, b"-1", false),
         (7, huge.as_bytes(), true),
         (7, b"18446744073709551616", false),
-        (8, &[1; 15], false),
-        (8, &[1; 16], true),
-        (8, &[1; 17], false),
+        (8, &[1; 23], false),
+        (8, &[1; 24], true),
+        (8, &[1; 25], false),
         (8, &most_heard, true),
         (8, &too_much_heard, false),
     ];

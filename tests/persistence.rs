@@ -13,7 +13,8 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Client, DEADLINE, Links, Process, Value, encode, eventually};
-use kvstore::disk::frame::{Frame, Reader};
+use kvstore::disk::frame::Frame;
+use kvstore::disk::reader::Reader;
 use kvstore::replication::journal::Note;
 
 /// So long that no tick runs during a test, but that of the start.
@@ -272,7 +273,7 @@ fn last_confirmation(data: &Path, log: &Path) -> u64 {
     let mut reader = Reader::open(fs::File::open(log).expect("it is there"), (store >> 32) as u32 ^ store as u32)
         .unwrap_or_else(|broken| panic!("{broken:?}"));
     let mut last = reader.position();
-    while let Ok(Some(frame)) = reader.next() {
+    while let Ok(Some(frame)) = reader.next_frame() {
         if matches!(frame, Frame::Note(Note::Confirmed(_))) {
             last = reader.position();
         }

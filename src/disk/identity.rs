@@ -4,7 +4,7 @@ use std::io;
 
 use super::files::Directory;
 use super::frame::FORMAT;
-use super::start::StartError;
+use super::start_error::StartError;
 use crate::replication::message::StoreId;
 use crate::store::version::NodeId;
 

@@ -23,25 +23,32 @@
 //! kernel may drop what it could not write, and report success the next time. The node goes on without its disk: client
 //! writes are refused, reads and peers go on, nothing is confirmed. A fresh snapshot heals it ([`Log::rewrite`]).
 //!
-//! In reading order: [`frame`] is the format, [`log`](mod@log) what is appended, [`snapshot`] what replaces it,
-//! [`start`] how a node comes back from both, `replay.rs` with which threads. [`identity`] says whose directory it is, [`files`] what all of them need
-//! of the operating system.
+//! In reading order: [`frame`] is the format, [`log`](mod@log) what is appended, `confirming.rs` what that is to the
+//! replica, `health.rs` what happens when it fails, [`snapshot`] what replaces the log, [`reader`], [`start`] and `replay.rs` how a node
+//! comes back from both, [`start_error`] why it cannot.
+//! [`identity`] says whose directory it is, [`files`] what all of them need of the operating system, [`figures`] what INFO
+//! shows.
 //!
 //! Left out: keeping less in memory than on the disk, and compression. To read on: Rebello et al., "Can Applications
 //! Recover from fsync Failures?" (2020); Redis' append-only file, which this one resembles.
 //!
 //! [`Accepted`]: crate::store::accepted::Accepted
 
+mod confirming;
+pub mod figures;
 pub mod files;
 pub mod frame;
+mod health;
 pub mod identity;
 pub mod log;
+pub mod reader;
 mod replay;
 pub mod snapshot;
 pub mod start;
+pub mod start_error;
 
 pub use log::Log;
-pub use start::StartError;
+pub use start_error::StartError;
 
 /// When an answered write is safe from a power cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

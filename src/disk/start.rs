@@ -4,7 +4,6 @@
 //! numbered below that snapshot is removed: an old log without its successor would bring back what was deleted and
 //! forgotten. The incarnation is a new one, so all that the peers believe about the last one counts no more.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,90 +11,17 @@ use std::thread;
 
 use super::SyncPolicy;
 use super::files::Directory;
-use super::frame::{AFTER_FAILURE, Broken, Frame, HEADER_BYTES, Reader};
+use super::frame::{AFTER_FAILURE, Frame, HEADER_BYTES};
 use super::identity::{self, Owner};
 use super::log::Log;
+use super::reader::{Broken, Reader};
 use super::replay::Replay;
 use super::snapshot::{log_name, number_in, remove_older, snapshot_name};
+use super::start_error::StartError;
 use crate::replication::journal::Note;
 use crate::replication::message::{Confirmation, StoreId};
 use crate::replication::replica::Replica;
 use crate::store::part_of;
-
-/// Why a node cannot start from a directory: one line for its operator.
-#[derive(Debug, PartialEq, Eq)]
-pub enum StartError {
-    /// Another process uses it.
-    InUse {
-        /// The directory.
-        directory: String,
-    },
-    /// It belongs to another node.
-    Foreign {
-        /// The directory.
-        directory: String,
-        /// Whose it is.
-        found: Owner,
-        /// Who wanted to use it.
-        owner: Owner,
-    },
-    /// A newer version has written it.
-    Newer {
-        /// The directory.
-        directory: String,
-        /// The format of its files.
-        format: u16,
-    },
-    /// A file is damaged.
-    Damaged {
-        /// The file.
-        file: String,
-        /// What is wrong, and where.
-        why: String,
-    },
-    /// The operating system reports an error.
-    Io {
-        /// The file or directory.
-        file: String,
-        /// What it reports.
-        why: String,
-    },
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::InUse { directory } => write!(f, "--data {directory}: another process uses it"),
-            Self::Foreign { directory, found, owner } => write!(
-                f,
-                "--data {directory}: it belongs to {} with the number {}, not to {} with the number {}",
-                found.name, found.node, owner.name, owner.node
-            ),
-            Self::Newer { directory, format } => write!(
-                f,
-                "--data {directory}: a newer version of kvstore has written it (format {format}); start that version"
-            ),
-            Self::Damaged { file, why } => write!(
-                f,
-                "{file}: {why}; put a backup of the whole directory back, or move it away: then the node starts empty, \
-                 and its peers fill it"
-            ),
-            Self::Io { file, why } => write!(f, "{file}: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
-
-impl StartError {
-    pub(super) fn io(directory: &dyn Directory, file: &str, error: &io::Error) -> Self {
-        Self::Io { file: format!("{}/{file}", directory.describe()), why: error.to_string() }
-    }
-
-    pub(super) fn damaged(directory: &dyn Directory, file: &str, why: impl Into<String>) -> Self {
-        Self::Damaged { file: format!("{}/{file}", directory.describe()), why: why.into() }
-    }
-}
 
 /// What a node has found on its disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -200,8 +126,8 @@ impl Loading<'_> {
         let mut reader = self.open(name).map_err(|broken| self.explain(name, broken))?;
         loop {
             let before = self.loaded.frames;
-            match reader.next() {
-                Ok(Some(Frame::End(frames))) if frames == before && matches!(reader.next(), Ok(None)) => break,
+            match reader.next_frame() {
+                Ok(Some(Frame::End(frames))) if frames == before && matches!(reader.next_frame(), Ok(None)) => break,
                 Ok(Some(Frame::End(_)) | None) => {
                     let why = format!("is not complete (byte {})", reader.position());
                     return Err(StartError::damaged(&*self.log.directory, name, why));
@@ -234,7 +160,7 @@ impl Loading<'_> {
 
     fn read_log(&mut self, name: &str) -> Result<(), Broken> {
         let mut reader = self.open(name)?;
-        while let Some(frame) = reader.next()? {
+        while let Some(frame) = reader.next_frame()? {
             self.apply(frame);
         }
         self.log.figures.log_bytes.fetch_add(reader.position(), Relaxed);
@@ -250,7 +176,7 @@ impl Loading<'_> {
     }
 
     fn is_unused(&self, number: u64) -> bool {
-        self.open(&log_name(number)).is_ok_and(|mut reader| matches!(reader.next(), Ok(None)))
+        self.open(&log_name(number)).is_ok_and(|mut reader| matches!(reader.next_frame(), Ok(None)))
     }
 
     /// Keeps the torn end of a log in a file of its own, and cuts it off.

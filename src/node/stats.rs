@@ -10,7 +10,7 @@ use super::Shared;
 use super::shared::PeerHandle;
 use crate::commands::stats::{CpuTime, DiskStats, LastRound, PeerStats, Stats};
 use crate::disk::SyncPolicy;
-use crate::disk::log::LogStats;
+use crate::disk::figures::LogStats;
 
 /// The figures of the node at this moment.
 pub(super) fn gather(node: &Shared) -> Stats {

@@ -12,7 +12,10 @@
 use std::fmt;
 
 use super::message::{Confirmation, Heard, Incarnation};
+use super::replica::Replica;
+use crate::rules::Rule;
 use crate::store::accepted::Accepted;
+use crate::store::record::Record;
 use crate::store::version::NodeId;
 
 /// Something that a node must remember beside its entries, and what its last word about it is.
@@ -67,4 +70,43 @@ pub trait Journal: Accepted {
 
     /// Called between the merges of a long round: writes what waits in memory, if it is much.
     fn relieve(&self);
+}
+
+impl Replica {
+    /// Merges an entry that the disk remembers. Its clock counts as that of a message: an entry from far ahead does not
+    /// move ours.
+    pub fn restore_entry(&self, record: Record) {
+        // One from far ahead was reported when it came.
+        let _ = self.clock.observe(record.version().timestamp, self.wall());
+        self.store().merge(record);
+    }
+
+    /// Takes up a note that the disk remembers.
+    pub fn restore_note(&self, note: &Note) {
+        match note {
+            Note::Heard(heard) => self.stores.restore(*heard),
+            note => self.members.restore(note),
+        }
+    }
+
+    /// The disk was read.
+    pub fn finish_restoring(&self) {
+        self.stores.finish_restoring();
+    }
+
+    /// All that the node must remember of others.
+    pub fn notes(&self) -> Vec<Note> {
+        let mut notes = self.members.notes();
+        notes.extend(self.stores.heard().into_iter().map(Note::Heard));
+        notes
+    }
+
+    /// Makes everything durable that this replica holds now, so that it may be confirmed to a peer.
+    pub(super) fn make_durable(&self) -> Result<Confirmation, DiskFailed> {
+        match &self.journal {
+            None => Ok(Confirmation::NONE),
+            Some(journal) if self.rules().has(Rule::DurableConfirm) => journal.confirm(),
+            Some(journal) => Ok(journal.confirmation()),
+        }
+    }
 }

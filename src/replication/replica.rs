@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use log::{info, warn};
 use parking_lot::Mutex;
 
-use super::journal::{DiskFailed, Journal, Note};
+use super::journal::Journal;
 use super::member::{Contact, Members, Refusal};
 pub use super::member::{Identity, Member, Progress};
-use super::message::{Confirmation, Greeting};
+use super::message::Greeting;
 use super::old_copies::Stores;
 use crate::rules::{Rule, Rules};
 use crate::store::KeyValueStore;
@@ -33,12 +33,12 @@ pub struct Replica {
     identity: Identity,
     rules: Rules,
     store: KeyValueStore,
-    clock: HybridClock,
+    pub(super) clock: HybridClock,
     wall: WallClock,
     /// Whether an impossible time of the wall clock was reported.
     wall_reported: AtomicBool,
     /// The node's disk, if it has one.
-    journal: Option<Arc<dyn Journal>>,
+    pub(super) journal: Option<Arc<dyn Journal>>,
     pub(super) members: Members,
     /// What is remembered of the members' stores.
     pub(super) stores: Stores,
@@ -128,7 +128,7 @@ impl Replica {
 
     /// The wall clock's time. An impossible one counts as the latest possible, and is reported once: versions stamped
     /// from it would leave no room for later writes.
-    fn wall(&self) -> Timestamp {
+    pub(super) fn wall(&self) -> Timestamp {
         let wall = (self.wall)();
         if wall > Timestamp::LATEST_WALL && !self.wall_reported.swap(true, Relaxed) {
             warn!("{}: this machine's clock shows a time after 2190; set it right (reported once)", self.identity.name);
@@ -258,46 +258,6 @@ impl Replica {
     /// [`old_copies`](super::old_copies).
     pub fn finish_acquainting(&self) {
         self.stores.finish_acquainting();
-    }
-
-    // ---- what outlives the process
-    // ------------------------------------------------------------------------------------
-
-    /// Merges an entry that the disk remembers. Its clock counts as that of a message: an entry from far ahead does not
-    /// move ours.
-    pub fn restore_entry(&self, record: Record) {
-        // One from far ahead was reported when it came.
-        let _ = self.clock.observe(record.version().timestamp, self.wall());
-        self.store.merge(record);
-    }
-
-    /// Takes up a note that the disk remembers.
-    pub fn restore_note(&self, note: &Note) {
-        match note {
-            Note::Heard(heard) => self.stores.restore(*heard),
-            note => self.members.restore(note),
-        }
-    }
-
-    /// The disk was read.
-    pub fn finish_restoring(&self) {
-        self.stores.finish_restoring();
-    }
-
-    /// All that the node must remember of others.
-    pub fn notes(&self) -> Vec<Note> {
-        let mut notes = self.members.notes();
-        notes.extend(self.stores.heard().into_iter().map(Note::Heard));
-        notes
-    }
-
-    /// Makes everything durable that this replica holds now, so that it may be confirmed to a peer.
-    pub(super) fn make_durable(&self) -> Result<Confirmation, DiskFailed> {
-        match &self.journal {
-            None => Ok(Confirmation::NONE),
-            Some(journal) if self.rules.has(Rule::DurableConfirm) => journal.confirm(),
-            Some(journal) => Ok(journal.confirmation()),
-        }
     }
 
     // ---- ticks

@@ -1,11 +1,13 @@
 //! Faults on real processes. Nodes are killed and stopped, links are cut, stalled, slowed and truncated, while clients
-//! write. Then everything heals, and a checker looks for writes that are missing.
+//! write. Where nodes have disks, all are killed at once, lose the power, or have no room. Then everything heals, and a
+//! checker looks for writes that are missing: with disks, none of those that were answered may be.
 //!
 //! | variable | meaning |
 //! |---|---|
-//! | `CHAOS_SECONDS` | for how long there are faults, in all runs together; 18 by default |
+//! | `CHAOS_SECONDS` | for how long there are faults, in all runs without disks together; 18 by default |
 //! | `CHAOS_SEED` | replays a schedule of faults; each run prints its own |
 //! | `CHAOS_NODES` | only the cluster of this size |
+//! | `CHAOS_KEPT` | only the runs of nodes without disks (`memory`), or with them (`disk`) |
 //! | `CHAOS_WITHOUT` | switches a rule of the protocol off, to see that the checker notices |
 //! | `SOAK_MINUTES` | runs the soak, for so long |
 //!
@@ -36,9 +38,9 @@ use kvstore::limits::{PEER_CONNECT_TIMEOUT, PEER_IO_TIMEOUT};
 
 use checker::check;
 use clients::Clients;
-use cluster::{Cluster, INTERVAL};
+use cluster::{Cluster, INTERVAL, Kept};
 use common::eventually;
-use nemesis::{KINDS, Nemesis};
+use nemesis::{KINDS, KINDS_OF_DISKS, Nemesis};
 
 /// A run of this length has had every kind of fault: each is drawn every few seconds.
 const LONG: Duration = Duration::from_secs(120);
@@ -48,15 +50,19 @@ fn from_environment(name: &str) -> Option<u64> {
 }
 
 #[test]
-fn no_fault_makes_nodes_lose_or_revive_what_a_living_node_held() {
+fn no_fault_makes_nodes_lose_or_revive_what_a_living_node_or_a_disk_held() {
     let sizes: Vec<u16> = match from_environment("CHAOS_NODES") {
         Some(size) => vec![size as u16],
         None => vec![2, 3, 5],
     };
     let seconds = from_environment("CHAOS_SECONDS").unwrap_or(18) as f64 / sizes.len() as f64;
     let seed = from_environment("CHAOS_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000_000));
-    for size in sizes {
-        run(size, seed, Duration::from_secs_f64(seconds));
+    let is_wanted = |kept: &str| std::env::var("CHAOS_KEPT").map_or(true, |wanted| wanted == kept);
+    for &size in sizes.iter().filter(|_| is_wanted("memory")) {
+        run(size, Kept::InMemory, seed, Duration::from_secs_f64(seconds));
+    }
+    for &size in sizes.iter().filter(|&&size| size < 5 && is_wanted("disk")) {
+        run(size, Kept::OnDisk, seed, Duration::from_secs_f64(seconds * 1.5));
     }
     assert_eq!(children(), [""; 0], "processes that are left over");
 }
@@ -70,9 +76,9 @@ fn memory_threads_and_descriptors_stay_what_they_were_in_a_long_run() {
 }
 
 /// A run: clients write while there are faults; then everything heals, and is checked.
-fn run(size: u16, seed: u64, faulty: Duration) {
-    println!("chaos: {size} nodes for {faulty:.0?}; replay with CHAOS_SEED={seed} CHAOS_NODES={size}");
-    let cluster = Arc::new(Cluster::start(size));
+fn run(size: u16, kept: Kept, seed: u64, faulty: Duration) {
+    println!("chaos: {size} nodes {kept:?} for {faulty:.0?}; replay with CHAOS_SEED={seed} CHAOS_NODES={size}");
+    let cluster = Arc::new(Cluster::start(size, kept));
     let clients = Clients::start(&cluster, seed);
     let faults = Nemesis::new(&cluster, seed).torment(faulty);
     let history = clients.stop();
@@ -97,7 +103,8 @@ fn run(size: u16, seed: u64, faulty: Duration) {
         healed.elapsed(),
         report.describe()
     );
-    assert!(kinds.len() == KINDS || faulty < LONG, "after so long there has been every kind of fault (seed {seed})");
+    let possible = KINDS + if cluster.has_disks() { KINDS_OF_DISKS } else { 0 };
+    assert!(kinds.len() == possible || faulty < LONG, "after so long there has been every kind of fault (seed {seed})");
     drop(cluster);
 }
 

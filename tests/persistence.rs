@@ -4,7 +4,7 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,7 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::Duration;
 
-use common::{Client, DEADLINE, Links, Process, Value, encode, eventually};
-use kvstore::disk::frame::Frame;
-use kvstore::disk::reader::Reader;
-use kvstore::replication::journal::Note;
+use common::{Client, DEADLINE, Links, Process, Value, cut_log, encode, eventually, newest_log};
 
 /// So long that no tick runs during a test, but that of the start.
 const NEVER: &str = "1h";
@@ -108,14 +105,6 @@ impl Pair {
         eventually("equal DIGESTs", DEADLINE, || digest(1) == digest(2));
     }
 
-    /// The newest log of a node.
-    fn log(&self, number: u16) -> PathBuf {
-        let names = fs::read_dir(self.data(number)).expect("it is there").map(|entry| entry.expect("a name").path());
-        let log = |path: &PathBuf| path.file_stem()?.to_str()?.parse::<u64>().ok();
-        let logs = names.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
-        logs.max_by_key(log).expect("there is a log")
-    }
-
     fn forgets_all_deletes(&self) {
         for number in [1, 2] {
             let mut client = self.client(number);
@@ -137,13 +126,6 @@ fn program(number: u16) -> &'static str {
 
 fn length(path: &Path) -> u64 {
     fs::metadata(path).expect("it is there").len()
-}
-
-/// Cuts a file at a random byte from this one on.
-fn cut(path: &Path, from: u64) -> u64 {
-    let length = fastrand::u64(from..=length(path));
-    OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(length)).expect("it is cut");
-    length
 }
 
 /// Sends requests, and reads as many answers.
@@ -249,13 +231,12 @@ fn with_sync_always_every_answered_write_survives_a_log_that_is_cut_anywhere_beh
             assert_eq!(clients[n % 2].line(format!("SET k{n} {n}")), "OK");
         }
         known = to;
-        let lengths = [1, 2].map(|number| length(&pair.log(number)));
+        let lengths = [1, 2].map(|number| length(&newest_log(&pair.data(number))));
         // Writes whose answers nobody reads.
         clients.iter_mut().for_each(|client| (0..500).for_each(|n| client.send(format!("SET late{n} {life}\n"))));
         pair.kill_both();
         for (number, length) in [1, 2].into_iter().zip(lengths) {
-            let durable = last_confirmation(&pair.data(number), &pair.log(number));
-            cut(&pair.log(number), length.max(durable));
+            cut_log(&pair.data(number), length);
         }
         pair.start_both();
         for number in [1, 2] {
@@ -263,22 +244,6 @@ fn with_sync_always_every_answered_write_survives_a_log_that_is_cut_anywhere_beh
             assert!(found.into_iter().eq((0..known).map(|n| n.to_string())), "on node {number}");
         }
     }
-}
-
-/// Behind which byte of a log nothing is durable for certain: where its last confirmation ends, which was synced.
-fn last_confirmation(data: &Path, log: &Path) -> u64 {
-    let identity = fs::read_to_string(data.join("identity")).expect("it is there");
-    let store = identity.lines().find_map(|line| line.strip_prefix("store ")).expect("a line of the file");
-    let store = u64::from_str_radix(store, 16).expect("a number");
-    let mut reader = Reader::open(fs::File::open(log).expect("it is there"), (store >> 32) as u32 ^ store as u32)
-        .unwrap_or_else(|broken| panic!("{broken:?}"));
-    let mut last = reader.position();
-    while let Ok(Some(frame)) = reader.next_frame() {
-        if matches!(frame, Frame::Note(Note::Confirmed(_))) {
-            last = reader.position();
-        }
-    }
-    last
 }
 
 #[test]
@@ -291,8 +256,7 @@ fn what_a_power_cut_has_taken_comes_back_from_the_peer() {
     let mut other = pair.client(2);
     eventually("node 2 has the last one", DEADLINE, || other.line("GET k999") == "late");
     pair.take(1).kill();
-    let durable = last_confirmation(&pair.data(1), &pair.log(1));
-    cut(&pair.log(1), durable);
+    cut_log(&pair.data(1), 0);
     pair.launch(1);
     pair.client(1).wait_until_it_serves();
     let found = all(&mut pair.client(1), (0..1000).map(|n| format!("GET k{n}\n")));
@@ -366,19 +330,13 @@ fn without_its_rule_an_old_copy_brings_back_what_was_deleted() {
 
 // ---- a full disk ----------------------------------------------------------------------------------------------------
 
-/// Files of the process may have so many bytes. (The limit that others could lift again is left alone.)
-fn limit_files(process: &Process, bytes: &str) -> bool {
-    let limit = format!("--fsize={bytes}:");
-    Command::new("prlimit").args(["--pid", &process.id().to_string(), &limit]).status().is_ok_and(|s| s.success())
-}
-
 #[test]
 fn a_full_disk_refuses_writes_and_confirms_nothing_until_it_has_room() {
     let mut pair = Pair::start("full", SOON, &[]);
     let (mut one, mut two) = (pair.client(1), pair.client(2));
     all_are_ok(&mut one, (0..100).map(|n| format!("SET k{n} v\n")));
     pair.wait_until_they_agree();
-    if !limit_files(pair.node(1), "64") {
+    if !pair.node(1).limit_files("64") {
         println!("skipped: no prlimit");
         return;
     }
@@ -405,7 +363,7 @@ fn a_full_disk_refuses_writes_and_confirms_nothing_until_it_has_room() {
     assert_eq!((one.count("tombstones_forgotten"), two.count("tombstones_forgotten")), (0, 0));
     assert_eq!(pair.node(1).told("client writes are refused until it works again"), 1, "{:?}", pair.node(1).log());
 
-    assert!(limit_files(pair.node(1), "unlimited"));
+    assert!(pair.node(1).limit_files("unlimited"));
     eventually("writes are answered again", Duration::from_secs(10), || one.line("SET k3 room") == "OK");
     eventually("it says so", DEADLINE, || pair.node(1).told("node1: the disk works again") == 1);
     assert_eq!(one.info()["disk_error"], "");
@@ -455,7 +413,7 @@ fn a_directory_that_cannot_be_used_is_explained_in_one_line() {
     assert!(fails_to_start(1, &data).contains("a newer version of kvstore has written it (format 9)"));
     fs::write(&identity, text).expect("is writable");
 
-    let log = pair.log(1);
+    let log = newest_log(&pair.data(1));
     let mut bytes = fs::read(&log).expect("it is there");
     bytes[20] ^= 1;
     fs::write(&log, bytes).expect("is writable");

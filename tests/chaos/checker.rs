@@ -12,7 +12,7 @@ use kvstore::limits::{MAX_RETRY_DELAY, PEER_IO_TIMEOUT};
 
 use crate::clients::{Connection, History, Outcome, Seen, Wrote, by_key, parse_version, tag};
 use crate::cluster::{Cluster, INTERVAL};
-use crate::nemesis::{Fault, Logged};
+use crate::nemesis::{Fault, Logged, UNSYNCED};
 
 /// How long a write may take over a wire that works: a thousand times what it takes on an idle machine.
 const DELIVERED: Duration = Duration::from_secs(2);
@@ -61,7 +61,7 @@ pub(crate) fn check(cluster: &Cluster, history: &History, faults: &[Logged], see
     let keys = by_key(&history.writes);
     let finals = read_all(cluster, &keys, seed);
     check_reads(history, &keys, seed);
-    let faults_by_time = Faults::new(faults, *cluster.numbers().end());
+    let faults_by_time = Faults::new(faults, cluster);
     let (mut checked, mut losses, mut wrong) = (0, Vec::new(), Vec::new());
     for (key, writes) in &keys {
         let (seen, value) = &finals[*key];
@@ -184,10 +184,19 @@ pub(crate) fn nothing_returns(cluster: &Cluster, report: &Report, seed: u64) {
 struct Faults<'a> {
     log: &'a [Logged],
     size: u16,
-    kills: Vec<(Instant, u16, String)>,
+    kills: Vec<Kill>,
     /// For the wire from one node to another, the spans in which it or one of its ends did not work: ascending,
     /// disjoint.
     trouble: BTreeMap<(u16, u16), Vec<(Instant, Instant)>>,
+}
+
+/// A node has lost what it held, or the latest part of it.
+struct Kill {
+    at: Instant,
+    node: u16,
+    /// What was written to it up to this time is still there; `None`: nothing is.
+    kept: Option<Instant>,
+    what: String,
 }
 
 /// How a node came by a write.
@@ -200,10 +209,16 @@ enum Held {
 }
 
 impl<'a> Faults<'a> {
-    fn new(log: &'a [Logged], size: u16) -> Self {
-        let kills = log.iter().filter_map(|logged| match logged.fault {
-            Fault::Kill(node) => Some((logged.from, node, format!("{logged}"))),
-            _ => None,
+    fn new(log: &'a [Logged], cluster: &Cluster) -> Self {
+        let size = *cluster.numbers().end();
+        let kills = log.iter().filter_map(|logged| {
+            let (node, kept) = match logged.fault {
+                // A disk has all that was answered.
+                Fault::Kill(node) if !cluster.has_disks() => (node, None),
+                Fault::CutPower(node) => (node, Some(logged.from - UNSYNCED)),
+                _ => return None,
+            };
+            Some(Kill { at: logged.from, node, kept, what: format!("{logged}") })
         });
         let mut trouble = BTreeMap::new();
         for from in 1..=size {
@@ -214,7 +229,12 @@ impl<'a> Faults<'a> {
                     | Fault::Slow(a, b)
                     | Fault::Truncate(a, b, _)
                     | Fault::Reset(a, b) => (a, b) == (from, to),
-                    Fault::Isolate(node) | Fault::Kill(node) | Fault::Pause(node) => node == from || node == to,
+                    Fault::Isolate(node) | Fault::Kill(node) | Fault::Pause(node) | Fault::CutPower(node) => {
+                        node == from || node == to
+                    }
+                    Fault::KillAll => true,
+                    // Peers are served in any case.
+                    Fault::FillDisk(_) => false,
                 };
                 let mut spans: Vec<(Instant, Instant)> = log
                     .iter()
@@ -223,7 +243,9 @@ impl<'a> Faults<'a> {
                         // The fault takes effect with the next bytes.
                         Fault::Truncate(..) => (logged.from, logged.from + 2 * INTERVAL),
                         // A node that has started again first loads what the others hold.
-                        Fault::Kill(_) => (logged.from, logged.until + Duration::from_secs(1)),
+                        Fault::Kill(_) | Fault::KillAll | Fault::CutPower(_) => {
+                            (logged.from, logged.until + Duration::from_secs(1))
+                        }
                         _ => (logged.from, logged.until),
                     })
                     .collect();
@@ -234,13 +256,20 @@ impl<'a> Faults<'a> {
         Self { log, size, kills: kills.collect(), trouble }
     }
 
-    /// The kill that took a write from the last node that certainly held it, and how long after its acknowledgement;
+    /// The kill or power cut that took a write from the last node that certainly held it, and how long after its acknowledgement;
     /// `None` if there was always one.
     fn last_holder_killed(&self, write: &Wrote) -> Option<(String, Duration)> {
         let mut holders = BTreeMap::from([(write.node, (write.from, Held::Written))]);
-        for (at, node, what) in self.kills.iter().filter(|(at, ..)| *at >= write.from) {
+        for Kill { at, node, kept, what } in self.kills.iter().filter(|kill| kill.at >= write.from) {
             self.spread(&mut holders, *at);
-            holders.remove(node);
+            let is_kept = |&(since, held): &(Instant, Held)| match held {
+                Held::Written => kept.is_some_and(|kept| write.until <= kept),
+                // What a round brings is written to the log when the round ends.
+                Held::Received => kept.is_some_and(|kept| since + DELIVERED <= kept),
+            };
+            if !holders.get(node).is_some_and(is_kept) {
+                holders.remove(node);
+            }
             if holders.is_empty() {
                 return Some((
                     format!("{what}{}", self.meanwhile(*node, *at)),
@@ -260,7 +289,7 @@ impl<'a> Faults<'a> {
             | Fault::Truncate(a, b, _)
             | Fault::Reset(a, b) => a == node || b == node,
             // If all wires of another node are cut, so is its wire to this one.
-            Fault::Isolate(_) | Fault::Kill(_) | Fault::Pause(_) => true,
+            _ => true,
         };
         let recent = |logged: &&Logged| logged.from < killed && logged.until + Duration::from_secs(1) > killed;
         let others = self.log.iter().filter(recent).filter(|logged| touches(logged.fault));

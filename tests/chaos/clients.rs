@@ -200,6 +200,8 @@ impl Client {
                     self.connection = None;
                     Outcome::Refused
                 }
+                // It stands in the node's memory, perhaps on its disk, and perhaps on other nodes already.
+                Ok(answer) if answer.starts_with("ERROR: the disk has failed") => Outcome::Unknown,
                 Ok(answer) => {
                     assert!(answer == "OK" || (value.is_none() && answer == "Key not found"), "{request}: {answer}");
                     Outcome::Done(connection.read_line().ok().and_then(|line| parse_version(&line)))

@@ -1,13 +1,15 @@
 //! Nodes as processes, and between each two a wire for each direction.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::common::{Client, DEADLINE, Process, eventually};
+use crate::common::{Client, DEADLINE, Process, cut_log, eventually, newest_log};
 use crate::wire::Wire;
 
 /// How often each node runs a tick.
@@ -16,8 +18,17 @@ pub(crate) const INTERVAL: Duration = Duration::from_millis(500);
 /// What clients and nodes of the cluster must know.
 pub(crate) const SECRET: &str = "a-secret-that-survives-chaos";
 
-/// A cluster. Dropping it kills its processes.
+/// Where the nodes keep their data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    InMemory,
+    OnDisk,
+}
+
+/// A cluster. Dropping it kills its processes and removes their data.
 pub(crate) struct Cluster {
+    /// The directory with the nodes' data, if they have disks.
+    data: Option<PathBuf>,
     wires: BTreeMap<(u16, u16), Wire>,
     slots: Vec<Mutex<Slot>>,
 }
@@ -26,15 +37,18 @@ pub(crate) struct Cluster {
 #[derive(Default)]
 struct Slot {
     process: Option<Process>,
-    /// How often it has started. After a kill, a node starts with empty memory.
+    /// How often it has started. After a kill, a node starts with what its disk has, if it has one.
     life: u32,
 }
 
 impl Cluster {
-    pub(crate) fn start(size: u16) -> Self {
+    pub(crate) fn start(size: u16, kept: Kept) -> Self {
+        let data = std::env::temp_dir().join(format!("kvstore-chaos-{}-{size}", std::process::id()));
+        let data = (kept == Kept::OnDisk).then_some(data);
+        data.iter().for_each(|data| drop(fs::remove_dir_all(data)));
         let pairs = (1..=size).flat_map(|from| (1..=size).map(move |to| (from, to))).filter(|(from, to)| from != to);
         let wires = pairs.map(|pair| (pair, Wire::start())).collect();
-        let cluster = Self { wires, slots: (0..size).map(|_| Mutex::default()).collect() };
+        let cluster = Self { data, wires, slots: (0..size).map(|_| Mutex::default()).collect() };
         cluster.numbers().for_each(|number| cluster.start_node(number));
         cluster.wait_until_all_serve();
         cluster
@@ -62,7 +76,15 @@ impl Cluster {
         self.wires.values().for_each(Wire::heal);
     }
 
-    /// Starts a node that does not run, without data.
+    pub(crate) fn has_disks(&self) -> bool {
+        self.data.is_some()
+    }
+
+    fn data(&self, number: u16) -> PathBuf {
+        self.data.as_ref().expect("the nodes have disks").join(number.to_string())
+    }
+
+    /// Starts a node that does not run, with what its disk has, if it has one.
     pub(crate) fn start_node(&self, number: u16) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_node1"));
         command.args([
@@ -74,6 +96,9 @@ impl Cluster {
             &number.to_string(),
         ]);
         command.env("KVSTORE_SECRET", SECRET);
+        if self.has_disks() {
+            command.arg("--data").arg(self.data(number));
+        }
         if let Ok(rule) = std::env::var("CHAOS_WITHOUT") {
             command.args(["--without", &rule]);
         }
@@ -94,6 +119,30 @@ impl Cluster {
         let process = self.slot(number).lock().process.take();
         process.into_iter().for_each(Process::kill);
         self.lead_to(number, None);
+    }
+
+    /// Ends all nodes by SIGKILL, at once.
+    pub(crate) fn kill_all(&self) {
+        self.numbers().for_each(|number| self.signal(number, "KILL"));
+        self.numbers().for_each(|number| self.kill(number));
+    }
+
+    /// How long the newest log of a node is.
+    pub(crate) fn log_length(&self, number: u16) -> u64 {
+        fs::metadata(newest_log(&self.data(number))).expect("it is there").len()
+    }
+
+    /// Ends a node as a power cut does: by SIGKILL, and then its log loses what was not synced, or a part of it. What
+    /// stands before `from` was.
+    pub(crate) fn cut_power(&self, number: u16, from: u64) {
+        self.kill(number);
+        cut_log(&self.data(number), from);
+    }
+
+    /// Lets the disk of a node be full, or have room again.
+    pub(crate) fn fill_disk(&self, number: u16, is_full: bool) -> bool {
+        let limit = if is_full { "64" } else { "unlimited" };
+        self.slot(number).lock().process.as_ref().is_some_and(|process| process.limit_files(limit))
     }
 
     fn lead_to(&self, number: u16, target: Option<SocketAddr>) {
@@ -138,5 +187,12 @@ impl Cluster {
     /// How many tombstones there are on all nodes together.
     pub(crate) fn tombstones(&self) -> u64 {
         self.numbers().map(|number| self.client(number).count("tombstones")).sum()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.numbers().for_each(|number| self.kill(number));
+        self.data.iter().for_each(|data| drop(fs::remove_dir_all(data)));
     }
 }

@@ -31,10 +31,23 @@ pub(crate) enum Fault {
     Kill(u16),
     /// SIGSTOP, and SIGCONT after a time.
     Pause(u16),
+    /// SIGKILL of all nodes at once. They have disks, and start again after a time.
+    KillAll,
+    /// SIGKILL, and what was written last is cut off the node's log. It starts again after a time.
+    CutPower(u16),
+    /// The node's disk has no room for a time.
+    FillDisk(u16),
 }
 
-/// How many kinds of faults there are.
+/// How many kinds of faults there are for nodes in memory, and how many more for those with disks.
 pub(crate) const KINDS: usize = 8;
+pub(crate) const KINDS_OF_DISKS: usize = 3;
+
+/// A power cut takes at most what was written so long before: the log is synced every second.
+pub(crate) const UNSYNCED: Duration = Duration::from_millis(2500);
+
+/// A disk that was full works again after so long at most: it is tried every 5 seconds.
+const HEALS: Duration = Duration::from_secs(10);
 
 /// A fault that was injected.
 #[derive(Clone, Debug)]
@@ -55,6 +68,9 @@ impl Logged {
             Fault::Reset(..) => "reset",
             Fault::Kill(..) => "kill",
             Fault::Pause(..) => "pause",
+            Fault::KillAll => "kill all",
+            Fault::CutPower(..) => "cut power",
+            Fault::FillDisk(..) => "fill disk",
         }
     }
 }
@@ -69,6 +85,7 @@ impl fmt::Display for Logged {
 struct Schedule {
     rng: Rng,
     size: u16,
+    has_disks: bool,
 }
 
 impl Iterator for Schedule {
@@ -89,6 +106,12 @@ impl Iterator for Schedule {
             70..80 => Fault::Reset(from, to),
             80..90 => Fault::Kill(from),
             _ => Fault::Pause(from),
+        };
+        let fault = match (self.has_disks).then(|| rng.u8(0..100)) {
+            Some(0..14) => Fault::KillAll,
+            Some(14..28) => Fault::CutPower(from),
+            Some(28..42) => Fault::FillDisk(from),
+            _ => fault,
         };
         let lasts = match (fault, rng.u8(0..20)) {
             (Fault::Truncate(..) | Fault::Reset(..), _) => Duration::ZERO,
@@ -112,7 +135,12 @@ impl Nemesis {
     pub(crate) fn new(cluster: &Arc<Cluster>, seed: u64) -> Self {
         let size = *cluster.numbers().end();
         let rng = Rng::with_seed(seed.wrapping_mul(31).wrapping_add(u64::from(size)));
-        Self { cluster: Arc::clone(cluster), schedule: Schedule { rng, size }, log: Vec::new(), undo: Vec::new() }
+        Self {
+            cluster: Arc::clone(cluster),
+            schedule: Schedule { rng, size, has_disks: cluster.has_disks() },
+            log: Vec::new(),
+            undo: Vec::new(),
+        }
     }
 
     /// Injects faults for a time, then heals everything. Returns the log.
@@ -161,12 +189,15 @@ impl Nemesis {
             Fault::Slow(a, b) => cluster.wire(a, b).slow(until),
             Fault::Truncate(a, b, way) => cluster.wire(a, b).truncate(way),
             Fault::Reset(a, b) => cluster.wire(a, b).cut(from),
+            Fault::KillAll | Fault::CutPower(_) | Fault::FillDisk(_) => return self.strike_disks(fault, lasts),
             Fault::Kill(node) | Fault::Pause(node) => {
-                let busy = |other: &Fault| matches!(other, Fault::Kill(_)) || *other == Fault::Pause(node);
+                let is_down = |other: &Fault| matches!(other, Fault::Kill(_) | Fault::KillAll | Fault::CutPower(_));
+                let busy = |other: &Fault| is_down(other) || *other == Fault::Pause(node);
                 let is_pause = matches!(fault, Fault::Pause(_));
                 // Only one node is down at a time, and only if another node holds what it holds: a store in memory
                 // cannot survive the loss of all copies.
-                if self.undo.iter().any(|(_, other)| busy(other)) || !(is_pause || self.is_spared_by_others(node)) {
+                let is_spared = || is_pause || cluster.has_disks() || self.is_spared_by_others(node);
+                if self.undo.iter().any(|(_, other)| busy(other)) || !is_spared() {
                     return;
                 }
                 if is_pause {
@@ -183,10 +214,37 @@ impl Nemesis {
         self.log.push(Logged { fault, from, until });
     }
 
+    /// The faults of disks. Each waits until the nodes run and no other fault of a disk has an effect: what only a full
+    /// disk's node holds in memory must not be lost elsewhere.
+    fn strike_disks(&mut self, fault: Fault, lasts: Duration) {
+        let is_recent = |logged: &&Logged| logged.until + HEALS > Instant::now();
+        let mut full = self.log.iter().filter(|logged| matches!(logged.fault, Fault::FillDisk(_)));
+        let is_full = full.any(|logged| is_recent(&logged));
+        let is_busy = self.undo.iter().any(|(_, other)| !matches!(other, Fault::FillDisk(_)));
+        if is_busy || (is_full && !matches!(fault, Fault::KillAll)) {
+            return;
+        }
+        match fault {
+            Fault::FillDisk(node) if !self.cluster.fill_disk(node, true) => return,
+            Fault::KillAll => self.cluster.kill_all(),
+            Fault::CutPower(node) => {
+                let synced = self.cluster.log_length(node);
+                thread::sleep(UNSYNCED);
+                self.cluster.cut_power(node, synced);
+            }
+            _ => {}
+        }
+        let from = Instant::now();
+        self.undo.push((from + lasts, fault));
+        self.log.push(Logged { fault, from, until: from + lasts });
+    }
+
     fn make_undone(&mut self, fault: Fault) {
         match fault {
             Fault::Pause(node) => self.cluster.signal(node, "CONT"),
-            Fault::Kill(node) => self.cluster.start_node(node),
+            Fault::Kill(node) | Fault::CutPower(node) => self.cluster.start_node(node),
+            Fault::KillAll => self.cluster.numbers().for_each(|node| self.cluster.start_node(node)),
+            Fault::FillDisk(node) => drop(self.cluster.fill_disk(node, false)),
             other => unreachable!("{other:?} ends by itself"),
         }
         let last = self.log.iter_mut().rfind(|logged| logged.fault == fault);

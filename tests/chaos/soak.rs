@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use fastrand::Rng;
 use kvstore::framing::resp::{write_array, write_bulk};
 
-use crate::cluster::{Cluster, SECRET};
+use crate::cluster::{Cluster, Kept, SECRET};
 use crate::common::eventually;
 
 /// A fifth of all writes are deletes, so four fifths of the names have a value: a million, from the beginning on.
@@ -42,7 +42,7 @@ struct Use {
 
 pub(crate) fn run(minutes: u64) {
     let time = Duration::from_secs(60 * minutes);
-    let cluster = Arc::new(Cluster::start(2));
+    let cluster = Arc::new(Cluster::start(2, Kept::InMemory));
     settle(&cluster);
     let idle = settled_uses(&cluster);
     fill(&cluster);

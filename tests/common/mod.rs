@@ -7,16 +7,20 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use kvstore::config::Config;
+use kvstore::disk::frame::{Frame, Reader};
 use kvstore::framing::resp::{write_array, write_bulk};
 use kvstore::node::{BoundNode, Node};
+use kvstore::replication::journal::Note;
 use kvstore::replication::message::PROTOCOL;
 use parking_lot::{Condvar, Mutex};
 use socket2::SockRef;
@@ -357,6 +361,14 @@ impl Process {
         self.log.lock().iter().filter(|line| line.contains(text)).count()
     }
 
+    /// Files of the process may have so many bytes from now on: `unlimited`, or fewer than they have, as on a full disk.
+    /// The limit that others could lift again is left alone. Returns whether that is possible here.
+    pub(crate) fn limit_files(&self, bytes: &str) -> bool {
+        let limit = format!("--fsize={bytes}:");
+        let status = Command::new("prlimit").args(["--pid", &self.id().to_string(), &limit]).status();
+        status.is_ok_and(|status| status.success())
+    }
+
     pub(crate) fn kill(mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -392,6 +404,42 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+// ---- data directories -----------------------------------------------------------------------------------------------
+
+/// The newest log in a data directory.
+pub(crate) fn newest_log(data: &Path) -> PathBuf {
+    let names = fs::read_dir(data).expect("it is there").map(|entry| entry.expect("a name").path());
+    let number = |path: &PathBuf| path.file_stem()?.to_str()?.parse::<u64>().ok();
+    let logs = names.filter(|path| path.extension().is_some_and(|extension| extension == "log"));
+    logs.max_by_key(number).expect("there is a log")
+}
+
+/// Cuts the newest log of a node that was killed at a random byte, as a power cut may do. What stands before `from`,
+/// and the last confirmation, are kept: they were synced.
+pub(crate) fn cut_log(data: &Path, from: u64) {
+    let log = newest_log(data);
+    let length = fs::metadata(&log).expect("it is there").len();
+    let durable = last_confirmation(data, &log).max(from);
+    let length = fastrand::u64(durable..=length.max(durable));
+    OpenOptions::new().write(true).open(&log).and_then(|file| file.set_len(length)).expect("it is cut");
+}
+
+/// Where the last confirmation in a log ends.
+fn last_confirmation(data: &Path, log: &Path) -> u64 {
+    let identity = fs::read_to_string(data.join("identity")).expect("it is there");
+    let store = identity.lines().find_map(|line| line.strip_prefix("store ")).expect("a line of the file");
+    let store = u64::from_str_radix(store, 16).expect("a number");
+    let salt = (store >> 32) as u32 ^ store as u32;
+    let mut reader = Reader::open(fs::File::open(log).expect("it is there"), salt).unwrap_or_else(|e| panic!("{e:?}"));
+    let mut last = reader.position();
+    while let Ok(Some(frame)) = reader.next() {
+        if matches!(frame, Frame::Note(Note::Confirmed(_))) {
+            last = reader.position();
+        }
+    }
+    last
 }
 
 // ---- clients --------------------------------------------------------------------------------------------------------

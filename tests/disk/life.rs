@@ -1,6 +1,7 @@
 //! A disk that works: what a start finds is what was there, whatever was written, forgotten and rewritten, by however
 //! many threads, and in whatever order.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -194,6 +195,29 @@ fn a_kill_at_any_step_of_a_snapshot_loses_nothing_that_others_were_answered_mean
 #[test]
 fn a_power_cut_at_any_step_of_a_snapshot_loses_nothing_that_was_answered_after_a_sync() {
     snapshots_while_others_write(SyncPolicy::Always, true);
+}
+
+#[test]
+fn a_snapshot_without_a_delete_has_the_confirmation_that_let_it_be_forgotten() {
+    let directory = MemoryDirectory::default();
+    let node = Stage::start(&directory);
+    for n in 0..100 {
+        node.replica.set(format!("value{n}").as_bytes(), &vec![b'v'; SNAPSHOT_WRITE_BYTES / 10]);
+        node.merge(&format!("deleted{n}"), 1, Content::Tombstone);
+    }
+    let is_asked = Cell::new(false);
+    let peer_confirms = || {
+        // The rest of the snapshot lacks the deletes. The log that has both is not synced for a while.
+        if !is_asked.replace(true) {
+            node.log.note(&heard(5));
+            node.forget_all();
+        }
+        true
+    };
+    node.log.rewrite(&node.replica, &peer_confirms).expect("the disk works");
+    let again = Stage::start(&directory.power_cut(|_| 0));
+    assert!(again.replica.store().counts().tombstones < 100, "some were forgotten");
+    assert!(again.replica.notes().contains(&heard(5)), "so what a peer has confirmed is remembered");
 }
 
 // ---- confirmations --------------------------------------------------------------------------------------------------

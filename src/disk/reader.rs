@@ -7,7 +7,7 @@
 
 use std::io::{self, Read};
 
-use super::frame::{FORMAT, FRAME_BYTES, Frame, HEADER_BYTES, MAGIC, MAX_LENGTH, crc, decode, header};
+use super::frame::{FORMAT, FRAME_BYTES, Frame, HEADER_BYTES, Kind, MAGIC, MAX_LENGTH, crc, decode, header};
 
 /// How many bytes a reader asks for at once.
 const READ_BYTES: usize = 256 * 1024;
@@ -115,8 +115,11 @@ impl<R: Read> Reader<R> {
     fn broken(&mut self) -> Result<Broken, Broken> {
         let mut rest = self.buffer.split_off(self.used);
         self.source.read_to_end(&mut rest)?;
+        // The kind is looked at first: the checksum of what only looks like a long frame takes time.
+        let is_kind =
+            |bytes: &[u8]| bytes.get(FRAME_BYTES - 1).is_some_and(|kind| (1..=Kind::End as u8).contains(kind));
         let is_frame = |bytes: &[u8]| {
-            let length = said_length(bytes);
+            let length = said_length(bytes).filter(|_| is_kind(bytes));
             length.and_then(|length| bytes.get(..length)).is_some_and(|frame| is_whole(self.salt, frame))
         };
         let at = self.position;

@@ -17,7 +17,8 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use kvstore::config::Config;
-use kvstore::disk::frame::{Frame, Reader};
+use kvstore::disk::frame::Frame;
+use kvstore::disk::reader::Reader;
 use kvstore::framing::resp::{write_array, write_bulk};
 use kvstore::node::{BoundNode, Node};
 use kvstore::replication::journal::Note;
@@ -434,7 +435,7 @@ fn last_confirmation(data: &Path, log: &Path) -> u64 {
     let salt = (store >> 32) as u32 ^ store as u32;
     let mut reader = Reader::open(fs::File::open(log).expect("it is there"), salt).unwrap_or_else(|e| panic!("{e:?}"));
     let mut last = reader.position();
-    while let Ok(Some(frame)) = reader.next() {
+    while let Ok(Some(frame)) = reader.next_frame() {
         if matches!(frame, Frame::Note(Note::Confirmed(_))) {
             last = reader.position();
         }

@@ -4,7 +4,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A directory of files. Names have no path in them. What was created, renamed or removed is durable after
@@ -57,8 +57,13 @@ impl RealDirectory {
     /// # Errors
     /// When it cannot be created.
     pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
-        let path = path.into();
+        let path = std::path::absolute(path.into())?;
+        let missing: Vec<&Path> = path.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
         fs::create_dir_all(&path)?;
+        // A directory is durable when the one in which it stands was synced.
+        for parent in missing.into_iter().filter_map(Path::parent) {
+            fs::File::open(parent)?.sync_all()?;
+        }
         Ok(Self(path))
     }
 

@@ -65,6 +65,12 @@ pub const REPLAY_BATCH_BYTES: usize = 64 * 1024;
 /// How many such batches may wait for a thread.
 pub const REPLAY_QUEUE: usize = 2;
 
+/// How long an answer may be that waits for the disk without its session. A socket that can be written has room for it.
+pub const LATE_ANSWER_BYTES: usize = 512;
+
+/// How many such answers may wait. More sessions wait themselves.
+pub const LATE_ANSWERS: usize = 4096;
+
 /// How many other stores a node remembers, to recognise an old copy of one. Every data directory that was ever used is
 /// a store; those that were heard of longest ago are dropped.
 pub const MAX_HEARD: usize = 1024;

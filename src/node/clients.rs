@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use super::late::Late;
 use crate::commands::host::ConnectionInfo;
 
 /// All open connections, clients' and peers'.
@@ -36,6 +37,8 @@ pub(super) struct Incoming {
     peer: OnceLock<String>,
     /// What the client calls itself.
     pub(super) name: Mutex<Vec<u8>>,
+    /// Whether an answer waits for the disk without its session.
+    pub(super) late: Late,
 }
 
 impl Clients {
@@ -49,6 +52,7 @@ impl Clients {
             since: Instant::now(),
             peer: OnceLock::new(),
             name: Mutex::default(),
+            late: Late::default(),
         });
         self.open.lock().insert(id, Arc::clone(&incoming));
         (incoming, self.connected.fetch_add(1, Relaxed) + 1)

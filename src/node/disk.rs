@@ -9,10 +9,11 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use log::{debug, info, warn};
 
 use super::Shared;
+use super::late::LateAnswers;
 use crate::config::Config;
 use crate::disk::files::RealDirectory;
 use crate::disk::identity::Owner;
-use crate::disk::{Log, StartError};
+use crate::disk::{Log, StartError, SyncPolicy};
 use crate::limits::{HEAL_INTERVAL, MIN_REWRITE_BYTES, RETRY_SAVE_AFTER, SYNC_INTERVAL};
 use crate::replication::message::StoreId;
 use crate::replication::replica::Replica;
@@ -21,6 +22,8 @@ use crate::store::version::NodeId;
 /// The disk of a node that has one.
 pub(super) struct Disk {
     pub(super) log: Arc<Log>,
+    /// With `--sync always`: the answers that wait for the disk without their sessions.
+    pub(super) late: Option<LateAnswers>,
     /// Where a snapshot is asked for. The disk thread has the other end.
     saves: Sender<()>,
     asked: Receiver<()>,
@@ -42,7 +45,8 @@ impl Disk {
         let owner = Owner { name: config.name.clone(), node: NodeId(config.node) };
         let log = Log::open(Arc::new(directory), &owner, new, config.sync)?;
         let (saves, asked) = bounded(1);
-        Ok(Some(Self { log: Arc::new(log), saves, asked, _lock: lock }))
+        let late = (config.sync == SyncPolicy::Always).then(LateAnswers::default);
+        Ok(Some(Self { log: Arc::new(log), late, saves, asked, _lock: lock }))
     }
 
     /// Reads everything into a replica that holds nothing yet.
@@ -63,6 +67,13 @@ impl Disk {
     /// Asks for a snapshot. If one was asked for already, that will do.
     pub(super) fn ask_for_save(&self) {
         let _ = self.saves.try_send(());
+    }
+}
+
+/// The thread that sends the answers that wait for the disk.
+pub(super) fn send_late(_: &Shared, disk: &Disk) {
+    if let Some(late) = &disk.late {
+        late.run(&disk.log);
     }
 }
 

@@ -29,6 +29,7 @@ mod client;
 mod clients;
 mod connection;
 mod disk;
+mod late;
 mod link;
 mod listener;
 mod memory;
@@ -134,8 +135,8 @@ pub struct Node {
     peer_threads: Vec<JoinHandle<()>>,
     /// Closes when the last of `peer_threads` ends.
     peer_threads_end: Receiver<()>,
-    /// The disk thread, if the node has a disk.
-    disk: Option<JoinHandle<()>>,
+    /// The threads of the disk, if the node has one.
+    disk: Vec<JoinHandle<()>>,
 }
 
 impl Node {
@@ -164,7 +165,7 @@ impl Node {
             warn!("{}: the rule `{rule}` is switched off: this node is for learning, not for data", shared.name());
         }
         let (peer_threads, peer_threads_end) = start_peer_threads(&shared, ticks_asked)?;
-        let disk = start_disk_thread(&shared)?;
+        let disk = start_disk_threads(&shared)?;
         let node = Arc::clone(&shared);
         let accept = thread::Builder::new()
             .name(format!("{} accept", shared.name()))
@@ -218,6 +219,9 @@ impl Node {
         // Again, for connections that were accepted after the first time.
         shared.clients.shut_down();
         sessions.into_iter().for_each(join);
+        if let Some(late) = shared.disk.as_ref().and_then(|disk| disk.late.as_ref()) {
+            late.end();
+        }
 
         let drained = peer_threads_end.recv_deadline(drain_until);
         debug_assert!(drained.is_err(), "nothing is ever sent on it");
@@ -255,13 +259,19 @@ fn start_peer_threads(
     Ok((threads, all_ended))
 }
 
-fn start_disk_thread(shared: &Arc<Shared>) -> io::Result<Option<JoinHandle<()>>> {
-    if shared.disk.is_none() {
-        return Ok(None);
+/// Starts the threads of the disk, if the node has one: one that syncs, rewrites and heals; and with `--sync always`
+/// one that sends answers.
+fn start_disk_threads(shared: &Arc<Shared>) -> io::Result<Vec<JoinHandle<()>>> {
+    let spawn = |what: &str, work: fn(&Shared, &Disk)| {
+        let node = Arc::clone(shared);
+        let work = move || node.disk.iter().for_each(|disk| work(&node, disk));
+        thread::Builder::new().name(format!("{} {what}", shared.name())).spawn(work)
+    };
+    match &shared.disk {
+        None => Ok(Vec::new()),
+        Some(disk) if disk.late.is_none() => Ok(vec![spawn("disk", disk::run)?]),
+        Some(_) => Ok(vec![spawn("disk", disk::run)?, spawn("answers", disk::send_late)?]),
     }
-    let node = Arc::clone(shared);
-    let work = move || node.disk.iter().for_each(|disk| disk::run(&node, disk));
-    thread::Builder::new().name(format!("{} disk", shared.name())).spawn(work).map(Some)
 }
 
 /// Wakes the accept thread, which then sees that the node stops.

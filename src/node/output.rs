@@ -5,22 +5,23 @@
 
 use std::io;
 use std::mem;
-use std::net::TcpStream;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::Shared;
+use super::clients::Incoming;
+use super::disk::Disk;
+use super::late::{LateAnswer, write_failures};
 use super::memory::Usage;
-use super::unread::Unread;
-use crate::commands::answer::Answer;
-use crate::commands::failure::Failure;
+use super::unread::{Unread, has_room};
 use crate::framing::Form;
-use crate::limits::FREE_BUFFER_BYTES;
+use crate::limits::{FREE_BUFFER_BYTES, LATE_ANSWER_BYTES};
 use crate::replication::journal::DiskFailed;
 
 /// The unread answers of one connection, and the memory that the connection takes.
 pub(super) struct Output<'a> {
     node: &'a Shared,
-    stream: &'a TcpStream,
+    incoming: &'a Arc<Incoming>,
     pub(super) unread: Unread,
     pub(super) usage: Usage,
     /// How many commands were answered since the last flush; then INFO counts them.
@@ -34,38 +35,60 @@ pub(super) struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    pub(super) fn new(node: &'a Shared, stream: &'a TcpStream) -> Self {
+    pub(super) fn new(node: &'a Shared, incoming: &'a Arc<Incoming>) -> Self {
         let (unread, usage) = (Unread::new(node.config.client_write_timeout), Usage::new(&node.memory));
-        Self { node, stream, unread, usage, commands: 0, changed: false, form: None, safe: 0 }
+        Self { node, incoming, unread, usage, commands: 0, changed: false, form: None, safe: 0 }
     }
 
     /// Sends as many answers as the other side takes at once.
     pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.incoming.late.wait();
+        let commands = mem::take(&mut self.commands);
+        if commands > 0 {
+            self.node.clients.commands.fetch_add(commands, Relaxed);
+        }
         if mem::take(&mut self.changed)
             && let Some(disk) = &self.node.disk
-            && let Err(failed) = disk.log.before_answer()
         {
-            self.take_back(&failed);
-        }
-        if self.commands > 0 {
-            self.node.clients.commands.fetch_add(self.commands, Relaxed);
-            self.commands = 0;
+            if self.hand_over(disk, commands) {
+                return Ok(());
+            }
+            if let Err(failed) = disk.log.before_answer() {
+                self.take_back(&failed, commands);
+            }
         }
         if !self.unread.is_empty() {
-            self.unread.offer(self.stream)?;
+            self.unread.offer(&self.incoming.stream)?;
             self.release_memory();
         }
         self.safe = self.unread.len();
         Ok(())
     }
 
-    /// The disk has failed, and nobody knows what it has of the writes that were to be answered: each answer becomes an
-    /// error. For a peer it changes nothing: it learns of the failure because nothing is confirmed any more.
-    fn take_back(&mut self, failed: &DiskFailed) {
-        let Some(form) = self.form else { return };
-        let Failure { code, message } = Failure::without_disk(failed);
-        self.unread.buffer().truncate(self.safe);
-        (0..self.commands).for_each(|_| Answer::new(form, self.unread.buffer()).failure(code, &message));
+    /// Hands short answers to a client over to the thread that sends them when the disk has what they are about. Returns
+    /// whether it could.
+    fn hand_over(&mut self, disk: &Disk, count: u64) -> bool {
+        let is_short = self.safe == 0 && self.unread.len() <= LATE_ANSWER_BYTES;
+        let (Some(form), Some(late)) = (self.form.filter(|_| is_short), &disk.late) else { return false };
+        if !has_room(&self.incoming.stream) {
+            return false;
+        }
+        let answers = self.unread.buffer().clone();
+        let incoming = Arc::clone(self.incoming);
+        let is_taken = late.take(LateAnswer { incoming, answers, count, form });
+        if is_taken {
+            self.unread.buffer().clear();
+            self.release_memory();
+        }
+        is_taken
+    }
+
+    /// The disk has failed. For a peer it changes nothing: it learns of the failure because nothing is confirmed any more.
+    fn take_back(&mut self, failed: &DiskFailed, count: u64) {
+        if let Some(form) = self.form {
+            self.unread.buffer().truncate(self.safe);
+            write_failures(failed, form, count, self.unread.buffer());
+        }
     }
 
     /// Sends all answers.
@@ -74,6 +97,7 @@ impl<'a> Output<'a> {
         while !self.unread.is_empty() {
             self.wait(false)?;
         }
+        self.incoming.late.wait();
         Ok(())
     }
 
@@ -105,7 +129,7 @@ impl<'a> Output<'a> {
     /// Waits until the other side takes answers or, if the session may read, sends something; returns whether it does
     /// that.
     fn wait(&mut self, may_read: bool) -> io::Result<bool> {
-        let can_read = self.unread.wait(self.stream, may_read)?;
+        let can_read = self.unread.wait(&self.incoming.stream, may_read)?;
         self.safe = self.unread.len();
         self.release_memory();
         Ok(can_read)

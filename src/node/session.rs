@@ -5,6 +5,7 @@
 
 use std::io::{self, Read};
 use std::net::{Shutdown, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -37,7 +38,7 @@ pub(super) enum Welcome {
 pub(super) const TOO_MANY: &str = "max number of clients reached";
 
 /// Serves a connection until it ends.
-pub(super) fn run(node: &Shared, incoming: &Incoming, outbox: Outbox, welcome: Welcome) {
+pub(super) fn run(node: &Shared, incoming: &Arc<Incoming>, outbox: Outbox, welcome: Welcome) {
     let session = Session {
         node,
         incoming,
@@ -45,7 +46,7 @@ pub(super) fn run(node: &Shared, incoming: &Incoming, outbox: Outbox, welcome: W
         speaker: Speaker::Client(ClientSide::new(node, incoming, outbox)),
         started: Instant::now(),
         patience: None,
-        output: Output::new(node, &incoming.stream),
+        output: Output::new(node, incoming),
     };
     let _ended = Ended { node, incoming };
     // An error means that the other side has hung up or timed out: it would not read why.

@@ -150,6 +150,12 @@ impl Unread {
     }
 }
 
+/// Whether the stream can be written without waiting.
+pub(super) fn has_room(stream: &TcpStream) -> bool {
+    let mut polled = [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)];
+    poll(&mut polled, PollTimeout::ZERO).is_ok() && polled[0].revents() == Some(PollFlags::POLLOUT)
+}
+
 /// Waits until the stream can be written or, if `may_read`, read. Returns which; nothing after the timeout. A broken
 /// stream counts as both: the call that follows returns the error.
 fn ready(stream: &TcpStream, may_read: bool, timeout: Duration) -> io::Result<PollFlags> {

@@ -18,7 +18,7 @@ use super::files::{Directory, File};
 use super::frame::{self, AFTER_FAILURE, Kind};
 use super::log::Log;
 use crate::limits::{SNAPSHOT_SYNC_BYTES, SNAPSHOT_WRITE_BYTES};
-use crate::replication::journal::{DiskFailed, Note};
+use crate::replication::journal::{DiskFailed, Journal, Note};
 use crate::replication::replica::Replica;
 use crate::store::KeyValueStore;
 
@@ -64,6 +64,10 @@ impl Log {
         let failed = |error: std::io::Error| DiskFailed(format!("cannot write a snapshot: {error}"));
         let log = self.begin_log(number, if had_failed { AFTER_FAILURE } else { 0 }).map_err(failed)?;
         self.switch_to(log, had_failed)?;
+        if had_failed {
+            // What was noted while nothing was written: what is forgotten from now on may rest on it.
+            replica.notes().iter().for_each(|note| self.note(note));
+        }
         let before = self.figures.log_bytes.load(Relaxed);
         // A disk that heals has no use for the logs before; their number may be used again.
         if !had_failed {

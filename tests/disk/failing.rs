@@ -248,13 +248,41 @@ fn nothing_is_answered_or_confirmed_while_a_disk_heals() {
     let asked = Cell::new(0);
     let result = node.log.rewrite(&node.replica, &|| {
         asked.set(asked.get() + 1);
+        node.merge("from a peer", asked.get(), Content::Value(b"v"));
         assert!(node.log.before_answer().is_err(), "the snapshot is not complete, so the write is not on the disk");
         assert!(node.log.confirm().is_err());
         asked.get() < 2
     });
     assert!(result.is_err() && asked.get() == 2, "the node was stopped");
-    assert_eq!(Stage::start(&directory.copy()).value("late"), None);
+    // The log that failed has a torn end, and the next one has what peers have sent meanwhile.
+    let killed = Stage::start(&directory.copy());
+    assert_eq!((killed.value("late"), killed.value("from a peer").as_deref()), (None, Some("v")));
     node.log.rewrite(&node.replica, &|| true).expect("the disk works again");
     node.log.before_answer().expect("the snapshot has it");
     assert_eq!(Stage::start(&directory.copy()).value("late").as_deref(), Some("v"));
+}
+
+#[test]
+fn a_log_that_heals_forgets_no_delete_without_the_confirmation_that_let_it() {
+    let directory = MemoryDirectory::default();
+    let node = Stage::start(&directory);
+    node.merge("large", 1, Content::Value(&vec![b'v'; SNAPSHOT_WRITE_BYTES]));
+    node.merge("deleted", 1, Content::Tombstone);
+    node.log.before_answer().expect("the disk works");
+    directory.fail_after(0, Fault::Once);
+    node.merge("other", 1, Content::Tombstone);
+    node.log.before_answer().expect_err("the disk fails");
+    // A peer confirms while nothing is written. What rests on that is forgotten while a new log and snapshot are.
+    node.replica.restore_note(&heard(5));
+    node.log.note(&heard(5));
+    let forget = || {
+        node.forget_all();
+        node.log.before_answer().expect_err("the snapshot is not complete");
+        false
+    };
+    node.log.rewrite(&node.replica, &forget).expect_err("the node was stopped");
+    let killed = Stage::start(&directory.copy());
+    assert!(killed.loaded.torn.is_none(), "the log after the torn one is not empty");
+    let is_forgotten = killed.replica.store().record(b"deleted").is_none();
+    assert!(!is_forgotten || killed.replica.notes().contains(&heard(5)));
 }

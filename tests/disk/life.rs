@@ -12,7 +12,9 @@ use kvstore::disk::SyncPolicy;
 use kvstore::disk::files::RealDirectory;
 use kvstore::limits::SNAPSHOT_WRITE_BYTES;
 use kvstore::replication::journal::Journal;
-use kvstore::replication::message::Confirmation;
+use kvstore::replication::message::{Confirmation, Greeting, Incarnation, Reply, Request};
+use kvstore::replication::responder::PeerSession;
+use kvstore::store::arrival::Arrival;
 use kvstore::store::clock::Timestamp;
 use kvstore::store::content::{Content, Entry};
 use kvstore::store::record::Record;
@@ -195,6 +197,31 @@ fn a_kill_at_any_step_of_a_snapshot_loses_nothing_that_others_were_answered_mean
 #[test]
 fn a_power_cut_at_any_step_of_a_snapshot_loses_nothing_that_was_answered_after_a_sync() {
     snapshots_while_others_write(SyncPolicy::Always, true);
+}
+
+#[test]
+fn what_must_be_remembered_of_others_stands_in_the_log_and_in_the_snapshot() {
+    let directory = MemoryDirectory::default();
+    let node = Stage::start(&directory);
+    node.replica.dismiss_address("127.0.0.1:5010");
+    let peer = Greeting::in_memory("node2", NodeId(2), Incarnation(7), Timestamp::ZERO);
+    let greeted = node.replica.handle(&mut PeerSession::default(), Request::Peer(peer));
+    assert!(matches!(greeted, Reply::Peer { .. }), "{greeted:?}");
+    assert!(node.replica.dismiss("node2"));
+    let peer = Greeting::in_memory("node3", NodeId(3), Incarnation(8), Timestamp::ZERO);
+    let mut session = PeerSession::default();
+    let greeted = node.replica.handle(&mut session, Request::Peer(peer));
+    assert!(matches!(greeted, Reply::Peer { .. }), "{greeted:?}");
+    let confirmed = node.replica.handle(&mut session, Request::Confirm(Arrival::NONE, Confirmation(5)));
+    assert_eq!(confirmed, Reply::Ok);
+    let confirmation = node.log.confirm().expect("the disk works");
+    let notes = node.replica.notes();
+    assert_eq!(notes.len(), 4, "a member, a dismissed incarnation and address, and a store: {notes:?}");
+    for _ in 0..3 {
+        let again = Stage::start(&directory.copy());
+        assert_eq!((again.replica.notes(), again.log.confirmation()), (notes.clone(), confirmation));
+        node.log.rewrite(&node.replica, &|| true).expect("the disk works");
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Nodes with disks, as processes: killed, with logs that were cut, with old copies, with a full disk. (What the disk does
-//! at each step, without processes: `disk.rs`.)
+//! Nodes with disks, as processes: killed, with logs that were cut, with old copies, with a full disk. (What the disk
+//! does at each step, without processes: `disk.rs`.)
 
 mod common;
 

@@ -256,8 +256,8 @@ impl<'a> Faults<'a> {
         Self { log, size, kills: kills.collect(), trouble }
     }
 
-    /// The kill or power cut that took a write from the last node that certainly held it, and how long after its acknowledgement;
-    /// `None` if there was always one.
+    /// The kill or power cut that took a write from the last node that certainly held it, and how long after its
+    /// acknowledgement; `None` if there was always one.
     fn last_holder_killed(&self, write: &Wrote) -> Option<(String, Duration)> {
         let mut holders = BTreeMap::from([(write.node, (write.from, Held::Written))]);
         for Kill { at, node, kept, what } in self.kills.iter().filter(|kill| kill.at >= write.from) {

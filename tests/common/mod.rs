@@ -362,8 +362,8 @@ impl Process {
         self.log.lock().iter().filter(|line| line.contains(text)).count()
     }
 
-    /// Files of the process may have so many bytes from now on: `unlimited`, or fewer than they have, as on a full disk.
-    /// The limit that others could lift again is left alone. Returns whether that is possible here.
+    /// Files of the process may have so many bytes from now on: `unlimited`, or fewer than they have, as on a full
+    /// disk. The limit that others could lift again is left alone. Returns whether that is possible here.
     pub(crate) fn limit_files(&self, bytes: &str) -> bool {
         let limit = format!("--fsize={bytes}:");
         let status = Command::new("prlimit").args(["--pid", &self.id().to_string(), &limit]).status();

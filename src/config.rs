@@ -47,8 +47,8 @@ pub struct Config {
     pub max_memory: usize,
     /// The directory in which the node keeps its data; `None`: in memory only.
     pub data: Option<PathBuf>,
-    /// When an answered write is safe from a power cut. Always: after that no answered write is lost, but each waits for
-    /// the disk. Every second: the last second may be lost here, and comes back from the peers.
+    /// When an answered write is safe from a power cut. Always: after that no answered write is lost, but each waits
+    /// for the disk. Every second: the last second may be lost here, and comes back from the peers.
     pub sync: SyncPolicy,
     /// How long a client may be silent before its connection is ended; `None`: for ever.
     pub idle_timeout: Option<Duration>,

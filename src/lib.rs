@@ -84,8 +84,8 @@
 //! 4. It names what it holds in these leaves by hashes (LEAF). The responder answers with what is newer there, with
 //!    keys that differ otherwise, and with the hashes that it lacks.
 //! 5. It merges what came, fetches what else is newer there, and sends what the peer lacks.
-//! 6. If it has a disk, it makes durable what it has merged ([`Journal::confirm`]). Then it confirms: "I hold everything
-//!    that you held when you said that number". The responder keeps the number.
+//! 6. If it has a disk, it makes durable what it has merged ([`Journal::confirm`]). Then it confirms: "I hold
+//!    everything that you held when you said that number". The responder keeps the number.
 //!
 //! # The life of a tombstone
 //!

@@ -5,8 +5,8 @@
 //!   frame    | length (4) | CRC-32 (4) | kind (1) | payload …  |      the length is that of kind and payload
 //! ```
 //!
-//! All numbers are big-endian. Every CRC begins with a *salt* that belongs to the store: frames of another store's files
-//! are damage here, and so is the image of a frame that a client has stored as a value.
+//! All numbers are big-endian. Every CRC begins with a *salt* that belongs to the store: frames of another store's
+//! files are damage here, and so is the image of a frame that a client has stored as a value.
 
 use crc32fast::Hasher;
 

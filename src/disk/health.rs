@@ -41,8 +41,8 @@ impl Log {
         }
     }
 
-    /// Whether what was written counts. If the disk has failed since it was appended, it may be lost, and only a complete
-    /// snapshot has it.
+    /// Whether what was written counts. If the disk has failed since it was appended, it may be lost, and only a
+    /// complete snapshot has it.
     pub(super) fn check_works(&self) -> Result<(), DiskFailed> {
         self.failure().map_or(Ok(()), Err)
     }

@@ -24,10 +24,9 @@
 //! writes are refused, reads and peers go on, nothing is confirmed. A fresh snapshot heals it ([`Log::rewrite`]).
 //!
 //! In reading order: [`frame`] is the format, [`log`](mod@log) what is appended, `confirming.rs` what that is to the
-//! replica, `health.rs` what happens when it fails, [`snapshot`] what replaces the log, [`reader`], [`start`] and `replay.rs` how a node
-//! comes back from both, [`start_error`] why it cannot.
-//! [`identity`] says whose directory it is, [`files`] what all of them need of the operating system, [`figures`] what INFO
-//! shows.
+//! replica, `health.rs` what happens when it fails, [`snapshot`] what replaces the log, [`reader`], [`start`] and
+//! `replay.rs` how a node comes back from both, [`start_error`] why it cannot. [`identity`] says whose directory it is,
+//! [`files`] what all of them need of the operating system, [`figures`] what INFO shows.
 //!
 //! Left out: keeping less in memory than on the disk, and compression. To read on: Rebello et al., "Can Applications
 //! Recover from fsync Failures?" (2020); Redis' append-only file, which this one resembles.

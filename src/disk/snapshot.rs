@@ -4,8 +4,8 @@
 //!
 //! 1. `N+1.log` is created. From the switch on, what is accepted goes there; what was accepted before is durable in
 //!    `N.log`.
-//! 2. `N+1.snapshot.new` is written, part by part, while writes go on, and synced. What a part misses was accepted after
-//!    the switch, so it is in `N+1.log`.
+//! 2. `N+1.snapshot.new` is written, part by part, while writes go on, and synced. What a part misses was accepted
+//!    after the switch, so it is in `N+1.log`.
 //! 3. `N+1.log` is synced: so it is at least as new as the snapshot.
 //! 4. `N+1.snapshot.new` is renamed to `N+1.snapshot`. Only now a start uses it.
 //! 5. Everything with a smaller number is removed. A start ignores it.
@@ -142,8 +142,8 @@ struct Out<'a> {
 }
 
 impl Out<'_> {
-    /// Writes what has gathered. Syncs in small steps, so that the disk has no long queue before it when the log must be
-    /// synced, and syncs the log every second.
+    /// Writes what has gathered. Syncs in small steps, so that the disk has no long queue before it when the log must
+    /// be synced, and syncs the log every second.
     fn write(&mut self, buffer: &mut Vec<u8>) -> std::io::Result<()> {
         self.file.write(buffer)?;
         self.bytes += buffer.len() as u64;

@@ -49,8 +49,8 @@ pub(super) fn run(node: &Shared, asked: &Receiver<TickRequest>) {
 }
 
 /// Ticks until every peer that can be reached has told all that it holds, then serves clients. A peer that is reached
-/// but brings nothing new for the time of `--load-patience` is waited for no longer. A node that stops meanwhile, as one
-/// with an old copy of its disk does, never serves.
+/// but brings nothing new for the time of `--load-patience` is waited for no longer. A node that stops meanwhile, as
+/// one with an old copy of its disk does, never serves.
 fn load(node: &Shared) {
     let (mut backoff, mut last_progress) = (Backoff::default(), Instant::now());
     loop {

@@ -65,8 +65,8 @@ impl<'a> Output<'a> {
         Ok(())
     }
 
-    /// Hands short answers to a client over to the thread that sends them when the disk has what they are about. Returns
-    /// whether it could.
+    /// Hands short answers to a client over to the thread that sends them when the disk has what they are about.
+    /// Returns whether it could.
     fn hand_over(&mut self, disk: &Disk, count: u64) -> bool {
         let is_short = self.safe == 0 && self.unread.len() <= LATE_ANSWER_BYTES;
         let (Some(form), Some(late)) = (self.form.filter(|_| is_short), &disk.late) else { return false };
@@ -83,7 +83,8 @@ impl<'a> Output<'a> {
         is_taken
     }
 
-    /// The disk has failed. For a peer it changes nothing: it learns of the failure because nothing is confirmed any more.
+    /// The disk has failed. For a peer it changes nothing: it learns of the failure because nothing is confirmed any
+    /// more.
     fn take_back(&mut self, failed: &DiskFailed, count: u64) {
         if let Some(form) = self.form {
             self.unread.buffer().truncate(self.safe);

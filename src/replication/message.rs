@@ -126,8 +126,8 @@ impl Greeting {
 /// What an initiator asks of a responder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// `PEER protocol name number incarnation clock store confirmation heard`: who I am. Answered by [`Reply::Peer`], or
-    /// refused: another protocol version, the responder's own name or number, or an old copy of a disk.
+    /// `PEER protocol name number incarnation clock store confirmation heard`: who I am. Answered by [`Reply::Peer`],
+    /// or refused: another protocol version, the responder's own name or number, or an old copy of a disk.
     Peer(Greeting),
     /// `PROPAGATE entry`: an entry as I hold it now. Answered by [`Reply::Merged`].
     Propagate(Record),

@@ -24,9 +24,9 @@
 //! * A node that starts empty remembers nothing. So the first greeting on each connection carries what its sender
 //!   remembers, and a new node takes that over. Until it has spoken with every peer that it can reach, in its first
 //!   tick, it exchanges nothing with a store that has a past and is not among these.
-//! * If two nodes find each other old, both were put back. Neither is refused, or the cluster would be lost. They merge,
-//!   and warn that deletes made since may be undone. So a node that finds another old first looks into the other's
-//!   greeting: does it remember more of us than we can show?
+//! * If two nodes find each other old, both were put back. Neither is refused, or the cluster would be lost. They
+//!   merge, and warn that deletes made since may be undone. So a node that finds another old first looks into the
+//!   other's greeting: does it remember more of us than we can show?
 //!
 //! **What remains.** A store that no living node remembers is accepted: all others started empty, or it is older than
 //! [`MAX_HEARD`] other stores. And a new node that can reach only the old copy cannot know.

@@ -60,8 +60,8 @@
 //! **What remains.** A node whose clock is more than a minute behind, and which could reach only peers that have
 //! already forgotten a delete while another still holds it, can still lose a write to that delete.
 //!
-//! **With a disk.** A node that comes back from its disk has another incarnation all the same: it has confirmed nothing.
-//! What it has confirmed in its last life, it still holds, because a confirmation waits for the disk
+//! **With a disk.** A node that comes back from its disk has another incarnation all the same: it has confirmed
+//! nothing. What it has confirmed in its last life, it still holds, because a confirmation waits for the disk
 //! ([`journal`](super::journal)); and it cannot be an old copy of itself ([`old_copies`](super::old_copies)).
 //!
 //! **Left out.** Replacing a node under its old name without its starting empty. And FORGET is remembered only by the

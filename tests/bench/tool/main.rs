@@ -9,7 +9,7 @@
 //! load PORT FIRST COUNT BYTES SEED     sets COUNT keys from number FIRST on to values of BYTES that SEED determines
 //! arrived PORT FIRST COUNT BYTES SEED SECONDS     waits until they are there; fails after SECONDS
 //! visible PORT OTHER WRITES            how long a SET takes until a GET on the other node shows it
-//! paused PORT SECONDS                  one client that sets keys; prints the median of its waits and the 999th of 1,000
+//! paused PORT SECONDS                  how long one client waits that sets keys: the median, and the 999th of 1,000
 //! idle PORT N                          connects N clients, which stay for a minute and say nothing
 //! report FILE                          the measurements in FILE as tables, in Markdown
 //! plot FILE ROW…                       some rows of these tables as bars, in SVG

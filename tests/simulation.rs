@@ -7,22 +7,27 @@
 //!
 //! * `cluster.rs` and `node.rs` are the nodes: what their threads do, a step at a time, around the [`Replica`] that the
 //!   real node has, too. `network.rs` carries their messages, encoded and decoded.
+//! * `disk.rs` is a machine's disk: the real log, over a directory in memory that can lose what was not synced.
 //! * `faults.rs` decides, from a seed, what happens and what goes wrong. `runs.rs` is one run: faults, then healing.
-//! * `invariants.rs` says what must hold, `judge.rs` checks it at every step. `trace.rs` tells what happened,
-//!   in the words of `describe.rs`.
+//! * `invariants.rs` says what must hold, `judge.rs` checks it at every step, `past.rs` whenever a node starts from its
+//!   disk. `trace.rs` tells what happened, in the words of `describe.rs`.
 //! * `script.rs`, `grammar.rs`, `stage.rs` and `cost.rs` belong to the stories, `tests/stories.rs`. They run on the
 //!   same cluster, with a script instead of chance.
 //!
 //! A test runs 1,000 seeds. `SIM_SEEDS=100000 cargo test --release --test simulation nodes -- --nocapture` runs more,
 //! and prints how many steps it runs in a millisecond: some 200 on an idle core. A step is a write, a message carried
-//! out, a tick begun, or a restart. A seed that fails prints the command that replays it:
+//! out, a tick begun, a sync, a snapshot, or a restart. A seed that fails prints the command that replays it:
 //! `SIM_SEED=17 cargo test --test simulation three_nodes -- --nocapture` prints everything that happened, in a column
 //! for each node.
 //!
 //! **What is left out.** An activity that begins while another waits ends before the other goes on: activities are
 //! nested, not interleaved freely (delayed messages make up for much of it). And every step is atomic. So the simulator
 //! says nothing about races of threads within a node, such as whether the digest is updated under the same lock as the
-//! table. Tests of the store with threads do.
+//! table. Tests of the store with threads do. A node can end while it writes a snapshot, but not between two other
+//! operations on its disk: `tests/disk.rs` lets it end at every one of them.
+//!
+//! Some machines have disks, some of these sync before they answer: the seed says which. A run without disks is what it
+//! was before there were any, so that the same seeds find the same faults.
 //!
 //! # Would it notice?
 //!
@@ -76,6 +81,24 @@
 //! | the store's output is not told of tombstones | [`OutputIsWhole`](Invariant::OutputIsWhole) | 1 | 1 | 1 |
 //! | the store's output is told of what was replaced, too | [`OutputIsWhole`](Invariant::OutputIsWhole) | 1 | 1 | 1 |
 //! | a batch that failed is dropped (9) | nothing | – | – | – |
+//! | CONFIRM is sent before the disk is synced | [`Durable`](Invariant::Durable) | 19 | 0 | 0 |
+//! | the disk is synced before CONFIRM, but without the number of the confirmation | [`Durable`](Invariant::Durable) | 19 | 0 | 0 |
+//! | PEER shows a confirmation that is not durable | [`Durable`](Invariant::Durable) | 97 | 15 | 8 |
+//! | the first confirmation of a life has the number of the last one | [`Durable`](Invariant::Durable) | 171 | 130 | 436 |
+//! | a smaller number from the same incarnation is an old copy | [`NoFalseAlarm`](Invariant::NoFalseAlarm) | – | 128 | 93 |
+//! | confirmations are compared in every PEER (11) | nothing | – | – | – |
+//! | both of these | [`NoFalseAlarm`](Invariant::NoFalseAlarm) | 3 | 0 | 0 |
+//! | what is heard of other stores is not written to the disk | [`NoDeletedKeyReturns`](Invariant::NoDeletedKeyReturns) | 440 | 87 | 87 |
+//! | what is heard is written only when a tick has forgotten what rests on it (12) | nothing | – | – | – |
+//! | a new node does not take over what its peers have heard (13) | nothing | – | – | – |
+//! | a new node speaks with a store with a past before it has asked its peers | [`NoDeletedKeyReturns`](Invariant::NoDeletedKeyReturns) | 18 | 306 | 885 |
+//! | a verdict does not last as long as the incarnation (14) | nothing | – | – | – |
+//! | a write is answered before it is in the log | [`Durable`](Invariant::Durable) | 2 | 0 | 0 |
+//! | the new log begins after the snapshot is written | [`Durable`](Invariant::Durable) | 86 | 0 | 42 |
+//! | the snapshot is renamed before the new log is synced | [`Durable`](Invariant::Durable) | 367 | 773 | 255 |
+//! | a forgotten tombstone takes whatever stands there, when the log is read (15) | nothing | – | – | – |
+//! | forgotten tombstones are applied when all logs were read, or not at all (16) | nothing | – | – | – |
+//! | logs below the snapshot are kept and read (17) | nothing | – | – | – |
 //!
 //! 1. The peer's own rounds fetch it. Pushing only makes both sides equal sooner; nothing else depends on it. Tests in
 //!    `tests/rounds.rs` and many stories notice.
@@ -103,6 +126,20 @@
 //! 10. Once found after 234 seeds with two nodes, and after 320 with three. Since the simulator runs the batches and
 //!     ticks of a node, other interleavings come first, and 1,000 seeds do not reach these.
 //!
+//! 11. A smaller number from the incarnation that has confirmed the greater one is an old message, whenever it comes.
+//!     The next row shows what happens without that.
+//! 12. The power must fail after the tick, before anything else is synced, and between these two frames of the log.
+//! 13. The node must be told by one peer, and then meet the old copy before any peer that remembers has refused that. A
+//!     test in `tests/members.rs` notices.
+//! 14. An old copy that confirms elsewhere must find a node that accepts it, and what that node has accepted is there
+//!     by right. A test in `tests/members.rs` notices.
+//! 15. What is newer than a tombstone stands behind its frame in the log, so it is there again in the end.
+//! 16. A tombstone that is back waits again, and is forgotten again; what is gone was held by all. It does harm when a
+//!     node that knew nothing has written below a forgotten tombstone, which happens once in a thousand runs. Tests in
+//!     `tests/disk.rs` notice.
+//! 17. All logs together are the whole history, so they do no harm. It takes a kill between two removals, which leaves
+//!     an old log without its successor.
+//!
 //! A reply to LEAF that comes in parts needs more than the six small keys of a run: tests in `tests/rounds.rs` cover
 //! it.
 //!
@@ -113,16 +150,23 @@ mod cluster;
 #[path = "simulation/describe.rs"]
 #[allow(dead_code, reason = "only a story names requests")]
 mod describe;
+#[path = "simulation/disk.rs"]
+mod disk;
 #[path = "simulation/faults.rs"]
 mod faults;
 #[path = "simulation/invariants.rs"]
 mod invariants;
 #[path = "simulation/judge.rs"]
 mod judge;
+#[path = "common/memory_disk.rs"]
+#[allow(dead_code, reason = "the tests of the disk need more of it")]
+mod memory_disk;
 #[path = "simulation/network.rs"]
 mod network;
 #[path = "simulation/node.rs"]
 mod node;
+#[path = "simulation/past.rs"]
+mod past;
 #[path = "simulation/runs.rs"]
 mod runs;
 #[path = "simulation/trace.rs"]
@@ -267,4 +311,14 @@ fn without_confirmation_a_tombstone_settles_that_a_peer_lacks() {
 #[test]
 fn without_the_ordered_link_an_old_value_arrives_after_its_tombstone_is_forgotten() {
     breaks_without(Rule::OrderedLink, Invariant::NoResurrection);
+}
+
+#[test]
+fn without_durable_confirm_a_power_cut_takes_back_what_was_confirmed() {
+    breaks_without(Rule::DurableConfirm, Invariant::Durable);
+}
+
+#[test]
+fn without_stale_disk_an_old_copy_brings_a_deleted_key_back() {
+    breaks_without(Rule::StaleDisk, Invariant::NoDeletedKeyReturns);
 }

@@ -114,6 +114,9 @@ fn a_mistake_is_one_line_that_says_what_to_type() {
         ("quietly", "type `quietly COMMAND`"),
         ("dismiss node2 on node1", "node1 has not met node2 yet: let one of them tick first"),
         ("cluster none", "give a number of nodes from 1 to 9"),
+        ("cluster 2 with", "type `cluster COUNT [with disks] [without RULE…]`"),
+        ("sync node1", "node1 has no disk: begin with `cluster 2 with disks`"),
+        ("kill", "type `kill node1`"),
     ] {
         assert_eq!(tell("x", &story(line)).mistake, Some(format!("x:4: {line}: {says}")));
     }
@@ -121,6 +124,10 @@ fn a_mistake_is_one_line_that_says_what_to_type() {
         ("> set node1 a 1\n", "x:1: set node1 a 1: there is no cluster yet: begin with `cluster 2`"),
         ("Hello.\n", "x: has no command; a command is a line like `> cluster 2`"),
         (">cluster 2\n", "x:1: >cluster 2: put a space after `>`"),
+        (
+            "> cluster 2 with disks\n> put-back node2\n",
+            "x:2: put-back node2: no copy was taken: type `backup node2` first",
+        ),
         ("    hello\n", "x:1: hello: only what a command shows is indented by four spaces; indent this by less"),
     ] {
         assert_eq!(tell("x", story).mistake.as_deref(), Some(says));

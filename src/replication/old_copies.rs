@@ -29,7 +29,9 @@
 //!   other's greeting: does it remember more of us than we can show?
 //!
 //! **What remains.** A store that no living node remembers is accepted: all others started empty, or it is older than
-//! [`MAX_HEARD`] other stores. And a new node that can reach only the old copy cannot know.
+//! [`MAX_HEARD`] other stores. And a new node that can reach only the old copy cannot know. Once an old copy was
+//! accepted and goes on confirming, its numbers meet those that the same disk had before: a copy from before, put back
+//! later, may show a greater number although it lacks what was confirmed in between.
 //!
 //! To read on: Active Directory has had this trouble under the name *USN rollback*, and cures it in the same way.
 //!

@@ -9,12 +9,16 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use kvstore::disk::SyncPolicy;
+use kvstore::replication::PeerError;
 use kvstore::replication::message::Request;
 use kvstore::replication::reconcile::{self, FailedRound, RoundReport};
 use kvstore::replication::tombstones::{PeerRound, Rounds, Tick};
 use kvstore::rules::{Rule, Rules};
 use kvstore::store::Counts;
 
+use super::describe::what_is_wrong;
+use super::disk::End;
 use super::judge::Judge;
 use super::network::{Connection, Traffic, Wire};
 use super::node::{Life, Node};
@@ -78,9 +82,17 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// A cluster of `count` empty nodes, connected and in time.
-    pub(crate) fn new(count: usize, rules: Rules, bounds: Bounds, director: Rc<dyn Director>, trace: Trace) -> Self {
-        let nodes: Vec<Node> = (0..count).map(|number| Node::new(number, count, rules, bounds.queue)).collect();
+    /// A cluster of empty nodes, connected and in time: one for each of `disks`, `None` for one without a disk.
+    pub(crate) fn new(
+        disks: &[Option<SyncPolicy>],
+        rules: Rules,
+        bounds: Bounds,
+        director: Rc<dyn Director>,
+        trace: Trace,
+    ) -> Self {
+        let count = disks.len();
+        let node = |(number, &disk)| Node::new(number, count, rules, bounds.queue, disk);
+        let nodes: Vec<Node> = disks.iter().enumerate().map(node).collect();
         nodes.iter().for_each(|node| node.life().serving.set(true));
         Self {
             nodes,
@@ -122,7 +134,8 @@ impl Cluster {
     // ---- clients
     // ------------------------------------------------------------------------------------------------------
 
-    /// A client's SET, or DEL if there is no value: applied, queued for each peer, acknowledged.
+    /// A client's SET, or DEL if there is no value: applied, queued for each peer, acknowledged. If the disk fails in
+    /// the middle of it, the client gets an error, and what it has written may stand or not.
     pub(crate) fn write(&self, node: usize, key: &[u8], value: Option<&[u8]>) {
         self.step();
         let life = self.nodes[node].life();
@@ -143,6 +156,7 @@ impl Cluster {
             });
         }
         self.observe(node);
+        self.before_answer(node, &life);
     }
 
     // ---- the threads of a node
@@ -166,7 +180,11 @@ impl Cluster {
             .and_then(|mut wire| propagation.deliver(&life.replica, &mut wire, &link.queue));
         *link.propagation.borrow_mut() = Some(propagation);
         if let Err(error) = delivered {
-            self.trace.note(node, || format!("keeps what it has for {}: {error}", self.nodes[peer].name));
+            self.trace.note(node, || {
+                let why = error.to_string();
+                format!("keeps what it has for {}: {}", self.nodes[peer].name, what_is_wrong(&why))
+            });
+            self.end_if_old(node, &life, &error);
         }
     }
 
@@ -212,13 +230,24 @@ impl Cluster {
         match &result {
             Ok(report) => self.trace.round_ended(node, report),
             Err(failed) => {
-                self.trace.note(node, || format!("round with {} failed: {}", self.nodes[peer].name, failed.error));
+                self.trace.note(node, || {
+                    let why = failed.error.to_string();
+                    format!("round with {} failed: {}", self.nodes[peer].name, what_is_wrong(&why))
+                });
             }
         }
         let address = self.nodes[peer].name.clone();
         let member = life.links[peer].met.borrow().clone();
+        let error = result.as_ref().err().map(|failed| failed.error.clone());
         life.rounds.borrow_mut().push(PeerRound { address, member, dismissed: false, result });
+        error.iter().for_each(|error| self.end_if_old(node, life, error));
         true
+    }
+
+    fn end_if_old(&self, node: usize, life: &Rc<Life>, error: &PeerError) {
+        if matches!(error, PeerError::OldCopy(_)) {
+            self.end_old_copy(node, life);
+        }
     }
 
     /// Serves clients if the load is complete, or a peer is not waited for any longer.
@@ -254,14 +283,9 @@ impl Cluster {
     // ---- what befalls a node
     // ------------------------------------------------------------------------------------------
 
-    /// Ends a node at once and starts it again with nothing in its memory.
+    /// Ends a node at once and starts it again with nothing in its memory, nor on its disk.
     pub(crate) fn restart(&self, node: usize) {
-        self.step();
-        self.nodes[node].restart(node, self.nodes.len(), self.rules, self.bounds.queue);
-        self.trace.note(node, || "starts again, its memory is gone".into());
-        if let Some(judge) = &self.judge {
-            judge.borrow_mut().restarted(node);
-        }
+        self.end(node, &End::Empty);
     }
 
     /// Cuts the network from one node to another, or mends it.

@@ -71,7 +71,7 @@ pub(crate) fn fill(cluster: &Cluster, nodes: &[usize], keys: usize, written_ms: 
 /// Runs a round for each number of differing keys. Node 2 holds newer entries of these keys than node 1.
 pub(crate) fn measure(keys: usize, differing: &[usize], with_digests: bool) -> Vec<Cost> {
     let rules = if with_digests { Rules::default() } else { Rules::default().without(Rule::Digests) };
-    let cluster = Cluster::new(2, rules, Bounds { queue: 0, batch: 0 }, Rc::new(Calm), Trace::new(Style::Off));
+    let cluster = Cluster::new(&[None; 2], rules, Bounds { queue: 0, batch: 0 }, Rc::new(Calm), Trace::new(Style::Off));
     fill(&cluster, &[0, 1], keys, START_MS);
     // The connection is opened before anything is counted: in a running cluster it is mostly open.
     assert!(cluster.tick(0), "nothing goes wrong here");

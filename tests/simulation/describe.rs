@@ -1,6 +1,6 @@
 //! Messages, records and versions in words, as the traces show them.
 
-use kvstore::replication::message::{Confirmation, Differences, Greeting, Held, Listed, Reply, Request};
+use kvstore::replication::message::{Confirmation, Differences, Greeting, Heard, Held, Listed, Reply, Request};
 use kvstore::store::clock::Timestamp;
 use kvstore::store::content::Content;
 use kvstore::store::digest::Prefix;
@@ -55,8 +55,13 @@ pub(crate) fn describe_reply(reply: &Reply) -> String {
         Reply::Entries { records, .. } => list(records, describe_record),
         Reply::Ok => "OK".into(),
         Reply::Refused(why) => format!("REFUSED {why}"),
-        Reply::OldCopy(why) => format!("OLDCOPY {why}"),
+        Reply::OldCopy(why) => format!("OLDCOPY {}", what_is_wrong(why)),
     }
+}
+
+/// The first part of a message, without what to do about it.
+pub(crate) fn what_is_wrong(why: &str) -> &str {
+    why.split(';').next().unwrap_or_default()
 }
 
 fn describe_held(held: &Held) -> String {
@@ -84,11 +89,21 @@ fn describe_differences(differences: &Differences) -> String {
     if parts.is_empty() { "no difference".into() } else { parts.join("; ") }
 }
 
-/// The low half of a simulated incarnation counts the node's lives.
+/// The low half of a simulated incarnation counts the node's lives. A store has the number of the life that made it.
 fn describe_greeting(greeting: &Greeting) -> String {
-    let Greeting { name, incarnation, clock, .. } = greeting;
+    let Greeting { name, incarnation, clock, confirmation, heard, .. } = greeting;
     let clock = if *clock == Timestamp::ZERO { "0".into() } else { time_in_words(*clock) };
-    format!("{name} incarnation {} clock {clock}", incarnation.0 as u32)
+    let mut text = format!("{name} incarnation {} clock {clock}", incarnation.0 as u32);
+    if *confirmation != Confirmation::NONE {
+        text += &format!(", confirmation {confirmation}");
+    }
+    if !heard.is_empty() {
+        let of = |Heard { store, confirmation, .. }: &Heard| {
+            format!("{confirmation} of {}.{}", store.0 >> 32, store.0 as u32)
+        };
+        text += &format!(", heard {}", list(heard, of));
+    }
+    text
 }
 
 fn describe_record(record: &Record) -> String {

@@ -6,10 +6,12 @@
 use std::cell::{Cell, RefCell};
 
 use fastrand::Rng;
+use kvstore::disk::SyncPolicy;
 use kvstore::replication::message::Request;
 use kvstore::store::version::Version;
 
 use super::cluster::{Cluster, Director, Fate};
+use super::disk::End;
 use super::invariants::KEYS;
 use super::node::START_MS;
 
@@ -28,6 +30,10 @@ const YEAR_MS: u64 = 365 * 24 * 60 * MINUTE_MS;
 
 /// How far a clock can jump that is badly broken: beyond the last time that can be stamped.
 const CENTURIES: u64 = 300;
+
+/// What the disks of a run are drawn with: a generator of their own, so that a run without disks is what it was before
+/// there were any.
+const DISKS_SEED: u64 = 0xd15c;
 
 /// How often what happens: weights of activities, and probabilities of a message's fates.
 #[derive(Clone, Debug)]
@@ -82,10 +88,48 @@ impl Rates {
     }
 }
 
+/// How often what happens to disks: weights of activities, all 0 in a run without disks.
+#[derive(Clone, Debug, Default)]
+struct DiskRates {
+    sync: u32,
+    save: u32,
+    kill: u32,
+    power_cut: u32,
+    back_up: u32,
+    put_back: u32,
+    fill_up: u32,
+    mend: u32,
+}
+
+impl DiskRates {
+    fn draw(rng: &mut Rng) -> Self {
+        let mut weight = |most: u32| if rng.u8(..3) == 0 { 0 } else { rng.u32(1..=most) };
+        Self {
+            sync: weight(12),
+            save: weight(4),
+            kill: weight(4),
+            power_cut: weight(4),
+            back_up: weight(4),
+            put_back: weight(4),
+            fill_up: weight(2),
+            mend: 4,
+        }
+    }
+}
+
+/// Which machines have a disk, and when an answered write is durable there: none, some, or all of them.
+fn draw_disks(rng: &mut Rng, nodes: usize) -> Vec<Option<SyncPolicy>> {
+    let which = rng.u8(..3);
+    let policy = if rng.bool() { SyncPolicy::Always } else { SyncPolicy::EverySecond };
+    (0..nodes).map(|_| Some(policy).filter(|_| which == 2 || (which == 1 && rng.bool()))).collect()
+}
+
 /// Chance, from one seed. It is the only source of it in a run.
 pub(crate) struct Chance {
     rng: RefCell<Rng>,
     rates: Rates,
+    disk_rates: DiskRates,
+    disks: Vec<Option<SyncPolicy>>,
     depth: Cell<usize>,
     /// Whether everything has healed: messages arrive, and nothing happens by itself.
     healed: Cell<bool>,
@@ -99,18 +143,29 @@ pub(crate) struct Chance {
 }
 
 impl Chance {
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, nodes: usize) -> Self {
         let mut rng = Rng::with_seed(seed);
         let rates = Rates::draw(&mut rng);
+        let mut disks_rng = Rng::with_seed(seed ^ DISKS_SEED);
+        let disks = draw_disks(&mut disks_rng, nodes);
+        let has_disks = disks.iter().any(Option::is_some);
+        let disk_rates = if has_disks { DiskRates::draw(&mut disks_rng) } else { DiskRates::default() };
         Self {
             rng: RefCell::new(rng),
             rates,
+            disk_rates,
+            disks,
             depth: Cell::new(0),
             healed: Cell::new(false),
             values: Cell::new(0),
             written: RefCell::default(),
             latest_ms: Cell::new(START_MS),
         }
+    }
+
+    /// The disks of the machines.
+    pub(crate) fn disks(&self) -> &[Option<SyncPolicy>] {
+        &self.disks
     }
 
     /// A number below `end`.
@@ -135,6 +190,7 @@ impl Chance {
         // The clocks agree again, and show what they will show one day: a time later than all that was written.
         let latest_ms = cluster.nodes.iter().map(|node| node.wall()).max().max(Some(self.latest_ms.get()));
         for node in &cluster.nodes {
+            node.disk.iter().for_each(|disk| disk.mend());
             node.pace.set(1000);
             node.set_wall(latest_ms.unwrap_or(START_MS) + 1_000);
         }
@@ -142,7 +198,7 @@ impl Chance {
 
     /// Something happens.
     pub(crate) fn act(&self, cluster: &Cluster) {
-        let rates = &self.rates;
+        let (rates, disk_rates) = (&self.rates, &self.disk_rates);
         let weights = [
             rates.write,
             rates.replicate,
@@ -153,6 +209,14 @@ impl Chance {
             rates.mend,
             rates.restart,
             rates.clock,
+            disk_rates.sync,
+            disk_rates.save,
+            disk_rates.kill,
+            disk_rates.power_cut,
+            disk_rates.back_up,
+            disk_rates.put_back,
+            disk_rates.fill_up,
+            disk_rates.mend,
         ];
         let mut chosen = self.rng.borrow_mut().u32(..weights.iter().sum::<u32>());
         let activity = weights.iter().position(|&weight| {
@@ -173,6 +237,14 @@ impl Chance {
             6 => self.cut(cluster, node, false),
             7 => self.restart(cluster, node),
             8 => self.clock(cluster, node),
+            9 => cluster.sync(node),
+            10 => cluster.save(node),
+            11 => self.each(cluster, node, |node| cluster.end(node, &End::Kill)),
+            12 => self.each(cluster, node, |node| cluster.end(node, &End::PowerCut(&|most| self.below(most + 1)))),
+            13 => self.each(cluster, node, |node| cluster.back_up(node)),
+            14 => self.put_disk_back(cluster, node),
+            15 => cluster.nodes[node].disk.iter().for_each(|disk| disk.fill_up(self.below(8) as u64)),
+            16 => cluster.nodes[node].disk.iter().for_each(|disk| disk.mend()),
             _ => {}
         }
     }
@@ -181,13 +253,18 @@ impl Chance {
     fn stall(&self, cluster: &Cluster) {
         cluster.trace.note(0, || "something waits for long".into());
         (0..6).for_each(|_| self.act(cluster));
+        self.tick_all(cluster);
+    }
+
+    /// Every node that can takes so many ticks that deletes are forgotten.
+    fn tick_all(&self, cluster: &Cluster) {
         for _ in 0..STALLED_TICKS {
             (0..cluster.nodes.len()).filter(|&node| cluster.may_tick(node)).for_each(|node| _ = cluster.tick(node));
         }
     }
 
     fn write(&self, cluster: &Cluster, node: usize) {
-        if !cluster.nodes[node].life().serving.get() {
+        if !cluster.takes_writes(node) {
             return;
         }
         self.write_to(cluster, node, KEYS[self.below(self.rates.keys)]);
@@ -264,6 +341,46 @@ impl Chance {
             machine.life().serving.set(true);
             self.write_to(cluster, node, key);
         }
+    }
+
+    /// Something befalls one machine, or all at once.
+    fn each(&self, cluster: &Cluster, node: usize, befalls: impl Fn(usize)) {
+        match self.below(4) {
+            0 => (0..cluster.nodes.len()).for_each(befalls),
+            _ => befalls(node),
+        }
+    }
+
+    /// A machine's disk is lost, and one of its copies is put back: any copy, or the last one, after the nodes had time
+    /// to delete what it holds, and to forget the deletes.
+    fn put_disk_back(&self, cluster: &Cluster, node: usize) {
+        if self.below(3) == 0 {
+            return self.each(cluster, node, |node| {
+                let copies = cluster.nodes[node].disk.as_ref().map_or(0, |disk| disk.copies());
+                if copies > 0 {
+                    self.put_copy_back(cluster, node, self.below(copies));
+                }
+            });
+        }
+        let Some(disk) = &cluster.nodes[node].disk else { return };
+        let copy = disk.copies();
+        cluster.back_up(node);
+        (0..6).for_each(|_| self.write(cluster, self.below(cluster.nodes.len())));
+        self.tick_all(cluster);
+        // Do the others still know?
+        let other = self.other_than(node, cluster.nodes.len());
+        match self.below(6) {
+            0 => cluster.end(other, &End::Kill),
+            1 => cluster.end(other, &End::PowerCut(&|most| self.below(most + 1))),
+            2 => cluster.restart(other),
+            _ => {}
+        }
+        self.put_copy_back(cluster, node, copy);
+    }
+
+    fn put_copy_back(&self, cluster: &Cluster, node: usize, copy: usize) {
+        let copy = cluster.nodes[node].disk.as_ref().map(|disk| disk.copy(copy));
+        copy.iter().for_each(|copy| cluster.end(node, &End::PutBack(copy)));
     }
 
     fn clock(&self, cluster: &Cluster, node: usize) {

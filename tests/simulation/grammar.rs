@@ -8,7 +8,7 @@ use kvstore::rules::Rules;
 
 use super::cluster::Fate;
 use super::describe::REQUESTS;
-use super::script::{ALONE, Action, Change, Mistake, When, parse_words};
+use super::script::{ALONE, Action, AtDisk, Change, Mistake, When, parse_words};
 
 /// The most nodes in a cluster. Each has a store of its own, and every pair of them a round in every tick.
 const MAX_NODES: usize = 9;
@@ -20,14 +20,19 @@ const MAX_TICKS: usize = 1_000;
 const MAX_KEYS: usize = 1_000_000;
 
 pub(crate) fn cluster(words: &[&str], _nodes: usize) -> Result<Action, Mistake> {
-    let (count, off) = match words {
-        [count] => (count, &[][..]),
-        [count, "without", rules @ ..] if !rules.is_empty() => (count, rules),
+    let (count, rest) = words.split_first().ok_or(Mistake::Words)?;
+    let (has_disks, rest) = match rest {
+        ["with", "disks", rest @ ..] => (true, rest),
+        rest => (false, rest),
+    };
+    let off = match rest {
+        [] => &[][..],
+        ["without", rules @ ..] if !rules.is_empty() => rules,
         _ => return Err(Mistake::Words),
     };
     let nodes = number(count, "nodes", MAX_NODES)?;
     let rules = off.iter().try_fold(Rules::default(), |rules, rule| rule.parse().map(|rule| rules.without(rule)))?;
-    Ok(Action::Cluster { nodes, rules })
+    Ok(Action::Cluster { nodes, has_disks, rules })
 }
 
 pub(crate) fn cost(words: &[&str], _nodes: usize) -> Result<Action, Mistake> {
@@ -107,6 +112,35 @@ pub(crate) fn mend(words: &[&str], nodes: usize) -> Result<Action, Mistake> {
 pub(crate) fn restart(words: &[&str], nodes: usize) -> Result<Action, Mistake> {
     let [at] = exactly(words)?;
     Ok(Action::Restart { node: node(at, nodes)? })
+}
+
+pub(crate) fn kill(words: &[&str], nodes: usize) -> Result<Action, Mistake> {
+    at_disk(words, nodes, AtDisk::Kill)
+}
+
+pub(crate) fn power_cut(words: &[&str], nodes: usize) -> Result<Action, Mistake> {
+    at_disk(words, nodes, AtDisk::PowerCut)
+}
+
+pub(crate) fn sync(words: &[&str], nodes: usize) -> Result<Action, Mistake> {
+    at_disk(words, nodes, AtDisk::Sync)
+}
+
+pub(crate) fn save(words: &[&str], nodes: usize) -> Result<Action, Mistake> {
+    at_disk(words, nodes, AtDisk::Save)
+}
+
+pub(crate) fn back_up(words: &[&str], nodes: usize) -> Result<Action, Mistake> {
+    at_disk(words, nodes, AtDisk::BackUp)
+}
+
+pub(crate) fn put_back(words: &[&str], nodes: usize) -> Result<Action, Mistake> {
+    at_disk(words, nodes, AtDisk::PutBack)
+}
+
+fn at_disk(words: &[&str], nodes: usize, what: AtDisk) -> Result<Action, Mistake> {
+    let [at] = exactly(words)?;
+    Ok(Action::AtDisk { node: node(at, nodes)?, what })
 }
 
 pub(crate) fn dismiss(words: &[&str], nodes: usize) -> Result<Action, Mistake> {

@@ -32,6 +32,16 @@ pub(crate) enum Invariant {
     SettledEverywhere,
     /// Where a tombstone was forgotten, nothing ever stands that was written before it settled.
     NoResurrection,
+    /// A node starts from whatever a kill, a power cut or a copy leaves on its disk.
+    StartsAgain,
+    /// After a kill a node's disk has all that the node had when it last answered. After a power cut it has all that
+    /// was synced: with `always` that is the same. And what it has confirmed to a peer.
+    Durable,
+    /// What was deleted, and whose delete has settled somewhere, comes to no node again once no node holds the delete
+    /// any more; except what [`past`](super::past) excuses.
+    NoDeletedKeyReturns,
+    /// No node is said to have an old copy of its disk that has none.
+    NoFalseAlarm,
     /// The digest is that of the entries.
     DigestOfEntries,
     /// The store's output is told of every accepted entry, before it is acknowledged: these entries, merged in any
@@ -66,6 +76,10 @@ impl fmt::Display for Invariant {
             Self::TrueConfirmation => "a peer holds what it has confirmed",
             Self::SettledEverywhere => "a settled tombstone is held by every peer",
             Self::NoResurrection => "nothing older stands where a tombstone was forgotten",
+            Self::StartsAgain => "a node starts from its disk",
+            Self::Durable => "a disk keeps what was answered, synced or confirmed",
+            Self::NoDeletedKeyReturns => "what was deleted does not come back",
+            Self::NoFalseAlarm => "only an old copy of a disk is called one",
             Self::DigestOfEntries => "the digest is that of the entries",
             Self::OutputIsWhole => "the store's output is told of every accepted entry",
             Self::QueueBounds => "queues stay within their bounds",

@@ -19,27 +19,28 @@ use super::cluster::Cluster;
 use super::describe::in_words;
 use super::invariants::{Invariant, KEYS, Violation};
 use super::node::Life;
+use super::past::Disks;
 
 /// What the merge rule compares: the version, then whether it is a tombstone, then the value.
 pub(crate) type Rank = (Version, bool, Vec<u8>);
 
-fn rank(record: &Record) -> Rank {
+pub(super) fn rank(record: &Record) -> Rank {
     let value = record.content().value().unwrap_or_default().to_vec();
     (record.version(), record.content() == Content::Tombstone, value)
 }
 
-fn show(rank: &Rank) -> String {
+pub(super) fn show(rank: &Rank) -> String {
     let what = if rank.1 { "the delete".into() } else { format!("{:?}", String::from_utf8_lossy(&rank.2)) };
     format!("{what} of {}", in_words(rank.0))
 }
 
 /// What is known of one key on one node in its present life.
 #[derive(Clone, Debug, Default)]
-struct Seen {
+pub(super) struct Seen {
     /// What stood there when the judge last looked.
-    last: Option<Record>,
+    pub(super) last: Option<Record>,
     /// The greatest that ever stood there.
-    high: Option<Rank>,
+    pub(super) high: Option<Rank>,
     /// The node's `arrivals` when `last` was first seen: its own number is not greater.
     arrival: Arrival,
     /// Whether `last` is a settled tombstone.
@@ -57,11 +58,11 @@ pub(crate) fn holdings(replica: &Replica) -> Holdings {
 }
 
 /// An acknowledged write.
-struct Write {
+pub(super) struct Write {
     /// When it was acknowledged.
-    step: u64,
+    pub(super) step: u64,
     /// Whether at some time no node remembered it, or anything newer. It may still arrive late.
-    lost: bool,
+    pub(super) lost: bool,
 }
 
 /// Watches a run.
@@ -75,17 +76,18 @@ pub(crate) struct Judge {
     /// How many times a write of a node that knew nothing replaced a forgotten tombstone with a greater version.
     pub(crate) after_forgotten: u64,
     /// By node, then by key.
-    seen: Vec<[Seen; KEYS.len()]>,
+    pub(super) seen: Vec<[Seen; KEYS.len()]>,
     /// By node, the greatest timestamp that its clock must have passed.
-    clocks: Vec<Timestamp>,
+    pub(super) clocks: Vec<Timestamp>,
     /// By key, every acknowledged write.
-    writes: [HashMap<Rank, Write>; KEYS.len()],
+    pub(super) writes: [HashMap<Rank, Write>; KEYS.len()],
     /// By key, who gave out each version: node's life.
     issued: [HashMap<Version, u64>; KEYS.len()],
     /// By key, when a tombstone last settled on any node.
-    settled: [HashMap<Rank, u64>; KEYS.len()],
+    pub(super) settled: [HashMap<Rank, u64>; KEYS.len()],
     /// By node, the greatest that any peer held when a round with it began that was then completed.
-    loaded: Vec<Holdings>,
+    pub(super) loaded: Vec<Holdings>,
+    pub(super) disks: Disks,
 }
 
 impl Judge {
@@ -101,6 +103,7 @@ impl Judge {
             issued: Default::default(),
             settled: Default::default(),
             loaded: vec![Holdings::default(); nodes],
+            disks: Disks::new(nodes),
         }
     }
 
@@ -210,7 +213,8 @@ impl Judge {
         }
         match seen.high.clone() {
             Some(high) if high > now => {
-                if write.step <= seen.settled_at || seen.settled_at == 0 {
+                let is_older = write.step <= seen.settled_at || seen.settled_at == 0;
+                if is_older && !self.disks.is_excused(k, &now) {
                     let details = format!("{name}: {} was forgotten, the older {} has come", show(&high), show(&now));
                     return self.violate(Invariant::NoResurrection, details);
                 }
@@ -224,6 +228,7 @@ impl Judge {
         seen.arrival = machine.life().replica.store().arrivals();
         seen.last = Some(record);
         seen.settled = false;
+        self.must_not_be_deleted(cluster, node, k, &now);
     }
 
     fn vanished(&mut self, cluster: &Cluster, node: usize, k: usize, after_tick: bool) {
@@ -242,6 +247,7 @@ impl Judge {
     /// A tick of `node` has ended: tombstones may have settled, or be forgotten.
     pub(crate) fn tick_ended(&mut self, cluster: &Cluster, node: usize) {
         self.observe(cluster, node, true);
+        self.is_acquainted(node);
         let life = cluster.nodes[node].life();
         let store = life.replica.store();
         for k in 0..KEYS.len() {
@@ -345,6 +351,7 @@ impl Judge {
             let Some(held) = here.last.as_ref().filter(|_| here.arrival <= confirmed && !here.settled).map(rank) else {
                 continue;
             };
+            self.promises(peer, k, &held);
             if self.seen[peer][k].high.as_ref() < Some(&held) {
                 let [name, believer] = [peer, node].map(|node| &cluster.nodes[node].name);
                 let held = show(&held);
@@ -382,21 +389,8 @@ impl Judge {
         }
     }
 
-    /// `node` has lost its memory.
-    pub(crate) fn restarted(&mut self, node: usize) {
-        self.seen[node] = Default::default();
-        self.loaded[node] = Default::default();
-        self.clocks[node] = Timestamp::ZERO;
-        for k in 0..KEYS.len() {
-            let remembered = self.greatest(k);
-            let forgotten =
-                self.writes[k].iter_mut().filter(|(rank, write)| !write.lost && Some(*rank) > remembered.as_ref());
-            self.lost_with_memory += forgotten.map(|(_, write)| write.lost = true).count() as u64;
-        }
-    }
-
     /// The greatest write that some living memory has held.
-    fn greatest(&self, k: usize) -> Option<Rank> {
+    pub(super) fn greatest(&self, k: usize) -> Option<Rank> {
         self.seen.iter().filter_map(|seen| seen[k].high.as_ref()).max().cloned()
     }
 
@@ -414,6 +408,12 @@ impl Judge {
             for (k, key) in KEYS.iter().enumerate() {
                 let survivor = store.record(key.as_bytes()).as_ref().map(rank);
                 let greatest = self.greatest(k);
+                if let Some(delete) =
+                    survivor.as_ref().filter(|rank| !rank.1).and_then(|rank| self.settled_since(k, rank))
+                {
+                    let details = format!("{key} on {}: it was deleted by {}", node.name, show(&delete));
+                    return self.violate(Invariant::NoDeletedKeyReturns, details);
+                }
                 if survivor != greatest && !self.may_stand_for(k, survivor.as_ref(), greatest.as_ref()) {
                     let [survivor, greatest] =
                         [survivor, greatest].map(|rank| rank.as_ref().map_or("nothing".into(), show));
@@ -429,8 +429,11 @@ impl Judge {
     }
 
     /// A forgotten tombstone may be followed by nothing, or by what was written after it had settled, by a node that
-    /// knew nothing.
+    /// knew nothing, or by what has come back by right.
     fn may_stand_for(&self, k: usize, survivor: Option<&Rank>, greatest: Option<&Rank>) -> bool {
+        if survivor.is_some_and(|survivor| self.disks.is_excused(k, survivor)) {
+            return true;
+        }
         let Some(&settled_at) = greatest.and_then(|greatest| self.settled[k].get(greatest)) else { return false };
         survivor.and_then(|survivor| self.writes[k].get(survivor)).is_none_or(|write| write.step > settled_at)
     }

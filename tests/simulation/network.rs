@@ -10,7 +10,7 @@ use std::rc::{Rc, Weak};
 
 use kvstore::framing::RequestParser;
 use kvstore::framing::resp;
-use kvstore::replication::message::{Reply, Request};
+use kvstore::replication::message::{Reply, Request, StoreId};
 use kvstore::replication::responder::PeerSession;
 use kvstore::replication::{Peer, PeerError, reconcile};
 
@@ -24,6 +24,10 @@ pub(crate) struct Connection {
     pub(crate) number: u64,
     pub(crate) from: usize,
     pub(crate) to: usize,
+    /// The life of the initiator that opened it.
+    initiator: Weak<Life>,
+    /// The store of that life.
+    store: StoreId,
     /// The life of the responder that accepted it. When that is over, nothing arrives any more. (Weak, because a life
     /// holds its connections.)
     responder: Weak<Life>,
@@ -46,6 +50,9 @@ pub(crate) struct Traffic {
     /// Entries in PROPAGATE, and in the replies to LEAF and FETCH.
     pub(crate) entries: u64,
 }
+
+/// What an initiator says of a responder whose disk is an old copy.
+const OLD_COPY: &str = "is an old copy";
 
 /// The initiator's end of one connection, to which its user is pinned: when that breaks, every further exchange fails.
 pub(crate) struct Wire<'c> {
@@ -77,6 +84,8 @@ impl<'c> Wire<'c> {
             number: cluster.connections.get(),
             from,
             to,
+            initiator: Rc::downgrade(life),
+            store: life.replica.identity().store,
             responder: Rc::downgrade(&cluster.nodes[to].life()),
             session: RefCell::default(),
             closed: Cell::new(false),
@@ -87,8 +96,18 @@ impl<'c> Wire<'c> {
         cluster.trace.note(from, || format!("opens connection {} to {}", connection.number, cluster.nodes[to].name));
         let wire = Self { cluster, life: Rc::clone(life), connection };
         let _lock = Lock::take(link);
-        reconcile::greet(&life.replica, &mut Greeting(&wire))
-            .inspect_err(|_| link.drop_connection(&wire.connection))?;
+        let greeted = reconcile::greet(&life.replica, &mut Greeting(&wire));
+        let are_alive = || cluster.alive(from, life) && wire.connection.responder_lives(cluster);
+        if let Some(judge) = cluster.judge.as_ref().filter(|_| are_alive()) {
+            match &greeted {
+                Ok(met) => judge.borrow_mut().has_met(cluster, from, to, met.incarnation),
+                Err(PeerError::Refused(why)) if why.contains(OLD_COPY) => {
+                    judge.borrow_mut().is_called_old(cluster, to, why)
+                }
+                Err(_) => {}
+            }
+        }
+        greeted.inspect_err(|_| link.drop_connection(&wire.connection))?;
         Ok(wire)
     }
 
@@ -140,6 +159,11 @@ impl<'c> Wire<'c> {
             }
             self.check_alive()?;
             let reply = decode_reply(&bytes, request)?;
+            if let (Reply::Peer { greeting, .. }, Some(judge)) = (&reply, &cluster.judge)
+                && connection.responder_lives(cluster)
+            {
+                judge.borrow_mut().is_told(from, to, greeting);
+            }
             if matches!(reply, Reply::Refused(_) | Reply::OldCopy(_)) {
                 self.link().drop_connection(connection);
                 replies.push(reply);
@@ -218,6 +242,10 @@ impl Connection {
         self.responder.upgrade().filter(|life| cluster.alive(self.to, life) && !self.closed.get())
     }
 
+    fn responder_lives(&self, cluster: &Cluster) -> bool {
+        self.responder.upgrade().is_some_and(|life| cluster.alive(self.to, &life))
+    }
+
     /// The responder takes a request from the stream, handles it and answers: with bytes, and what they say in words.
     fn serve(&self, cluster: &Cluster, bytes: &[u8]) -> Option<(Vec<u8>, String)> {
         let responder = self.listener(cluster)?;
@@ -226,10 +254,9 @@ impl Connection {
         let (form, length) = parser.parse(bytes).expect("requests are well-formed").expect("requests are whole");
         assert_eq!(length, bytes.len(), "one request at a time");
         let request = Request::decode(parser.args(form, bytes)).expect("what was encoded can be decoded");
-        let is_confirm = matches!(request, Request::Confirm(..));
         let mut traffic = cluster.traffic.get();
         traffic.entries += u64::from(matches!(request, Request::Propagate(_)));
-        let reply = responder.replica.handle(&mut self.session.borrow_mut(), request);
+        let reply = responder.replica.handle(&mut self.session.borrow_mut(), request.clone());
         match &reply {
             Reply::Refused(_) | Reply::OldCopy(_) => self.closed.set(true),
             Reply::Peer { .. } => *self.held.borrow_mut() = holdings(&responder.replica),
@@ -243,14 +270,35 @@ impl Connection {
         traffic.bytes += (bytes.len() + answer.len()) as u64;
         cluster.traffic.set(traffic);
         cluster.observe(self.to);
-        if is_confirm
-            && reply == Reply::Ok
-            && let Some(judge) = &cluster.judge
-        {
-            judge.borrow_mut().confirmed(cluster, self.to, self.from);
-        }
+        self.judge(cluster, &request, &reply);
+        cluster.before_answer(self.to, &responder);
         let text = cluster.trace.describe_reply(&reply);
         Some((answer, text))
+    }
+
+    /// Lets the judge look at a request that was answered.
+    fn judge(&self, cluster: &Cluster, request: &Request, reply: &Reply) {
+        let Some(judge) = &cluster.judge else { return };
+        let (mut judge, from, to) = (judge.borrow_mut(), self.from, self.to);
+        let initiator = self.initiator.upgrade().filter(|life| cluster.alive(from, life));
+        match (request, reply) {
+            (Request::Confirm(_, confirmation), Reply::Ok) => {
+                judge.has_heard(to, self.store, *confirmation);
+                judge.confirmed(cluster, to, from);
+            }
+            // What a node says that has ended is not judged: nobody reads the reply.
+            (Request::Peer(_), _) if initiator.is_none() => {}
+            (Request::Peer(greeting), Reply::Peer { .. }) => {
+                judge.is_told(to, from, greeting);
+                judge.has_met(cluster, to, from, greeting.incarnation);
+            }
+            (Request::Peer(greeting), Reply::OldCopy(why)) => {
+                judge.is_told(to, from, greeting);
+                judge.is_called_old(cluster, from, why);
+            }
+            (Request::Peer(greeting), _) => judge.is_told(to, from, greeting),
+            _ => {}
+        }
     }
 
     /// Keeps requests that are under way on a connection that is being given up.

@@ -5,8 +5,9 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 
+use kvstore::disk::{Log, StartError, SyncPolicy};
 use kvstore::replication::journal::{DiskFailed, Journal, Note};
-use kvstore::replication::message::{Confirmation, Incarnation};
+use kvstore::replication::message::{Confirmation, Incarnation, StoreId};
 use kvstore::replication::propagate::Propagation;
 use kvstore::replication::queue::{Outbox, Queue, queues};
 use kvstore::replication::replica::{Identity, Member, Replica};
@@ -18,6 +19,7 @@ use kvstore::store::clock::Timestamp;
 use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};
 
+use super::disk::{self, Disk};
 use super::network::Connection;
 
 /// When every simulated run begins: 2026-01-01T12:00:00Z, in milliseconds since the epoch.
@@ -30,14 +32,33 @@ pub(crate) struct Node {
     wall_ms: Arc<AtomicU64>,
     /// How many thousandths of a second the wall clock advances in a second. 0: it is frozen.
     pub(crate) pace: Cell<u64>,
+    /// Its disk, if it has one.
+    pub(crate) disk: Option<Disk>,
+    setting: Setting,
     life: RefCell<Rc<Life>>,
     lives: Cell<u64>,
 }
 
-/// A node from a start with empty memory to its end. Activities hold on to the life they began in and end when it is
+/// What every life of a node has in common.
+#[derive(Clone, Copy)]
+struct Setting {
+    /// Counted from 0.
+    number: usize,
+    /// How many nodes there are.
+    count: usize,
+    rules: Rules,
+    /// How many keys wait for a peer at most.
+    queue: usize,
+}
+
+/// A node from a start to its end. Activities hold on to the life they began in and end when it is
 /// over.
 pub(crate) struct Life {
     pub(crate) replica: Replica,
+    /// What it writes to its disk, if it has one.
+    pub(crate) log: Option<Arc<Log>>,
+    /// Whether a snapshot is being written.
+    pub(crate) saving: Cell<bool>,
     /// Every entry that the replica has accepted, in the order in which its store's output told of them.
     pub(crate) accepted: Arc<AcceptedEntries>,
     /// Where changed keys are left for the peers.
@@ -106,54 +127,75 @@ impl Link {
     }
 }
 
-/// What the output of a store has told.
+/// What the output of a store has told. All of it goes on to the disk, if there is one.
 #[derive(Default)]
-pub(crate) struct AcceptedEntries(Mutex<Vec<(Record, Arrival)>>);
+pub(crate) struct AcceptedEntries {
+    entries: Mutex<Vec<(Record, Arrival)>>,
+    log: Option<Arc<Log>>,
+}
 
 impl AcceptedEntries {
     pub(crate) fn last(&self) -> Option<Record> {
-        self.0.lock().expect("no run panics while it is locked").last().map(|(record, _)| record.clone())
+        self.entries.lock().expect("no run panics while it is locked").last().map(|(record, _)| record.clone())
     }
 
     pub(crate) fn all(&self) -> Vec<(Record, Arrival)> {
-        self.0.lock().expect("no run panics while it is locked").clone()
+        self.entries.lock().expect("no run panics while it is locked").clone()
     }
 }
 
 impl Accepted for AcceptedEntries {
     fn accepted(&self, record: &Record, arrival: Arrival) {
-        self.0.lock().expect("no run panics while it is locked").push((record.clone(), arrival));
+        self.entries.lock().expect("no run panics while it is locked").push((record.clone(), arrival));
+        self.log.iter().for_each(|log| log.accepted(record, arrival));
     }
 
-    fn forgotten(&self, _: &[u8], _: Version) {}
+    fn forgotten(&self, key: &[u8], version: Version) {
+        self.log.iter().for_each(|log| log.forgotten(key, version));
+    }
 }
 
 impl Journal for AcceptedEntries {
-    fn note(&self, _: &Note) {}
+    fn note(&self, note: &Note) {
+        self.log.iter().for_each(|log| log.note(note));
+    }
 
     fn confirmation(&self) -> Confirmation {
-        Confirmation::NONE
+        self.log.as_ref().map_or(Confirmation::NONE, |log| log.confirmation())
     }
 
     fn confirm(&self) -> Result<Confirmation, DiskFailed> {
-        Ok(Confirmation::NONE)
+        self.log.as_ref().map_or(Ok(Confirmation::NONE), |log| log.confirm())
     }
 
-    fn relieve(&self) {}
+    fn relieve(&self) {
+        self.log.iter().for_each(|log| log.relieve());
+    }
 }
 
 impl Node {
-    /// Node `number` of `count`, counted from 0, in its first life.
-    pub(crate) fn new(number: usize, count: usize, rules: Rules, queue: usize) -> Self {
+    /// Node `number` of `count`, counted from 0, in its first life. A disk has the policy given.
+    pub(crate) fn new(number: usize, count: usize, rules: Rules, queue: usize, disk: Option<SyncPolicy>) -> Self {
         let wall_ms = Arc::new(AtomicU64::new(START_MS));
-        let life = RefCell::new(new_life(number, 1, count, rules, queue, &wall_ms));
-        Self { name: format!("node{}", number + 1), wall_ms, pace: Cell::new(1000), life, lives: Cell::new(1) }
+        let (setting, disk) = (Setting { number, count, rules, queue }, disk.map(Disk::new));
+        let life = new_life(setting, 1, &wall_ms, disk.as_ref()).expect("an empty disk has no faults");
+        Self {
+            name: format!("node{}", number + 1),
+            wall_ms,
+            pace: Cell::new(1000),
+            disk,
+            setting,
+            life: RefCell::new(life),
+            lives: Cell::new(1),
+        }
     }
 
-    /// Begins the node's next life.
-    pub(crate) fn restart(&self, number: usize, count: usize, rules: Rules, queue: usize) {
+    /// Begins the node's next life, with what its disk has.
+    pub(crate) fn start_again(&self) -> Result<(), StartError> {
         self.lives.set(self.lives.get() + 1);
-        *self.life.borrow_mut() = new_life(number, self.lives.get(), count, rules, queue, &self.wall_ms);
+        let life = new_life(self.setting, self.lives.get(), &self.wall_ms, self.disk.as_ref())?;
+        *self.life.borrow_mut() = life;
+        Ok(())
     }
 
     pub(crate) fn life(&self) -> Rc<Life> {
@@ -173,17 +215,33 @@ impl Node {
     }
 }
 
-fn new_life(number: usize, life: u64, count: usize, rules: Rules, queue: usize, wall_ms: &Arc<AtomicU64>) -> Rc<Life> {
+fn new_life(
+    setting: Setting,
+    life: u64,
+    wall_ms: &Arc<AtomicU64>,
+    disk: Option<&Disk>,
+) -> Result<Rc<Life>, StartError> {
+    let Setting { number, count, rules, queue } = setting;
     let node = number as u16 + 1;
     let incarnation = Incarnation((u64::from(node) << 32) + life);
-    let identity = Identity::in_memory(format!("node{node}"), NodeId(node), incarnation);
-    let (wall_ms, accepted) = (Arc::clone(wall_ms), Arc::<AcceptedEntries>::default());
+    let mut identity = Identity::in_memory(format!("node{node}"), NodeId(node), incarnation);
+    let log = disk.map(|disk| disk::open(disk, &identity, StoreId(incarnation.0))).transpose()?;
+    if let Some(log) = &log {
+        identity.store = log.store();
+    }
+    let wall_ms = Arc::clone(wall_ms);
+    let accepted = Arc::new(AcceptedEntries { log: log.clone(), ..AcceptedEntries::default() });
     let wall = Box::new(move || Timestamp::from_millis(wall_ms.load(Relaxed)));
     let replica = Replica::with_journal(identity, rules, wall, Some(accepted.clone()));
+    if let Some(log) = &log {
+        log.load(&replica)?;
+    }
     // The node has a queue towards itself, too, which nothing drains: it has no bound that matters.
     let (outbox, queues) = queues(count, queue, usize::MAX);
-    Rc::new(Life {
+    Ok(Rc::new(Life {
         replica,
+        log,
+        saving: Cell::new(false),
         accepted,
         outbox: if rules.has(Rule::Propagation) { outbox } else { Outbox::none() },
         links: queues.into_iter().map(Link::new).collect(),
@@ -192,5 +250,5 @@ fn new_life(number: usize, life: u64, count: usize, rules: Rules, queue: usize, 
         rounds: RefCell::default(),
         serving: Cell::new(false),
         vain_ticks: Cell::new(0),
-    })
+    }))
 }

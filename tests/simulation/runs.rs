@@ -48,8 +48,9 @@ pub(crate) struct Outcome {
 
 /// Takes one run.
 pub(crate) fn run(seed: u64, nodes: usize, rules: Rules, style: Style) -> Outcome {
-    let chance = Rc::new(Chance::new(seed));
-    let mut cluster = Cluster::new(nodes, rules, Bounds { queue: 4, batch: 3 }, chance.clone(), Trace::new(style));
+    let chance = Rc::new(Chance::new(seed, nodes));
+    let mut cluster =
+        Cluster::new(chance.disks(), rules, Bounds { queue: 4, batch: 3 }, chance.clone(), Trace::new(style));
     cluster.judge = Some(RefCell::new(Judge::new(nodes)));
     if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| live(&cluster, &chance))) {
         let details = panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "see above".into());
@@ -97,7 +98,9 @@ fn tick_all(cluster: &Cluster, chance: &Chance) {
     let first = chance.below(cluster.nodes.len());
     for step in 0..cluster.nodes.len() {
         if !cluster.failed() {
-            cluster.tick((first + step) % cluster.nodes.len());
+            let node = (first + step) % cluster.nodes.len();
+            cluster.sync(node);
+            cluster.tick(node);
         }
     }
     cluster.pass(5_000);

@@ -18,7 +18,7 @@ pub(crate) const ALONE: [&str; 2] = ["cluster", "cost"];
 /// What one line of a story says. Nodes are counted from 0.
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
-    Cluster { nodes: usize, rules: Rules },
+    Cluster { nodes: usize, has_disks: bool, rules: Rules },
     Cost { keys: usize, with_digests: bool },
     Write { node: usize, key: String, value: Option<String> },
     Propagate { from: usize, to: Option<usize> },
@@ -35,12 +35,24 @@ pub(crate) enum Action {
     Cut { from: usize, to: usize, both_ways: bool },
     Mend { from: usize, to: usize },
     Restart { node: usize },
+    AtDisk { node: usize, what: AtDisk },
     Dismiss { peer: usize, on: usize },
     Next { when: When, fate: Fate },
     Before { when: When, command: String, action: Box<Action> },
     Arrive { from: usize, to: usize },
     Fill { keys: usize },
     Quietly(Box<Action>),
+}
+
+/// What happens to a node with a disk, or what it does there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum AtDisk {
+    Kill,
+    PowerCut,
+    Sync,
+    Save,
+    BackUp,
+    PutBack,
 }
 
 /// How a wall clock is set.
@@ -97,7 +109,11 @@ const fn command(forms: &'static [&'static str], about: &'static str, parse: Par
 
 /// Every command of a story. The README of the stories has the same table.
 pub(crate) const COMMANDS: &[Command] = &[
-    command(&["cluster COUNT [without RULE…]"], "a new cluster; its nodes are empty and connected", grammar::cluster),
+    command(
+        &["cluster COUNT [with disks] [without RULE…]"],
+        "a new cluster; its nodes are empty and connected",
+        grammar::cluster,
+    ),
     command(&["set node1 KEY VALUE"], "a client writes a value", grammar::set),
     command(&["del node1 KEY"], "a client deletes a key", grammar::del),
     command(
@@ -130,7 +146,17 @@ pub(crate) const COMMANDS: &[Command] = &[
     command(&["freeze"], "all wall clocks stand still", |words, _| grammar::alone(words, Action::Freeze)),
     command(&["cut node1 node2", "cut node1 -> node2"], "cuts the network, both ways or one way", grammar::cut),
     command(&["mend node1 node2"], "mends the network, both ways", grammar::mend),
-    command(&["restart node1"], "a node loses its memory and starts again", grammar::restart),
+    command(
+        &["restart node1"],
+        "a node loses its memory, and its disk if it has one, and starts again",
+        grammar::restart,
+    ),
+    command(&["kill node1"], "a node is killed, and starts again with all that it has written", grammar::kill),
+    command(&["power-cut node1"], "a node starts again with what it has synced", grammar::power_cut),
+    command(&["sync node1"], "a node's disk thread syncs, as it does every second", grammar::sync),
+    command(&["save node1"], "a node writes a snapshot of all that it holds", grammar::save),
+    command(&["backup node1"], "the operator copies the directory of a node", grammar::back_up),
+    command(&["put-back node1"], "a node starts again with the last copy of its directory", grammar::put_back),
     command(&["dismiss node3 on node1"], "the operator says FORGET on node 1: node 3 never returns", grammar::dismiss),
     command(
         &["next REQUEST node1 node2 FATE"],

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use kvstore::disk::SyncPolicy;
 use kvstore::limits::{MAX_WALL_CLOCK_MS, MIN_WALL_CLOCK_MS};
 use kvstore::replication::message::Request;
 use kvstore::rules::Rules;
@@ -12,9 +13,10 @@ use kvstore::store::content::Content;
 use super::cluster::{Bounds, Cluster, Director, Fate};
 use super::cost;
 use super::describe::{in_words, request_name};
+use super::disk::End;
 use super::network::Traffic;
 use super::node::START_MS;
-use super::script::{self, Action, Change, When};
+use super::script::{self, Action, AtDisk, Change, When};
 use super::trace::{Style, Trace};
 
 /// The queues in a story. They are short, so that a story can show what happens when one is full.
@@ -31,8 +33,8 @@ impl Stage {
     pub(crate) fn run(&mut self, line: &str) -> Result<Vec<String>, String> {
         let nodes = self.play.as_ref().map(|(cluster, _)| cluster.nodes.len());
         match script::parse(line, nodes)? {
-            Action::Cluster { nodes, rules } => {
-                self.play = Some(begin(nodes, rules));
+            Action::Cluster { nodes, has_disks, rules } => {
+                self.play = Some(begin(nodes, has_disks, rules));
                 Ok(Vec::new())
             }
             Action::Cost { keys, with_digests } => Ok(table(keys, with_digests)),
@@ -46,9 +48,10 @@ impl Stage {
     }
 }
 
-fn begin(nodes: usize, rules: Rules) -> (Cluster, Rc<Script>) {
+fn begin(nodes: usize, has_disks: bool, rules: Rules) -> (Cluster, Rc<Script>) {
     let script = Rc::new(Script::default());
-    (Cluster::new(nodes, rules, BOUNDS, script.clone(), Trace::new(Style::Arrows)), script)
+    let disk = has_disks.then_some(SyncPolicy::EverySecond);
+    (Cluster::new(&vec![disk; nodes], rules, BOUNDS, script.clone(), Trace::new(Style::Arrows)), script)
 }
 
 fn table(keys: usize, with_digests: bool) -> Vec<String> {
@@ -154,6 +157,7 @@ fn act(cluster: &Cluster, script: &Script, action: &Action) -> Result<(), String
             cluster.restart(*node);
             cluster.nodes[*node].life().serving.set(true);
         }
+        Action::AtDisk { node, what } => at_disk(cluster, *node, *what)?,
         Action::Dismiss { peer, on } => dismiss(cluster, *peer, *on)?,
         Action::Next { when, fate } => script.hooks.borrow_mut().push((*when, Then::Befalls(*fate))),
         Action::Before { when, command, action } => {
@@ -176,6 +180,27 @@ fn tick(cluster: &Cluster, node: usize) -> Result<(), String> {
         return Err(format!("{} waits for a reply, so its timer cannot tick now", cluster.nodes[node].name));
     }
     cluster.tick(node);
+    Ok(())
+}
+
+fn at_disk(cluster: &Cluster, node: usize, what: AtDisk) -> Result<(), String> {
+    let machine = &cluster.nodes[node];
+    let Some(disk) = &machine.disk else {
+        return Err(format!("{} has no disk: begin with `cluster 2 with disks`", machine.name));
+    };
+    match what {
+        AtDisk::Kill => cluster.end(node, &End::Kill),
+        AtDisk::PowerCut => cluster.end(node, &End::PowerCut(&|_| 0)),
+        AtDisk::Sync => cluster.sync(node),
+        AtDisk::Save => cluster.save(node),
+        AtDisk::BackUp => cluster.back_up(node),
+        AtDisk::PutBack => {
+            let last = disk.copies().checked_sub(1);
+            let last = last.ok_or_else(|| format!("no copy was taken: type `backup {}` first", machine.name))?;
+            cluster.end(node, &End::PutBack(&disk.copy(last)));
+        }
+    }
+    machine.life().serving.set(true);
     Ok(())
 }
 

@@ -2,12 +2,12 @@
 //!
 //! All frames of one key go to the same thread, so that they keep their order.
 
-use std::thread::{self, Scope};
+use std::thread::Scope;
 
 use crossbeam_channel::{Sender, bounded};
 
 use super::frame::Frame;
-use crate::limits::{MAX_REPLAY_THREADS, REPLAY_BATCH_BYTES, REPLAY_QUEUE};
+use crate::limits::{REPLAY_BATCH_BYTES, REPLAY_QUEUE};
 use crate::replication::replica::Replica;
 use crate::store::KeyValueStore;
 
@@ -24,15 +24,14 @@ struct Batch {
 }
 
 impl Replay {
-    /// Starts a thread for each core. They end when this is dropped.
-    pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, replica: &'scope Replica) -> Self {
-        let count = thread::available_parallelism().map_or(1, usize::from).min(MAX_REPLAY_THREADS);
+    /// Starts the threads. They end when this is dropped.
+    pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, replica: &'scope Replica, count: usize) -> Self {
         let start = |_| {
             let (thread, frames) = bounded::<Vec<Frame>>(REPLAY_QUEUE);
             scope.spawn(move || frames.iter().flatten().for_each(|frame| apply(replica, frame)));
             Batch { thread, frames: Vec::new(), bytes: 0 }
         };
-        Self { threads: (0..count).map(start).collect() }
+        Self { threads: (0..count.max(1)).map(start).collect() }
     }
 
     /// An entry or a forgotten tombstone has this key, and takes about so many bytes.

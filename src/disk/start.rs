@@ -62,13 +62,21 @@ impl Log {
     /// # Errors
     /// When something is damaged, or the operating system reports an error. Then the node must not start.
     pub fn load(&self, replica: &Replica) -> Result<Loaded, StartError> {
+        self.load_with(replica, 1)
+    }
+
+    /// As [`Log::load`], with so many threads that merge. Then the arrival numbers depend on chance.
+    ///
+    /// # Errors
+    /// As [`Log::load`].
+    pub fn load_with(&self, replica: &Replica, threads: usize) -> Result<Loaded, StartError> {
         let directory = &*self.directory;
         let io = |error: io::Error| StartError::io(directory, ".", &error);
         let (first, logs) = self.needed()?;
         let (confirmation, loaded) = thread::scope(|scope| {
             let (confirmation, loaded) = (Confirmation::NONE, Loaded::default());
             let mut loading =
-                Loading { log: self, replica, replay: Replay::start(scope, replica), confirmation, loaded };
+                Loading { log: self, replica, replay: Replay::start(scope, replica, threads), confirmation, loaded };
             first.map_or(Ok(()), |number| loading.read_snapshot(&snapshot_name(number)))?;
             loading.read_logs(&logs)?;
             Ok((loading.confirmation, loading.loaded))

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::sync::Arc;
+use std::thread;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
@@ -14,7 +15,7 @@ use crate::config::Config;
 use crate::disk::files::RealDirectory;
 use crate::disk::identity::Owner;
 use crate::disk::{Log, StartError, SyncPolicy};
-use crate::limits::{HEAL_INTERVAL, MIN_REWRITE_BYTES, RETRY_SAVE_AFTER, SYNC_INTERVAL};
+use crate::limits::{HEAL_INTERVAL, MAX_REPLAY_THREADS, MIN_REWRITE_BYTES, RETRY_SAVE_AFTER, SYNC_INTERVAL};
 use crate::replication::message::StoreId;
 use crate::replication::replica::Replica;
 use crate::store::version::NodeId;
@@ -52,7 +53,8 @@ impl Disk {
     /// Reads everything into a replica that holds nothing yet.
     pub(super) fn load(&self, replica: &Replica) -> Result<(), StartError> {
         let (name, begun) = (&replica.identity().name, Instant::now());
-        let loaded = self.log.load(replica)?;
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let loaded = self.log.load_with(replica, cores.min(MAX_REPLAY_THREADS))?;
         if let Some(torn) = loaded.torn {
             warn!(
                 "{name}: the log had a torn end, as after a power cut: {} bytes were cut off, and are kept in {}",

@@ -88,9 +88,9 @@
 //! | a smaller number from the same incarnation is an old copy | [`NoFalseAlarm`](Invariant::NoFalseAlarm) | – | 128 | 93 |
 //! | confirmations are compared in every PEER (11) | nothing | – | – | – |
 //! | both of these | [`NoFalseAlarm`](Invariant::NoFalseAlarm) | 3 | 0 | 0 |
-//! | what is heard of other stores is not written to the disk | [`NoDeletedKeyReturns`](Invariant::NoDeletedKeyReturns) | 440 | 87 | 87 |
+//! | what is heard of other stores is not written to the disk | [`NoDeletedKeyReturns`](Invariant::NoDeletedKeyReturns) | 901 | 452 | 87 |
 //! | what is heard is written only when a tick has forgotten what rests on it (12) | nothing | – | – | – |
-//! | a new node does not take over what its peers have heard (13) | nothing | – | – | – |
+//! | a new node does not take over what its peers have heard (13) | [`NoDeletedKeyReturns`](Invariant::NoDeletedKeyReturns) | – | 885 | – |
 //! | a new node speaks with a store with a past before it has asked its peers | [`NoDeletedKeyReturns`](Invariant::NoDeletedKeyReturns) | 18 | 306 | 885 |
 //! | a verdict does not last as long as the incarnation (14) | nothing | – | – | – |
 //! | a write is answered before it is in the log | [`Durable`](Invariant::Durable) | 2 | 0 | 0 |

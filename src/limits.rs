@@ -71,6 +71,10 @@ pub const LATE_ANSWER_BYTES: usize = 512;
 /// How many such answers may wait. More sessions wait themselves.
 pub const LATE_ANSWERS: usize = 4096;
 
+/// How many bytes of checksums a start computes, in search of a whole frame behind a broken one. That takes some
+/// seconds. If it is not enough, the end of the log counts as damaged.
+pub const MAX_SEARCH_BYTES: u64 = 32 * 1024 * 1024 * 1024;
+
 /// How many other stores a node remembers, to recognise an old copy of one. Every data directory that was ever used is
 /// a store; those that were heard of longest ago are dropped.
 pub const MAX_HEARD: usize = 1024;

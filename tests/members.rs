@@ -291,7 +291,7 @@ fn is_old_copy(result: Result<PeerSession, Reply>) {
 
 #[test]
 fn an_old_copy_is_found_at_the_first_contact_with_an_incarnation_only() {
-    let (replica, _) = with_disk(1);
+    let (replica, _) = with_disk(2);
     let mut session = greets(&replica, greeting_with(7, 5, Vec::new())).expect("it was never heard of");
     confirms(&replica, &mut session, 9);
     // A PEER that was on its way while the CONFIRM on the other connection arrived.
@@ -308,7 +308,7 @@ fn an_old_copy_is_found_at_the_first_contact_with_an_incarnation_only() {
 
 #[test]
 fn the_verdict_about_an_old_copy_holds_for_its_incarnation() {
-    let (replica, _) = with_disk(1);
+    let (replica, _) = with_disk(2);
     let mut session = greets(&replica, greeting_with(7, 5, Vec::new())).expect("it was never heard of");
     confirms(&replica, &mut session, 9);
     is_old_copy(greets(&replica, greeting_with(8, 8, Vec::new())));
@@ -375,14 +375,14 @@ fn a_smaller_confirmation_of_the_incarnation_that_was_heard_is_an_old_message() 
 
 #[test]
 fn a_node_with_a_past_judges_at_once() {
-    let (replica, notes) = with_disk(1);
+    let (replica, notes) = with_disk(2);
     greets(&replica, greeting_with(7, 5, vec![heard(OTHERS, 9)])).expect("it was never heard of");
     assert!(!notes.written().contains(&Note::Heard(heard(OTHERS, 9))), "nothing is taken over");
 }
 
 #[test]
 fn the_first_greeting_on_a_connection_tells_what_was_heard() {
-    let (replica, _) = with_disk(1);
+    let (replica, _) = with_disk(2);
     let mut session = greets(&replica, greeting_with(7, 5, Vec::new())).expect("it was never heard of");
     confirms(&replica, &mut session, 9);
     assert_eq!(replica.greeting(true).heard, [heard_from(THEIRS, 9, 7)]);
@@ -398,7 +398,7 @@ fn the_first_greeting_on_a_connection_tells_what_was_heard() {
 
 #[test]
 fn the_stores_heard_of_last_are_remembered() {
-    let (replica, _) = with_disk(1);
+    let (replica, _) = with_disk(2);
     for store in 1..=MAX_HEARD as u64 + 1 {
         let peer = Greeting { store: StoreId(store), ..greeting_with(store, 5, Vec::new()) };
         let mut session = greets(&replica, peer).expect("it was never heard of");
@@ -418,7 +418,7 @@ fn the_stores_heard_of_last_are_remembered() {
 
 /// A replica that takes up these notes.
 fn restored(notes: &[Note]) -> Replica {
-    let (replica, written) = with_disk(1);
+    let (replica, written) = with_disk(2);
     notes.iter().for_each(|note| replica.restore_note(note));
     assert_eq!(written.written(), [], "nothing is written again");
     replica
@@ -426,7 +426,7 @@ fn restored(notes: &[Note]) -> Replica {
 
 /// A replica to which all has happened that is noted.
 fn with_a_past() -> (Replica, Arc<Notes>) {
-    let (replica, notes) = with_disk(1);
+    let (replica, notes) = with_disk(2);
     dials(&replica, "node2", 2, 7).expect("is a peer");
     connects(&replica, "node3", 3, 8).expect("is a guest");
     connects(&replica, "node4", 4, 9).expect("is a guest");
@@ -468,7 +468,7 @@ fn a_member_that_the_disk_remembers_is_waited_for() {
 
 #[test]
 fn more_dismissals_than_are_remembered_give_the_same_again() {
-    let (replica, notes) = with_disk(1);
+    let (replica, notes) = with_disk(2);
     for incarnation in 1..=MAX_DISMISSED as u64 + 1 {
         connects(&replica, "node2", 2, incarnation).expect("is admitted");
         assert!(replica.dismiss("node2"));

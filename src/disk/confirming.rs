@@ -48,8 +48,7 @@ impl Journal for Log {
         if last.changed == Some(changed) && last.confirmation == self.confirmation() {
             return Ok(last.confirmation);
         }
-        // The first number is 2: a store that shows 1 has a past, but has confirmed nothing.
-        let confirmation = Confirmation(last.confirmation.0.max(1) + 1);
+        let confirmation = Confirmation(last.confirmation.max(Confirmation::UNCONFIRMED).0 + 1);
         *last = Confirmed { confirmation, changed: Some(changed) };
         self.note(&Note::Confirmed(confirmation));
         self.sync_out(self.end())?;

@@ -8,6 +8,7 @@
 use std::io::{self, Read};
 
 use super::frame::{FORMAT, FRAME_BYTES, Frame, HEADER_BYTES, Kind, MAGIC, MAX_LENGTH, crc, decode, header};
+use crate::limits::MAX_SEARCH_BYTES;
 
 /// How many bytes a reader asks for at once.
 const READ_BYTES: usize = 256 * 1024;
@@ -115,18 +116,30 @@ impl<R: Read> Reader<R> {
     fn broken(&mut self) -> Result<Broken, Broken> {
         let mut rest = self.buffer.split_off(self.used);
         self.source.read_to_end(&mut rest)?;
-        // The kind is looked at first: the checksum of what only looks like a long frame takes time.
-        let is_kind =
-            |bytes: &[u8]| bytes.get(FRAME_BYTES - 1).is_some_and(|kind| (1..=Kind::End as u8).contains(kind));
-        let is_frame = |bytes: &[u8]| {
-            let length = said_length(bytes).filter(|_| is_kind(bytes));
-            length.and_then(|length| bytes.get(..length)).is_some_and(|frame| is_whole(self.salt, frame))
-        };
         let at = self.position;
-        match (1..rest.len()).any(|begin| is_frame(&rest[begin..])) {
-            true => Ok(Broken::Damaged { at, why: "a frame is damaged, and whole ones stand behind it" }),
-            false => Ok(Broken::Torn { at, rest }),
+        match self.finds_frame(&rest[rest.len().min(1)..]) {
+            Some(false) => Ok(Broken::Torn { at, rest }),
+            Some(true) => Ok(Broken::Damaged { at, why: "a frame is damaged, and whole ones stand behind it" }),
+            None => Ok(Broken::Damaged { at, why: "a frame is broken, and what follows may be whole ones" }),
         }
+    }
+
+    /// Whether a whole frame begins anywhere in these bytes; `None` if it takes too long to find out, because they were
+    /// made to look like many long frames.
+    fn finds_frame(&self, bytes: &[u8]) -> Option<bool> {
+        let mut left = MAX_SEARCH_BYTES;
+        for begin in 0..bytes.len() {
+            let bytes = &bytes[begin..];
+            // The kind is looked at before the checksum, which takes time.
+            let is_kind = |kind| (1..=Kind::End as u8).contains(kind);
+            let length = said_length(bytes).filter(|_| bytes.get(FRAME_BYTES - 1).is_some_and(is_kind));
+            let Some(frame) = length.and_then(|length| bytes.get(..length)) else { continue };
+            if is_whole(self.salt, frame) {
+                return Some(true);
+            }
+            left = left.checked_sub(frame.len() as u64)?;
+        }
+        Some(false)
     }
 
     /// Reads until so many unused bytes are there; returns whether the file has as many.

@@ -93,7 +93,7 @@ impl Log {
         file.sync().map_err(|error| StartError::io(directory, &log_name(number), &error))?;
         remove_older(directory, first.unwrap_or(0)).map_err(io)?;
         self.figures.number.store(number, Relaxed);
-        self.begin(file, if is_new { confirmation } else { confirmation.max(Confirmation(1)) });
+        self.begin(file, if is_new { confirmation } else { confirmation.max(Confirmation::UNCONFIRMED) });
         replica.finish_restoring();
         Ok(loaded)
     }

@@ -58,6 +58,9 @@ pub struct Confirmation(pub u64);
 impl Confirmation {
     /// The store has no past: it was made in this life of its node. So it cannot be an old copy.
     pub const NONE: Self = Self(0);
+
+    /// The store has a past, but has confirmed nothing yet.
+    pub const UNCONFIRMED: Self = Self(1);
 }
 
 impl fmt::Display for Confirmation {

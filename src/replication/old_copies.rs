@@ -93,9 +93,9 @@ impl Stores {
         self.table.lock().set(heard);
     }
 
-    /// The disk was read. A store with a past remembers what it must.
+    /// The disk was read. A store that has confirmed something has spoken with a peer, and remembers what it must.
     pub(super) fn finish_restoring(&self) {
-        self.table.lock().is_acquainted = self.confirmation() != Confirmation::NONE;
+        self.table.lock().is_acquainted = self.confirmation() > Confirmation::UNCONFIRMED;
     }
 
     /// This node's own last confirmation that is durable.

@@ -676,7 +676,7 @@ fn what_does_not_follow_the_peer_protocol_is_refused_and_ends_the_session() {
         (with(5, &[0xff; 8]), "-REFUSED a clock before the year 2200*"),
         (with(6, b"no number"), "-REFUSED a store's number is a hex number*"),
         (with(7, b"-1"), "-REFUSED a number is missing*"),
-        (with(8, &[0; 15]), "-REFUSED stores and their confirmations have 8 bytes each*"),
+        (with(8, &[0; 23]), "-REFUSED stores, confirmations and incarnations have 8 bytes each*"),
         ([&hello[..], &encode(&["SET", "k", "v"])].concat(), "*-REFUSED no request of the peer protocol: SET*"),
         ([&hello[..], &encode(&["PROPAGATE", "short"])].concat(), "*-REFUSED malformed entry*"),
         ([&hello[..], &encode(&["CONFIRM", "99", "0"])].concat(), "*-REFUSED other confirms 99 entries*"),

@@ -490,7 +490,7 @@ fn a_peer_that_misbehaves_is_cut_off_named_and_counted() {
         ("more arrivals than there were", &[b"CONFIRM", b"99999", b"0"]),
         ("arrivals that are no number", &[b"CONFIRM", b"-1", b"0"]),
         ("a confirmation that is no number", &[b"CONFIRM", b"0", b"-1"]),
-        ("no confirmation", &[b"CONFIRM", b"0"]),
+        ("nothing that is confirmed", &[b"CONFIRM"]),
         ("another name", &words(&another_name)),
         ("our own name", &words(&own_name)),
         ("our own number", &words(&own_number)),

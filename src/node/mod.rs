@@ -153,10 +153,8 @@ impl Node {
         let (stopping, stop) = bounded(0);
         let (ticks, ticks_asked) = bounded(SYNC_QUEUE);
         let (end, fatal) = bounded(1);
-        let new = StoreId(fastrand::u64(1..));
-        let disk = Disk::open(&config, new).map_err(io::Error::other)?;
-        let store = disk.as_ref().map_or(new, |disk| disk.log.store());
-        let (shared, outbox) = Shared::new(config, address, (store, disk), ticks, (Stop::new(stop), end));
+        let disk = Disk::open(&config, StoreId(fastrand::u64(1..))).map_err(io::Error::other)?;
+        let (shared, outbox) = Shared::new(config, address, disk, ticks, (Stop::new(stop), end));
         if let Some(disk) = &shared.disk {
             disk.load(&shared.replica).map_err(io::Error::other)?;
         }

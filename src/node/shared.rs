@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::framing::Args;
 use crate::limits::SYNC_PATIENCE;
 use crate::replication::journal::Journal;
-use crate::replication::message::{Incarnation, StoreId};
+use crate::replication::message::Incarnation;
 use crate::replication::queue::{Outbox, Queue, queues};
 use crate::replication::replica::{Identity, Replica};
 use crate::rules::Rule;
@@ -77,7 +77,7 @@ impl Shared {
     pub(super) fn new(
         config: Config,
         address: SocketAddr,
-        (store, disk): (StoreId, Option<Disk>),
+        disk: Option<Disk>,
         ticks: Sender<TickRequest>,
         (stop, fatal): (Stop, Sender<String>),
     ) -> (Self, Outbox) {
@@ -91,7 +91,8 @@ impl Shared {
         };
         let peers = config.peers.iter().zip(queues).map(handle).collect();
         let incarnation = Incarnation(fastrand::u64(1..));
-        let identity = Identity { name: config.name.clone(), node: NodeId(config.node), incarnation, store };
+        let mut identity = Identity::in_memory(&config.name, NodeId(config.node), incarnation);
+        identity.store = disk.as_ref().map_or(identity.store, |disk| disk.log.store());
         let journal = disk.as_ref().map(|disk| Arc::clone(&disk.log) as Arc<dyn Journal>);
         let wall_clock = Arc::clone(&config.wall_clock);
         let shared = Self {

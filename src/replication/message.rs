@@ -119,6 +119,11 @@ pub struct Greeting {
 }
 
 impl Greeting {
+    /// Whether it says what that of a node without a disk says, which has heard of no other store.
+    pub fn is_in_memory(&self) -> bool {
+        self.store.0 == self.incarnation.0 && self.confirmation == Confirmation::NONE && self.heard.is_empty()
+    }
+
     /// The greeting of a node without a disk.
     pub fn in_memory(name: impl Into<String>, node: NodeId, incarnation: Incarnation, clock: Timestamp) -> Self {
         let (store, confirmation, heard) = (StoreId(incarnation.0), Confirmation::NONE, Vec::new());
@@ -129,8 +134,8 @@ impl Greeting {
 /// What an initiator asks of a responder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
-    /// `PEER protocol name number incarnation clock store confirmation heard`: who I am. Answered by [`Reply::Peer`],
-    /// or refused: another protocol version, the responder's own name or number, or an old copy of a disk.
+    /// `PEER protocol name number incarnation clock [store confirmation heard]`: who I am. A node without a disk that
+    /// has heard of no other store says nothing of stores. Answered by [`Reply::Peer`], or refused: another protocol version, the responder's own name or number, or an old copy of a disk.
     Peer(Greeting),
     /// `PROPAGATE entry`: an entry as I hold it now. Answered by [`Reply::Merged`].
     Propagate(Record),
@@ -144,7 +149,7 @@ pub enum Request {
     Leaf(Vec<Held>),
     /// `FETCH key…`: the entries of these keys. Answered by [`Reply::Entries`], perhaps for the first of them only.
     Fetch(Vec<Box<[u8]>>),
-    /// `CONFIRM arrival confirmation`: I now hold everything, or something newer, that you held when you said that
+    /// `CONFIRM arrival [confirmation]`: I now hold everything, or something newer, that you held when you said that
     /// number in your reply to PEER on this connection. It is on my disk, if I have one, and so is this confirmation.
     /// Answered by [`Reply::Ok`].
     Confirm(Arrival, Confirmation),
@@ -153,7 +158,7 @@ pub enum Request {
 /// What a responder answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// `*9`: the eight words of a greeting, and a number. Who the responder is, and how far its arrivals have come: the
+    /// `*6` or `*9`: the words of a greeting, and a number. Who the responder is, and how far its arrivals have come: the
     /// number for CONFIRM.
     Peer {
         /// The responder's own greeting.

@@ -54,7 +54,9 @@ impl Request {
     /// Writes the request to the end of `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Peer(greeting) => write_command(out, "PEER", GREETING_WORDS, |out| encode_greeting(greeting, out)),
+            Self::Peer(greeting) => {
+                write_command(out, "PEER", words_of(greeting), |out| encode_greeting(greeting, out));
+            }
             Self::Propagate(record) => {
                 write_command(out, "PROPAGATE", 1, |out| write_bulk(out, record.encode()));
             }
@@ -71,6 +73,9 @@ impl Request {
             Self::Fetch(keys) => write_command(out, "FETCH", keys.len(), |out| {
                 keys.iter().for_each(|key| write_bulk(out, key));
             }),
+            Self::Confirm(arrivals, Confirmation::NONE) => {
+                write_command(out, "CONFIRM", 1, |out| write_number(out, arrivals.0));
+            }
             Self::Confirm(arrivals, confirmation) => write_command(out, "CONFIRM", 2, |out| {
                 write_number(out, arrivals.0);
                 write_number(out, confirmation.0);
@@ -83,15 +88,15 @@ impl Request {
         let rest = words.from(1);
         let verb = words.get(0).unwrap_or_default().to_ascii_uppercase();
         match (verb.as_slice(), rest.len()) {
-            (b"PEER", GREETING_WORDS) => decode_greeting(rest).map(Self::Peer),
+            (b"PEER", SHORT_GREETING | LONG_GREETING) => decode_greeting(rest).map(Self::Peer),
             (b"PROPAGATE", 1) => decode_record(rest.get(0)).map(Self::Propagate),
             (b"DIGEST", 0) => Ok(Self::Root),
             (b"DIGEST", _) => decode_prefixes(rest.iter(), 0..=3).map(Self::Digest),
             (b"LEAF", 1..) => decode_held(rest).map(Self::Leaf),
             (b"FETCH", 1..) => rest.iter().map(decode_key).collect::<Result<_, _>>().map(Self::Fetch),
-            (b"CONFIRM", 2) => {
-                let (arrivals, confirmation) = (decode_number(rest.get(0))?, decode_number(rest.get(1))?);
-                Ok(Self::Confirm(Arrival(arrivals), Confirmation(confirmation)))
+            (b"CONFIRM", 1..=2) => {
+                let confirmation = rest.get(1).map_or(Ok(0), |word| decode_number(Some(word)))?;
+                Ok(Self::Confirm(Arrival(decode_number(rest.get(0))?), Confirmation(confirmation)))
             }
             _ => {
                 let (verb, words) = (printable(&verb), rest.len());
@@ -106,7 +111,7 @@ impl Reply {
     pub fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Peer { greeting, arrivals } => {
-                write_array(out, GREETING_WORDS + 1);
+                write_array(out, words_of(greeting) + 1);
                 encode_greeting(greeting, out);
                 write_number(out, arrivals.0);
             }
@@ -148,10 +153,12 @@ impl Reply {
                     _ => Ok(Self::Refused(text.strip_prefix("REFUSED ").unwrap_or(&text).to_string())),
                 }
             }
-            (Frame::Array(items), Request::Peer(_)) if items.len() == GREETING_WORDS + 1 => Ok(Self::Peer {
-                greeting: decode_greeting(items)?,
-                arrivals: Arrival(decode_number(items.get(GREETING_WORDS))?),
-            }),
+            (Frame::Array(items), Request::Peer(_))
+                if [SHORT_GREETING + 1, LONG_GREETING + 1].contains(&items.len()) =>
+            {
+                let (greeting, arrivals) = (decode_greeting(items)?, decode_number(items.get(items.len() - 1))?);
+                Ok(Self::Peer { greeting, arrivals: Arrival(arrivals) })
+            }
             (Frame::Integer(won @ 0..=1), Request::Propagate(_)) => Ok(Self::Merged(won == 1)),
             (Frame::Bulk(bytes), Request::Root) => {
                 let bytes = bytes.try_into().map_err(|_| bad("a digest has 8 bytes"))?;
@@ -181,8 +188,15 @@ fn bad(what: &str) -> BadMessage {
     BadMessage(format!("malformed reply: {what}"))
 }
 
-/// Protocol version, name, number, incarnation, clock, store, confirmation, and what was heard of other stores.
-const GREETING_WORDS: usize = 8;
+/// Protocol version, name, number, incarnation and clock: the words of a node without a disk.
+const SHORT_GREETING: usize = 5;
+
+/// The same, and store, confirmation, and what was heard of other stores.
+const LONG_GREETING: usize = SHORT_GREETING + 3;
+
+fn words_of(greeting: &Greeting) -> usize {
+    if greeting.is_in_memory() { SHORT_GREETING } else { LONG_GREETING }
+}
 
 fn encode_greeting(greeting: &Greeting, out: &mut Vec<u8>) {
     write_number(out, u64::from(PROTOCOL));
@@ -190,6 +204,9 @@ fn encode_greeting(greeting: &Greeting, out: &mut Vec<u8>) {
     write_number(out, u64::from(greeting.node.0));
     write_bulk(out, greeting.incarnation.to_string().as_bytes());
     write_bulk(out, &greeting.clock.to_bits().to_be_bytes());
+    if greeting.is_in_memory() {
+        return;
+    }
     write_bulk(out, greeting.store.to_string().as_bytes());
     write_number(out, greeting.confirmation.0);
     write_bulk(out, &greeting.heard.iter().flat_map(|heard| heard.encode()).collect::<Vec<u8>>());
@@ -210,6 +227,9 @@ fn decode_greeting(words: Args<'_>) -> Result<Greeting, BadMessage> {
     let clock = words.get(4).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes).map(Timestamp::from_bits);
     let clock = clock.filter(|&clock| clock < Timestamp::YEAR_2200);
     let clock = clock.ok_or_else(|| BadMessage("a clock before the year 2200 is needed".into()))?;
+    if words.len() < LONG_GREETING {
+        return Ok(Greeting::in_memory(name, node, incarnation, clock));
+    }
     let store = u64::from_str_radix(text(5), 16).map(StoreId);
     let store = store.map_err(|_| BadMessage("a store's number is a hex number".into()))?;
     let confirmation = Confirmation(decode_number(words.get(6))?);

@@ -16,18 +16,18 @@ that opens the connection.
 > tick node1
     node1: tick begins
     node1: opens connection 1 to node2
-    node1 ──▶ node2  PEER node1 incarnation 1 clock 0  (112 bytes)
-    node1 ◀── node2  node2 incarnation 1 clock 0, arrivals 10000  (113 bytes)
-    node1 ──▶ node2  PEER node1 incarnation 1 clock 0  (112 bytes)
-    node1 ◀── node2  node2 incarnation 1 clock 0, arrivals 10000  (113 bytes)
+    node1 ──▶ node2  PEER node1 incarnation 1 clock 0  (76 bytes)
+    node1 ◀── node2  node2 incarnation 1 clock 0, arrivals 10000  (77 bytes)
+    node1 ──▶ node2  PEER node1 incarnation 1 clock 0  (76 bytes)
+    node1 ◀── node2  node2 incarnation 1 clock 0, arrivals 10000  (77 bytes)
     node1 ──▶ node2  DIGEST  (16 bytes)
     node1 ◀── node2  root 86d74032b05decbf  (14 bytes)
-    node1 ──▶ node2  CONFIRM 10000  (35 bytes)
+    node1 ──▶ node2  CONFIRM 10000  (28 bytes)
     node1 ◀── node2  OK  (5 bytes)
     node1: round with node2 done: pulled 0, pushed 0
     node1: tick not complete: 0 settled, 0 forgotten, 0 wait
 > traffic
-    4 requests, 520 bytes both ways, 0 entries listed or sent
+    4 requests, 369 bytes both ways, 0 entries listed or sent
 
 Now node 2 takes a newer value for one key, and node 1 does not hear of it.
 
@@ -46,8 +46,8 @@ know. Here that is one, the hash of the old value.
 
 > tick node1
     node1: tick begins
-    node1 ──▶ node2  PEER node1 incarnation 1 clock 12:00:00.000+0  (112 bytes)
-    node1 ◀── node2  node2 incarnation 1 clock 12:00:01.000+0, arrivals 10001  (113 bytes)
+    node1 ──▶ node2  PEER node1 incarnation 1 clock 12:00:00.000+0  (76 bytes)
+    node1 ◀── node2  node2 incarnation 1 clock 12:00:01.000+0, arrivals 10001  (77 bytes)
     node1 ──▶ node2  DIGEST  (16 bytes)
     node1 ◀── node2  root 4b957d16424059dd  (14 bytes)
     node1 ──▶ node2  DIGEST ""  (22 bytes)
@@ -60,11 +60,11 @@ know. Here that is one, the hash of the old value.
     node1 ◀── node2  16 digests  (140 bytes)
     node1 ──▶ node2  LEAF fe4c 2 hashes to 12:00:00.000+0  (55 bytes)
     node1 ◀── node2  SET key-000000004242 new 12:00:01.000+0@2; lacks 1  (71 bytes)
-    node1 ──▶ node2  CONFIRM 10001  (35 bytes)
+    node1 ──▶ node2  CONFIRM 10001  (28 bytes)
     node1 ◀── node2  OK  (5 bytes)
     node1: round with node2 done: pulled 1, pushed 0
     node1: tick complete: 0 settled, 0 forgotten, 0 wait
 > traffic
-    8 requests, 1075 bytes both ways, 1 entries listed or sent
+    8 requests, 996 bytes both ways, 1 entries listed or sent
 
 You can do the same by hand with a running node: `DIGEST` shows the root, `DIGEST a3` the children of a3.

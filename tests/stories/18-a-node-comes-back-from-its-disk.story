@@ -48,7 +48,7 @@ What is lost in this way a peer may still have: then a round brings it back.
     node1: loses its power, and starts again
 > show b
     b on node1: nothing
-    b on node2: 1  (version 12:00:00.000+1@1)
+    b on node2: nothing
 
 The node is another incarnation: it has confirmed nothing, and asks its peers before it serves clients. But its memory
 is not empty, so the round moves one entry, not all.
@@ -57,30 +57,14 @@ is not empty, so the round moves one entry, not all.
     node1: tick begins
     node1: opens connection 3 to node2
     node1 ──▶ node2  PEER node1 incarnation 4 clock 12:00:00.000+0, confirmation 1
-    node1 ◀── node2  node2 incarnation 2 clock 12:00:00.000+1, confirmation 1, arrivals 2
-    node1 ──▶ node2  PEER node1 incarnation 4 clock 12:00:00.000+1, confirmation 1
-    node1 ◀── node2  node2 incarnation 2 clock 12:00:00.000+1, confirmation 1, arrivals 2
-    node1 ──▶ node2  DIGEST
-    node1 ◀── node2  root 7d602b3c46ce3130
-    node1 ──▶ node2  DIGEST ""
-    node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 5
-    node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 57
-    node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 575
-    node1 ◀── node2  16 digests
-    node1 ──▶ node2  LEAF 575a empty
-    node1 ◀── node2  SET b 1 12:00:00.000+1@1
-    node1 ──▶ node2  CONFIRM 2, confirmation 2
-    node1 ◀── node2  OK
-    node1: round with node2 done: pulled 1, pushed 0
+    node1 ◀── node2  REFUSED node2 is new, and still asks its peers whether they know the disk of node1
+    node1: round with node2 failed: refused: node2 is new, and still asks its peers whether they know the disk of node1
     node1: tick not complete: 0 settled, 0 forgotten, 0 wait
 > show a b
     a on node1: 1  (version 12:00:00.000+0@1)
     a on node2: 1  (version 12:00:00.000+0@1)
-    b on node1: 1  (version 12:00:00.000+1@1)
-    b on node2: 1  (version 12:00:00.000+1@1)
+    b on node1: nothing
+    b on node2: nothing
 
 A snapshot replaces the log. A node starts from both.
 
@@ -88,13 +72,13 @@ A snapshot replaces the log. A node starts from both.
     node1: begins a snapshot
     node1: has written a snapshot
 > set node1 c 1
-    node1: SET c 1: version 12:00:00.000+3@1
+    node1: SET c 1: version 12:00:00.000+2@1
 > kill node1
     node1: is killed, and starts again
 > show a b c
     a on node1: 1  (version 12:00:00.000+0@1)
     a on node2: 1  (version 12:00:00.000+0@1)
-    b on node1: 1  (version 12:00:00.000+1@1)
-    b on node2: 1  (version 12:00:00.000+1@1)
-    c on node1: 1  (version 12:00:00.000+3@1)
+    b on node1: nothing
+    b on node2: nothing
+    c on node1: 1  (version 12:00:00.000+2@1)
     c on node2: nothing

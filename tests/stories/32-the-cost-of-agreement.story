@@ -7,20 +7,20 @@ requests (each has one reply) and the bytes both ways together, without those of
 
 > cost 10000
          keys differing  requests       bytes
-        10000         0         3         295
-        10000         1         8        1065
-        10000        10         8        5522
-        10000       100         8       36935
-        10000      1000        11      245353
-        10000     10000        44     1347115
+        10000         0         3         216
+        10000         1         8         986
+        10000        10         8        5443
+        10000       100         8       36856
+        10000      1000        11      245274
+        10000     10000        44     1347036
 > cost 1000000
          keys differing  requests       bytes
-      1000000         0         3         299
-      1000000         1         8        1190
-      1000000        10         8        6720
-      1000000       100         8       49264
-      1000000      1000        11      368358
-      1000000     10000        44     2479083
+      1000000         0         3         220
+      1000000         1         8        1111
+      1000000        10         8        6641
+      1000000       100         8       49185
+      1000000      1000        11      368279
+      1000000     10000        44     2479004
 
 - Nothing differs: three requests, and about the same bytes for any number of keys (only a counter in them has more
   digits).
@@ -33,9 +33,9 @@ For comparison, the simplest full exchange, which names every entry by its hash 
 
 > cost 10000 without digests
          keys differing  requests       bytes
-        10000         0         4       86491
-        10000     10000         6      538382
+        10000         0         4       86412
+        10000     10000         6      538303
 > cost 1000000 without digests
          keys differing  requests       bytes
-      1000000         0       130     8011789
-      1000000     10000       130     8462304
+      1000000         0       130     8011710
+      1000000     10000       130     8462225

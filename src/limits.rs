@@ -68,6 +68,10 @@ pub const REPLAY_QUEUE: usize = 2;
 /// How long an answer may be that waits for the disk without its session. A socket that can be written has room for it.
 pub const LATE_ANSWER_BYTES: usize = 512;
 
+/// For how many such answers a socket has room that can be written: it has a third of its buffer, 5 KB at least, and an
+/// answer takes up to 1.3 KB of that.
+pub const LATE_ANSWERS_IN_ROOM: usize = 3;
+
 /// How many such answers may wait. More sessions wait themselves.
 pub const LATE_ANSWERS: usize = 4096;
 

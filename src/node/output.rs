@@ -15,7 +15,7 @@ use super::late::{LateAnswer, write_failures};
 use super::memory::Usage;
 use super::unread::{Unread, has_room};
 use crate::framing::Form;
-use crate::limits::{FREE_BUFFER_BYTES, LATE_ANSWER_BYTES};
+use crate::limits::{FREE_BUFFER_BYTES, LATE_ANSWER_BYTES, LATE_ANSWERS_IN_ROOM};
 use crate::replication::journal::DiskFailed;
 
 /// The unread answers of one connection, and the memory that the connection takes.
@@ -30,6 +30,8 @@ pub(super) struct Output<'a> {
     pub(super) changed: bool,
     /// The form of the client's last request; `None` for a peer.
     pub(super) form: Option<Form>,
+    /// For how many more late answers the socket has room. Asking costs a system call.
+    late_room: usize,
     /// How many of the unread bytes may be sent whatever becomes of the disk.
     safe: usize,
 }
@@ -37,7 +39,7 @@ pub(super) struct Output<'a> {
 impl<'a> Output<'a> {
     pub(super) fn new(node: &'a Shared, incoming: &'a Arc<Incoming>) -> Self {
         let (unread, usage) = (Unread::new(node.config.client_write_timeout), Usage::new(&node.memory));
-        Self { node, incoming, unread, usage, commands: 0, changed: false, form: None, safe: 0 }
+        Self { node, incoming, unread, usage, commands: 0, changed: false, form: None, late_room: 0, safe: 0 }
     }
 
     /// Sends as many answers as the other side takes at once.
@@ -58,6 +60,7 @@ impl<'a> Output<'a> {
             }
         }
         if !self.unread.is_empty() {
+            self.late_room = 0;
             self.unread.offer(&self.incoming.stream)?;
             self.release_memory();
         }
@@ -70,9 +73,13 @@ impl<'a> Output<'a> {
     fn hand_over(&mut self, disk: &Disk, count: u64) -> bool {
         let is_short = self.safe == 0 && self.unread.len() <= LATE_ANSWER_BYTES;
         let (Some(form), Some(late)) = (self.form.filter(|_| is_short), &disk.late) else { return false };
-        if !has_room(&self.incoming.stream) {
-            return false;
+        if self.late_room == 0 {
+            if !has_room(&self.incoming.stream) {
+                return false;
+            }
+            self.late_room = LATE_ANSWERS_IN_ROOM;
         }
+        self.late_room -= 1;
         let answers = self.unread.buffer().clone();
         let incoming = Arc::clone(self.incoming);
         let is_taken = late.take(LateAnswer { incoming, answers, count, form });

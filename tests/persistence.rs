@@ -332,7 +332,16 @@ fn without_its_rule_an_old_copy_brings_back_what_was_deleted() {
 
 #[test]
 fn a_full_disk_refuses_writes_and_confirms_nothing_until_it_has_room() {
-    let mut pair = Pair::start("full", SOON, &[]);
+    fill_the_disk("full", &[]);
+}
+
+#[test]
+fn a_full_disk_refuses_writes_also_if_answers_wait_for_the_disk() {
+    fill_the_disk("full-always", &["--sync", "always"]);
+}
+
+fn fill_the_disk(name: &str, options: &[&'static str]) {
+    let mut pair = Pair::start(name, SOON, options);
     let (mut one, mut two) = (pair.client(1), pair.client(2));
     all_are_ok(&mut one, (0..100).map(|n| format!("SET k{n} v\n")));
     pair.wait_until_they_agree();
@@ -377,6 +386,38 @@ fn a_full_disk_refuses_writes_and_confirms_nothing_until_it_has_room() {
         assert_eq!((client.line("GET from2"), client.line("GET k3")), ("v".into(), "room".into()));
         assert_eq!((client.line("GET k2"), client.line("DBSIZE")), ("Key not found".into(), "100".into()));
     }
+}
+
+/// Short answers wait for the disk without their session, and others with it: they must not overtake each other.
+#[test]
+fn with_sync_always_answers_keep_their_order_however_requests_arrive() {
+    let mut pair = Pair::start("order", NEVER, &["--sync", "always"]);
+    let mut clients: Vec<Client> = (0..4).map(|_| pair.client(1)).collect();
+    let long = "long".repeat(500);
+    // Each request is sent by itself, and nothing is read meanwhile.
+    for number in 0..500 {
+        for (client, key) in clients.iter_mut().zip('a'..) {
+            client.send(format!("SET {key} {number}\n"));
+            client.send(format!("GET {key}\n"));
+            client.send(format!("SET {key}2 {number}{long}\nGET {key}2\n"));
+        }
+    }
+    for number in 0..500 {
+        for client in &mut clients {
+            let answers: Vec<String> = (0..4).map(|_| client.read_line()).collect();
+            assert_eq!(answers, ["OK".to_string(), number.to_string(), "OK".to_string(), format!("{number}{long}")]);
+        }
+    }
+    // A last answer arrives although the connection ends, and a node stops although answers are waited for.
+    clients[0].send("SET last 1\nQUIT\n");
+    assert_eq!(clients[0].read_to_end(), b"OK\nOK\n");
+    clients.iter_mut().skip(1).for_each(|client| client.send("SET last 2\n"));
+    pair.stop(1);
+    pair.launch(1);
+    let mut client = pair.client(1);
+    client.wait_until_it_serves();
+    assert_eq!(client.line("GET a"), "499");
+    assert_ne!(client.line("GET last"), "Key not found");
 }
 
 // ---- starting -------------------------------------------------------------------------------------------------------

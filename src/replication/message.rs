@@ -135,7 +135,8 @@ impl Greeting {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// `PEER protocol name number incarnation clock [store confirmation heard]`: who I am. A node without a disk that
-    /// has heard of no other store says nothing of stores. Answered by [`Reply::Peer`], or refused: another protocol version, the responder's own name or number, or an old copy of a disk.
+    /// has heard of no other store says nothing of stores. Answered by [`Reply::Peer`], or refused: another protocol
+    /// version, the responder's own name or number, or an old copy of a disk.
     Peer(Greeting),
     /// `PROPAGATE entry`: an entry as I hold it now. Answered by [`Reply::Merged`].
     Propagate(Record),
@@ -158,8 +159,8 @@ pub enum Request {
 /// What a responder answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// `*6` or `*9`: the words of a greeting, and a number. Who the responder is, and how far its arrivals have come: the
-    /// number for CONFIRM.
+    /// `*6` or `*9`: the words of a greeting, and a number. Who the responder is, and how far its arrivals have come:
+    /// the number for CONFIRM.
     Peer {
         /// The responder's own greeting.
         greeting: Greeting,

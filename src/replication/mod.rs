@@ -3,14 +3,15 @@
 //! In reading order: [`message`] is the specification of what nodes say to each other, [`replica`] a node's state,
 //! [`responder`] what it answers. [`propagate`] sends each write to the peers at once, [`reconcile`] makes two nodes
 //! equal whatever was lost, and [`tombstones`] is the rule by which deletes are forgotten. Then the plumbing:
-//! [`journal`] is what must outlive the process, [`old_copies`] how an old copy of a disk is recognised, [`member`] the
-//! table of the other nodes, [`queue`] what waits for a peer, [`holdup`] what keeps deletes from being forgotten,
-//! `branches.rs` what a round names and looks up, [`wire`] turns messages into bytes.
+//! [`journal`] is what must outlive the process, [`confirmation`] and [`old_copies`] how an old copy of a disk is
+//! recognised, [`member`] the table of the other nodes, [`queue`] what waits for a peer, [`holdup`] what keeps deletes
+//! from being forgotten, `branches.rs` what a round names and looks up, [`wire`] turns messages into bytes.
 //!
 //! Because nothing here waits or looks at a clock, the same code runs behind sockets in [`node`](crate::node), and
 //! under a simulator that loses, delays and repeats messages as a seed says.
 
 mod branches;
+pub mod confirmation;
 pub mod holdup;
 pub mod journal;
 pub mod member;

@@ -12,8 +12,12 @@
 //!                           ▼                                           ▼             │
 //!                     ┌──────────────────────────────────────────────────────┐  ┌─────┴────────┐
 //!                     │                     Replica                          │◀─│ anti-entropy │ ◀─ timer, SYNC
-//!                     └──────────────────────────────────────────────────────┘  └──────────────┘
-//!                                                                           1 thread, 1 per peer in a tick
+//!                     └─────┬────────────────────────────────────────────────┘  └──────────────┘
+//!                           │ what was accepted                             1 thread, 1 per peer in a tick
+//!                           ▼
+//!                     ┌───────────┐ syncs, rewrites, heals ┌──────┐
+//!      sessions write │    Log    │ ◀───────────────────── │ disk │  1 thread with `--data`; with `--sync always`
+//!      before answers └───────────┘                        └──────┘  one more that sends answers
 //! ```
 //!
 //! No lock of the store is held while a thread waits for a socket. To stop a node ([`Node::stop`]), each thread is
@@ -43,10 +47,11 @@ mod session;
 mod shared;
 mod speaker;
 mod stats;
+mod threads;
 mod unread;
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -58,13 +63,13 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::config::Config;
 use crate::disk::SyncPolicy;
 use crate::limits::{
-    ACCEPT_BACKLOG, ACCEPT_PAUSE, DRAIN_TIME, LINK_DESCRIPTORS, OWN_DESCRIPTORS, PEER_RESERVE, SYNC_QUEUE,
-    TURNED_AWAY_AT_ONCE,
+    ACCEPT_BACKLOG, DRAIN_TIME, LINK_DESCRIPTORS, OWN_DESCRIPTORS, PEER_RESERVE, SYNC_QUEUE, TURNED_AWAY_AT_ONCE,
 };
 use crate::replication::message::StoreId;
 use crate::replication::replica::Replica;
 use disk::Disk;
-use shared::{Shared, Stop, TickRequest};
+use shared::{Shared, Stop};
+use threads::{join, start_disk_threads, start_peer_threads, wake};
 
 /// A node that listens, but does not answer yet.
 pub struct BoundNode {
@@ -232,64 +237,6 @@ impl Node {
         }
         info!("{}: stopped", shared.name());
     }
-}
-
-/// Starts the threads that speak with peers: the replicators and the anti-entropy thread. Also returns a channel that
-/// closes when the last of them ends.
-fn start_peer_threads(
-    shared: &Arc<Shared>,
-    ticks_asked: Receiver<TickRequest>,
-) -> io::Result<(Vec<JoinHandle<()>>, Receiver<()>)> {
-    let (alive, all_ended) = bounded::<()>(0);
-    let spawn = |what: String, work: Box<dyn FnOnce(&Shared) + Send>| {
-        let (shared, alive) = (Arc::clone(shared), alive.clone());
-        thread::Builder::new().name(format!("{} {what}", shared.name())).spawn(move || {
-            work(&shared);
-            drop(alive);
-        })
-    };
-    let mut threads = Vec::new();
-    for index in 0..shared.peers.len() {
-        let work = move |shared: &Shared| replicator::run(shared, &shared.peers[index]);
-        threads.push(spawn(format!("replicator {}", index + 1), Box::new(work))?);
-    }
-    threads.push(spawn("anti-entropy".into(), Box::new(move |shared| anti_entropy::run(shared, &ticks_asked)))?);
-    Ok((threads, all_ended))
-}
-
-/// Starts the threads of the disk, if the node has one: one that syncs, rewrites and heals; and with `--sync always`
-/// one that sends answers.
-fn start_disk_threads(shared: &Arc<Shared>) -> io::Result<Vec<JoinHandle<()>>> {
-    let spawn = |what: &str, work: fn(&Shared, &Disk)| {
-        let node = Arc::clone(shared);
-        let work = move || node.disk.iter().for_each(|disk| work(&node, disk));
-        thread::Builder::new().name(format!("{} {what}", shared.name())).spawn(work)
-    };
-    match &shared.disk {
-        None => Ok(Vec::new()),
-        Some(disk) if disk.late.is_none() => Ok(vec![spawn("disk", disk::run)?]),
-        Some(_) => Ok(vec![spawn("disk", disk::run)?, spawn("answers", disk::send_late)?]),
-    }
-}
-
-/// Wakes the accept thread, which then sees that the node stops.
-fn wake<T>(accept: JoinHandle<T>, mut address: SocketAddr) -> JoinHandle<T> {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    while !accept.is_finished() {
-        // An error says that the thread woke by itself, and has closed the port already.
-        let _ = TcpStream::connect_timeout(&address, ACCEPT_PAUSE);
-        thread::yield_now();
-    }
-    accept
-}
-
-/// Waits for a thread's end. A panic in it was a bug of ours, and was printed when it happened. Stopping goes on.
-fn join<T: Default>(thread: JoinHandle<T>) -> T {
-    thread.join().unwrap_or_default()
 }
 
 /// A listening socket with a backlog of [`ACCEPT_BACKLOG`].

@@ -1,0 +1,71 @@
+//! How the threads of a node are started, woken and joined.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Receiver, bounded};
+
+use super::disk::{self, Disk};
+use super::shared::{Shared, TickRequest};
+use super::{anti_entropy, replicator};
+use crate::limits::ACCEPT_PAUSE;
+
+/// Starts the threads that speak with peers: the replicators and the anti-entropy thread. Also returns a channel that
+/// closes when the last of them ends.
+pub(super) fn start_peer_threads(
+    shared: &Arc<Shared>,
+    ticks_asked: Receiver<TickRequest>,
+) -> io::Result<(Vec<JoinHandle<()>>, Receiver<()>)> {
+    let (alive, all_ended) = bounded::<()>(0);
+    let spawn = |what: String, work: Box<dyn FnOnce(&Shared) + Send>| {
+        let (shared, alive) = (Arc::clone(shared), alive.clone());
+        thread::Builder::new().name(format!("{} {what}", shared.name())).spawn(move || {
+            work(&shared);
+            drop(alive);
+        })
+    };
+    let mut threads = Vec::new();
+    for index in 0..shared.peers.len() {
+        let work = move |shared: &Shared| replicator::run(shared, &shared.peers[index]);
+        threads.push(spawn(format!("replicator {}", index + 1), Box::new(work))?);
+    }
+    threads.push(spawn("anti-entropy".into(), Box::new(move |shared| anti_entropy::run(shared, &ticks_asked)))?);
+    Ok((threads, all_ended))
+}
+
+/// Starts the threads of the disk, if the node has one: one that syncs, rewrites and heals; and with `--sync always`
+/// one that sends answers.
+pub(super) fn start_disk_threads(shared: &Arc<Shared>) -> io::Result<Vec<JoinHandle<()>>> {
+    let spawn = |what: &str, work: fn(&Shared, &Disk)| {
+        let node = Arc::clone(shared);
+        let work = move || node.disk.iter().for_each(|disk| work(&node, disk));
+        thread::Builder::new().name(format!("{} {what}", shared.name())).spawn(work)
+    };
+    match &shared.disk {
+        None => Ok(Vec::new()),
+        Some(disk) if disk.late.is_none() => Ok(vec![spawn("disk", disk::run)?]),
+        Some(_) => Ok(vec![spawn("disk", disk::run)?, spawn("answers", disk::send_late)?]),
+    }
+}
+
+/// Wakes the accept thread, which then sees that the node stops.
+pub(super) fn wake<T>(accept: JoinHandle<T>, mut address: SocketAddr) -> JoinHandle<T> {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    while !accept.is_finished() {
+        // An error says that the thread woke by itself, and has closed the port already.
+        let _ = TcpStream::connect_timeout(&address, ACCEPT_PAUSE);
+        thread::yield_now();
+    }
+    accept
+}
+
+/// Waits for a thread's end. A panic in it was a bug of ours, and was printed when it happened. Stopping goes on.
+pub(super) fn join<T: Default>(thread: JoinHandle<T>) -> T {
+    thread.join().unwrap_or_default()
+}

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 
-use kvstore::disk::SyncPolicy;
 use kvstore::disk::files::RealDirectory;
-use kvstore::limits::SNAPSHOT_WRITE_BYTES;
+use kvstore::disk::{Log, SyncPolicy};
+use kvstore::limits::{JOURNAL_RELIEF_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, SNAPSHOT_WRITE_BYTES};
 use kvstore::replication::journal::Journal;
 use kvstore::replication::message::{Confirmation, Greeting, Incarnation, Reply, Request};
+use kvstore::replication::replica::{Identity, Replica};
 use kvstore::replication::responder::PeerSession;
+use kvstore::rules::Rules;
 use kvstore::store::arrival::Arrival;
 use kvstore::store::clock::Timestamp;
 use kvstore::store::content::{Content, Entry};
@@ -24,7 +26,7 @@ use proptest::prelude::*;
 
 use super::heard;
 use super::memory_disk::{Fault, MemoryDirectory};
-use super::stage::{Contents, Stage};
+use super::stage::{Contents, NOW, STORE, Stage, owner};
 
 // ---- any history ----------------------------------------------------------------------------------------------------
 
@@ -373,4 +375,45 @@ fn real_files_are_rewritten_cut_and_read_again() {
     again.log.before_answer().expect("the disk works");
     let again = scratch.start();
     assert_eq!((again.value("later").as_deref(), again.loaded.torn), (Some("3"), None));
+}
+
+#[test]
+fn the_largest_entry_and_a_load_on_several_threads_come_back_whole() {
+    let directory = MemoryDirectory::default();
+    let node = Stage::start(&directory);
+    node.replica.set(&vec![b'k'; MAX_KEY_BYTES], &vec![b'v'; MAX_VALUE_BYTES]);
+    for n in 0..2_000 {
+        node.replica.set(format!("key{}", n % 700).as_bytes(), format!("value{n}").as_bytes());
+        node.replica.delete(format!("key{}", (n * 7) % 700).as_bytes());
+    }
+    node.log.before_answer().expect("the disk works");
+    for threads in [0, 1, 3, 4] {
+        let copy = directory.copy();
+        let log = Arc::new(Log::open(Arc::new(copy), &owner(), STORE, SyncPolicy::EverySecond).expect("it is ours"));
+        let identity = Identity::in_memory("node1", NodeId(1), Incarnation(9));
+        let replica = Replica::with_journal(identity, Rules::default(), Box::new(|| NOW), Some(log.clone()));
+        let loaded = log.load_with(&replica, threads).expect("nothing is damaged");
+        assert_eq!((loaded.frames, loaded.torn.clone()), (4_001, None), "{threads} threads");
+        let again = Stage { log, replica, loaded };
+        assert_eq!(again.contents(), node.contents(), "{threads} threads");
+    }
+}
+
+/// A round merges many entries before anything waits for the log.
+#[test]
+fn what_waits_in_memory_is_written_when_it_is_much() {
+    let directory = MemoryDirectory::default();
+    let node = Stage::start(&directory);
+    let in_file = || directory.bytes("1.log").map_or(0, |bytes| bytes.len());
+    let empty = in_file();
+    let value = vec![b'v'; JOURNAL_RELIEF_BYTES / 2 - 100];
+    node.replica.set(b"a", &value);
+    node.log.relieve();
+    assert_eq!(in_file(), empty, "half of what may wait");
+    node.replica.set(b"b", &value);
+    node.log.relieve();
+    assert_eq!(in_file(), empty, "nearly as much as may wait");
+    node.replica.set(b"c", &[b'v'; 400]);
+    node.log.relieve();
+    assert!(in_file() > empty + JOURNAL_RELIEF_BYTES, "more than may wait");
 }

@@ -133,6 +133,9 @@ fn bgsave(call: &mut Call<'_>) -> Outcome {
     if call.args.get(0).is_some_and(|word| !word.eq_ignore_ascii_case(b"SCHEDULE")) {
         return Err(Failure::error(format!("unknown option: type {}", call.spec.usage)));
     }
+    if let Some(failed) = call.host.disk_failure() {
+        return Err(Failure::new("MISCONF", format!("{failed}; a snapshot is tried every 5 seconds")));
+    }
     if !call.host.save() {
         return Err(Failure::error("this node has no disk: start it with --data DIR"));
     }

@@ -2,8 +2,9 @@
 //!
 //! There are two: [`RealDirectory`], and one in memory that loses what was not synced, for the simulator and the tests.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -59,7 +60,8 @@ impl RealDirectory {
     pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = std::path::absolute(path.into())?;
         let missing: Vec<&Path> = path.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
-        fs::create_dir_all(&path)?;
+        // What is stored is for the node's user only.
+        DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
         // A directory is durable when the one in which it stands was synced.
         for parent in missing.into_iter().filter_map(Path::parent) {
             fs::File::open(parent)?.sync_all()?;

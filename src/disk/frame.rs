@@ -13,7 +13,7 @@ use crc32fast::Hasher;
 use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::replication::journal::Note;
 use crate::replication::member::check_name;
-use crate::replication::message::{Confirmation, Heard, Incarnation};
+use crate::replication::message::{Confirmation, Heard, StoreId};
 use crate::store::record::Record;
 use crate::store::version::{NodeId, Version};
 
@@ -61,10 +61,33 @@ pub(super) enum Kind {
     Confirmed = 3,
     Heard = 4,
     Member = 5,
-    Retired = 6,
-    Refused = 7,
+    Dismissed = 6,
+    DismissedStore = 7,
     DismissedAddress = 8,
-    End = 9,
+    MemberStore = 9,
+    MemberAddress = 10,
+    End = 11,
+}
+
+impl Kind {
+    const ALL: [Self; 11] = [
+        Self::Entry,
+        Self::Forgotten,
+        Self::Confirmed,
+        Self::Heard,
+        Self::Member,
+        Self::Dismissed,
+        Self::DismissedStore,
+        Self::DismissedAddress,
+        Self::MemberStore,
+        Self::MemberAddress,
+        Self::End,
+    ];
+
+    /// The kind that this byte stands for.
+    pub(super) fn of(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|&kind| kind as u8 == byte)
+    }
 }
 
 /// The header of a file.
@@ -102,8 +125,10 @@ pub(super) fn of_note(note: &Note) -> (Kind, Vec<u8>) {
         Note::Confirmed(confirmation) => (Kind::Confirmed, confirmation.0.to_be_bytes().to_vec()),
         Note::Heard(heard) => (Kind::Heard, heard.encode().to_vec()),
         Note::Member { name, node } => (Kind::Member, [&node.0.to_be_bytes(), name.as_bytes()].concat()),
-        Note::Retired(name) => (Kind::Retired, name.as_bytes().to_vec()),
-        Note::Refused(incarnation) => (Kind::Refused, incarnation.0.to_be_bytes().to_vec()),
+        Note::MemberStore { name, store } => (Kind::MemberStore, [&store.0.to_be_bytes(), name.as_bytes()].concat()),
+        Note::MemberAddress { name, address } => (Kind::MemberAddress, format!("{name} {address}").into_bytes()),
+        Note::Dismissed(name) => (Kind::Dismissed, name.as_bytes().to_vec()),
+        Note::DismissedStore(store) => (Kind::DismissedStore, store.0.to_be_bytes().to_vec()),
         Note::DismissedAddress(address) => (Kind::DismissedAddress, address.as_bytes().to_vec()),
     }
 }
@@ -118,23 +143,31 @@ pub(super) fn crc(salt: u32, parts: &[&[u8]]) -> u32 {
 pub(super) fn decode(kind: u8, payload: &[u8]) -> Option<Frame> {
     let number = |bytes: &[u8]| bytes.try_into().ok().map(u64::from_be_bytes);
     let name = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok().filter(|name| check_name(name).is_ok());
-    let note = match kind {
-        1 => return Record::decode(payload).map(Frame::Entry),
-        2 => {
+    let note = match Kind::of(kind)? {
+        Kind::Entry => return Record::decode(payload).map(Frame::Entry),
+        Kind::Forgotten => {
             let (version, key) = payload.split_at_checked(Version::ENCODED_BYTES)?;
             return Some(Frame::Forgotten { key: key.into(), version: Version::decode(version)? });
         }
-        3 => Note::Confirmed(Confirmation(number(payload)?)),
-        4 => Note::Heard(Heard::decode(payload.try_into().ok()?)),
-        5 => {
+        Kind::Confirmed => Note::Confirmed(Confirmation(number(payload)?)),
+        Kind::Heard => Note::Heard(Heard::decode(payload.try_into().ok()?)),
+        Kind::Member => {
             let (node, rest) = payload.split_first_chunk()?;
             Note::Member { name: name(rest)?, node: NodeId(u16::from_be_bytes(*node)) }
         }
-        6 => Note::Retired(name(payload)?),
-        7 => Note::Refused(Incarnation(number(payload)?)),
-        8 => Note::DismissedAddress(String::from_utf8(payload.to_vec()).ok()?),
-        9 => return number(payload).map(Frame::End),
-        _ => return None,
+        Kind::Dismissed => Note::Dismissed(name(payload)?),
+        Kind::DismissedStore => Note::DismissedStore(StoreId(number(payload)?)),
+        Kind::DismissedAddress => Note::DismissedAddress(String::from_utf8(payload.to_vec()).ok()?),
+        Kind::MemberStore => {
+            let (store, rest) = payload.split_first_chunk()?;
+            Note::MemberStore { name: name(rest)?, store: StoreId(u64::from_be_bytes(*store)) }
+        }
+        Kind::MemberAddress => {
+            let text = std::str::from_utf8(payload).ok()?;
+            let (member, address) = text.split_once(' ')?;
+            Note::MemberAddress { name: name(member.as_bytes())?, address: address.into() }
+        }
+        Kind::End => return number(payload).map(Frame::End),
     };
     Some(Frame::Note(note))
 }

@@ -102,13 +102,16 @@ impl Log {
 
     /// The snapshot is complete: if the disk had failed, it works again.
     pub(super) fn healed(&self) -> Result<(), DiskFailed> {
-        self.check()?;
         let (mut last, mut state) = (self.confirming.lock(), self.state.lock());
-        if let State::Heals(_) = *state {
-            *state = State::Works;
-            self.is_failed.store(false, Release);
-            // What was accepted while nothing was appended counts as a change, too.
-            last.changed = None;
+        match &*state {
+            State::Works => {}
+            State::Failed(why) => return Err(why.clone()),
+            State::Heals(_) => {
+                *state = State::Works;
+                self.is_failed.store(false, Release);
+                // What was accepted while nothing was appended counts as a change, too.
+                last.changed = None;
+            }
         }
         Ok(())
     }

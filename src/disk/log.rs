@@ -32,6 +32,8 @@ pub struct Log {
     /// The node's name, for messages.
     pub(super) node: String,
     pub(super) store: StoreId,
+    /// Whether the directory was made in this life.
+    pub(super) is_new: bool,
     pub(super) policy: SyncPolicy,
     pub(super) buffer: Mutex<Buffer>,
     pub(super) file: Mutex<Current>,
@@ -73,11 +75,17 @@ pub(super) struct Current {
 
 impl Log {
     /// A log that takes nothing yet.
-    pub(super) fn new(directory: Arc<dyn Directory>, node: String, store: StoreId, policy: SyncPolicy) -> Self {
+    pub(super) fn new(
+        directory: Arc<dyn Directory>,
+        node: String,
+        (store, is_new): (StoreId, bool),
+        policy: SyncPolicy,
+    ) -> Self {
         Self {
             directory,
             node,
             store,
+            is_new,
             policy,
             buffer: Mutex::new(Buffer { is_open: false, bytes: Vec::new(), end: 0, changed: 0 }),
             file: Mutex::new(Current { file: None, spare: Vec::new() }),
@@ -171,10 +179,11 @@ impl Log {
         };
         let file = current.file.as_ref().expect("a log that takes frames has a file");
         let result = file.write(&current.spare);
-        self.figures.log_bytes.fetch_add(current.spare.len() as u64, Relaxed);
+        let written = current.spare.len() as u64;
         current.spare.clear();
         current.spare.shrink_to(KEPT_BUFFER_BYTES);
         result.map_err(|error| self.fail(&format!("a write failed: {error}")))?;
+        self.figures.log_bytes.fetch_add(written, Relaxed);
         self.written.store(end, Release);
         Ok(())
     }

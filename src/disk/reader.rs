@@ -8,7 +8,7 @@
 use std::io::{self, Read};
 
 use super::frame::{FORMAT, FRAME_BYTES, Frame, HEADER_BYTES, Kind, MAGIC, MAX_LENGTH, crc, decode, header};
-use crate::limits::MAX_SEARCH_BYTES;
+use crate::limits::{MAX_SEARCH_BYTES, MAX_TORN_BYTES};
 
 /// How many bytes a reader asks for at once.
 const READ_BYTES: usize = 256 * 1024;
@@ -115,8 +115,11 @@ impl<R: Read> Reader<R> {
     /// The next frame is broken: is anything whole behind it?
     fn broken(&mut self) -> Result<Broken, Broken> {
         let mut rest = self.buffer.split_off(self.used);
-        self.source.read_to_end(&mut rest)?;
         let at = self.position;
+        (&mut self.source).take(MAX_TORN_BYTES).read_to_end(&mut rest)?;
+        if rest.len() as u64 >= MAX_TORN_BYTES {
+            return Ok(Broken::Damaged { at, why: "a frame is broken, and too much stands behind it for a torn end" });
+        }
         match self.finds_frame(&rest[rest.len().min(1)..]) {
             Some(false) => Ok(Broken::Torn { at, rest }),
             Some(true) => Ok(Broken::Damaged { at, why: "a frame is damaged, and whole ones stand behind it" }),
@@ -131,8 +134,8 @@ impl<R: Read> Reader<R> {
         for begin in 0..bytes.len() {
             let bytes = &bytes[begin..];
             // The kind is looked at before the checksum, which takes time.
-            let is_kind = |kind| (1..=Kind::End as u8).contains(kind);
-            let length = said_length(bytes).filter(|_| bytes.get(FRAME_BYTES - 1).is_some_and(is_kind));
+            let has_kind = || bytes.get(FRAME_BYTES - 1).is_some_and(|&kind| Kind::of(kind).is_some());
+            let length = said_length(bytes).filter(|_| has_kind());
             let Some(frame) = length.and_then(|length| bytes.get(..length)) else { continue };
             if is_whole(self.salt, frame) {
                 return Some(true);

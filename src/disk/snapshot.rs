@@ -14,6 +14,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use log::warn;
+
 use super::files::{Directory, File};
 use super::frame::{self, AFTER_FAILURE, Kind};
 use super::log::Log;
@@ -34,7 +36,8 @@ pub(super) fn snapshot_name(number: u64) -> String {
 
 /// The number in a file's name, if it ends like this.
 pub(super) fn number_in(name: &str, ending: &str) -> Option<u64> {
-    name.strip_suffix(ending)?.parse().ok()
+    let number: u64 = name.strip_suffix(ending)?.parse().ok()?;
+    (format!("{number}{ending}") == name).then_some(number)
 }
 
 impl Log {
@@ -66,7 +69,7 @@ impl Log {
         self.switch_to(log, had_failed)?;
         if had_failed {
             // What was noted while nothing was written: what is forgotten from now on may rest on it.
-            replica.notes().iter().for_each(|note| self.note(note));
+            replica.visit_notes(&mut |note| self.note(&note));
         }
         let before = self.figures.log_bytes.load(Relaxed);
         // A disk that heals has no use for the logs before; their number may be used again.
@@ -87,7 +90,10 @@ impl Log {
         self.figures.log_bytes.fetch_sub(before, Relaxed);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.figures.saved_at.store(now.as_secs(), Relaxed);
-        remove_older(&*self.directory, number).map_err(failed)
+        if let Err(error) = remove_older(&*self.directory, number) {
+            warn!("{}: cannot remove files that are no longer needed: {error}", self.node);
+        }
+        Ok(())
     }
 
     /// Creates a log that is durable. It has its name only once its header is whole.

@@ -35,10 +35,10 @@ pub struct Loaded {
 /// The torn end of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TornEnd {
-    /// The file that keeps it.
-    pub kept_in: String,
     /// How many bytes it has.
     pub bytes: usize,
+    /// The file that keeps it, or why it could not be kept.
+    pub kept_in: Result<String, String>,
 }
 
 impl Log {
@@ -52,8 +52,8 @@ impl Log {
         new: StoreId,
         policy: SyncPolicy,
     ) -> Result<Self, StartError> {
-        let store = identity::store_of(&*directory, owner, new)?;
-        Ok(Self::new(directory, owner.name.clone(), store, policy))
+        let (store, is_new) = identity::store_of(&*directory, owner, new)?;
+        Ok(Self::new(directory, owner.name.clone(), (store, is_new), policy))
     }
 
     /// Reads everything into a replica that holds nothing yet, and whose journal this is. From then on, what it accepts
@@ -73,28 +73,34 @@ impl Log {
         let directory = &*self.directory;
         let io = |error: io::Error| StartError::io(directory, ".", &error);
         let (first, logs) = self.needed()?;
-        let (confirmation, loaded) = thread::scope(|scope| {
-            let (confirmation, loaded) = (Confirmation::NONE, Loaded::default());
-            let mut loading =
-                Loading { log: self, replica, replay: Replay::start(scope, replica, threads), confirmation, loaded };
+        let (confirmation, loaded, has_failed) = thread::scope(|scope| {
+            let (confirmation, loaded, has_failed) = (Confirmation::NONE, Loaded::default(), false);
+            let replay = Replay::start(scope, replica, threads);
+            let mut loading = Loading { log: self, replica, replay, confirmation, loaded, has_failed };
             first.map_or(Ok(()), |number| loading.read_snapshot(&snapshot_name(number)))?;
             loading.read_logs(&logs)?;
-            Ok((loading.confirmation, loading.loaded))
+            Ok((loading.confirmation, loading.loaded, loading.has_failed))
         })?;
 
-        let is_new = logs.is_empty();
         let number = logs.last().copied().unwrap_or(1);
-        let file = match is_new {
-            true => self.begin_log(number, 0),
-            false => directory.append(&log_name(number)),
-        };
+        let file = directory.append(&log_name(number));
         let file = file.map_err(|error| StartError::io(directory, &log_name(number), &error))?;
         // After a process was killed, what was read may not be durable yet; and it may be confirmed from now on.
-        file.sync().map_err(|error| StartError::io(directory, &log_name(number), &error))?;
+        for &number in &logs {
+            let synced = directory.append(&log_name(number)).and_then(|file| file.sync());
+            synced.map_err(|error| StartError::io(directory, &log_name(number), &error))?;
+        }
+        directory.sync().map_err(io)?;
         remove_older(directory, first.unwrap_or(0)).map_err(io)?;
         self.figures.number.store(number, Relaxed);
-        self.begin(file, if is_new { confirmation } else { confirmation.max(Confirmation::UNCONFIRMED) });
+        self.begin(file, if self.is_new { confirmation } else { confirmation.max(Confirmation::UNCONFIRMED) });
         replica.finish_restoring();
+        if has_failed {
+            // The kernel may show what it could not write, as if it were on the disk. Only a snapshot is sure to be.
+            self.fail("it had failed before this start");
+            // If this fails, the node starts without its disk, and tries again.
+            let _ = self.rewrite(replica, &|| true);
+        }
         Ok(loaded)
     }
 
@@ -109,10 +115,14 @@ impl Log {
         logs.sort_unstable();
         let mut expected = snapshot.unwrap_or(1)..;
         let missing = match logs.iter().zip(&mut expected).find(|(found, expected)| *found != expected) {
-            None if snapshot.is_some() && logs.is_empty() => expected.next(),
+            None if logs.is_empty() => expected.next(),
             found => found.map(|(_, missing)| missing),
         };
         match missing {
+            Some(1) if !logs.is_empty() => {
+                let first = snapshot_name(logs[0]);
+                Err(StartError::damaged(directory, &first, "is missing, and so are the logs before it"))
+            }
             Some(number) => Err(StartError::damaged(directory, &log_name(number), "is missing")),
             None => Ok((snapshot, logs)),
         }
@@ -126,6 +136,8 @@ struct Loading<'a> {
     replay: Replay,
     confirmation: Confirmation,
     loaded: Loaded,
+    /// Whether a log was begun because the disk had failed, and no snapshot has healed it.
+    has_failed: bool,
 }
 
 impl Loading<'_> {
@@ -153,9 +165,13 @@ impl Loading<'_> {
     fn read_logs(&mut self, numbers: &[u64]) -> Result<(), StartError> {
         for (index, &number) in numbers.iter().enumerate() {
             let (name, later) = (log_name(number), &numbers[index + 1..]);
+            // The snapshot of the same number has healed what the first one follows.
+            self.has_failed |= index > 0 && self.follows_failure(number);
             let Err(broken) = self.read_log(&name) else { continue };
             match broken {
-                Broken::Torn { .. } if later.first().is_some_and(|&next| self.follows_failure(next)) => {}
+                Broken::Torn { at, .. } if later.first().is_some_and(|&next| self.follows_failure(next)) => {
+                    self.log.figures.log_bytes.fetch_add(at, Relaxed);
+                }
                 // A log that has no frames was begun, but the node died before it switched to it.
                 Broken::Torn { at, rest } if later.iter().all(|&later| self.is_unused(later)) => {
                     self.cut_off(&name, at, &rest)?;
@@ -194,7 +210,11 @@ impl Loading<'_> {
         let keep = || -> io::Result<()> {
             let file = directory.create(&kept_in)?;
             file.write(rest)?;
-            file.sync()?;
+            file.sync()
+        };
+        // On a full disk it cannot be kept. It was not answered, so a start is worth more.
+        let kept = keep().inspect_err(|_| drop(directory.remove(&kept_in)));
+        let cut = || -> io::Result<()> {
             directory.truncate(name, at)?;
             if at < HEADER_BYTES as u64 {
                 let file = directory.append(name)?;
@@ -203,8 +223,9 @@ impl Loading<'_> {
             }
             directory.sync()
         };
-        keep().map_err(|error| StartError::io(directory, name, &error))?;
-        self.loaded.torn = Some(TornEnd { kept_in: format!("{}/{kept_in}", directory.describe()), bytes: rest.len() });
+        cut().map_err(|error| StartError::io(directory, name, &error))?;
+        let kept_in = kept.map(|()| format!("{}/{kept_in}", directory.describe())).map_err(|error| error.to_string());
+        self.loaded.torn = Some(TornEnd { bytes: rest.len(), kept_in });
         self.log.figures.log_bytes.fetch_add(at.max(HEADER_BYTES as u64), Relaxed);
         Ok(())
     }
@@ -223,7 +244,9 @@ impl Loading<'_> {
     fn explain(&self, name: &str, broken: Broken) -> StartError {
         let directory = &*self.log.directory;
         match broken {
-            Broken::Torn { at, .. } => StartError::damaged(directory, name, format!("is cut off at byte {at}")),
+            Broken::Torn { at, .. } => {
+                StartError::damaged(directory, name, format!("ends in the middle of a frame, at byte {at}"))
+            }
             Broken::Damaged { at, why } => StartError::damaged(directory, name, format!("byte {at}: {why}")),
             Broken::Newer(format) => StartError::Newer { directory: directory.describe(), format },
             Broken::Io(error) => StartError::io(directory, name, &error),

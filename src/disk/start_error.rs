@@ -61,8 +61,8 @@ impl fmt::Display for StartError {
             ),
             Self::Damaged { file, why } => write!(
                 f,
-                "{file}: {why}; put a backup of the whole directory back, or move it away: then the node starts empty, \
-                 and its peers fill it"
+                "{file}: {why}; if a peer runs, move the whole directory away: the node starts empty, and its peers \
+                 fill it; if none does, put a backup of the whole directory back"
             ),
             Self::Io { file, why } => write!(f, "{file}: {why}"),
         }

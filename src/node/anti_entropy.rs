@@ -154,7 +154,8 @@ fn run_round(node: &Shared, handle: &PeerHandle) -> PeerRound {
             }
         }
     }
-    let member = result.as_ref().map_or_else(|_| link.peer(), |report| Some(report.peer.clone()));
+    let known = || link.peer().or_else(|| node.replica.member_at(&link.address));
+    let member = result.as_ref().map_or_else(|_| known(), |report| Some(report.peer.clone()));
     PeerRound {
         address: link.address.clone(),
         member,

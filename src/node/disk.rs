@@ -39,7 +39,10 @@ impl Disk {
         let describe = || path.display().to_string();
         let error = |error: io::Error| match error.kind() {
             io::ErrorKind::WouldBlock => StartError::InUse { directory: describe() },
-            _ => StartError::Io { file: format!("--data {}", describe()), why: error.to_string() },
+            _ => StartError::Io {
+                file: format!("--data {}: cannot be used as a directory", describe()),
+                why: error.to_string(),
+            },
         };
         let directory = RealDirectory::create(path).map_err(error)?;
         let lock = directory.lock("lock").map_err(error)?;
@@ -56,10 +59,11 @@ impl Disk {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let loaded = self.log.load_with(replica, cores.min(MAX_REPLAY_THREADS))?;
         if let Some(torn) = loaded.torn {
-            warn!(
-                "{name}: the log had a torn end, as after a power cut: {} bytes were cut off, and are kept in {}",
-                torn.bytes, torn.kept_in
-            );
+            let kept = match torn.kept_in {
+                Ok(file) => format!("and are kept in {file}"),
+                Err(why) => format!("and could not be kept: {why}"),
+            };
+            warn!("{name}: the log had a torn end, as after a power cut: {} bytes were cut off, {kept}", torn.bytes);
         }
         let keys = replica.store().counts().keys;
         info!("{name}: loaded {keys} keys from {} in {:.1?}", self.log.stats().directory, begun.elapsed());

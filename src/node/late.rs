@@ -9,6 +9,7 @@
 //! client, and answers keep their order. Everything else is sent by the session itself, after it has waited.
 
 use std::iter;
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::sync::atomic::{
     AtomicU32,
@@ -94,13 +95,18 @@ impl LateAnswer {
             self.answers = vec![];
             write_failures(failed, self.form, self.count, &mut self.answers);
         }
-        // The socket had room when the answer was handed over. An error says that the client has gone.
-        let _ = SockRef::from(&self.incoming.stream).send_with_flags(&self.answers, MSG_DONTWAIT | MSG_NOSIGNAL);
+        let stream = &self.incoming.stream;
+        let sent = SockRef::from(stream).send_with_flags(&self.answers, MSG_DONTWAIT | MSG_NOSIGNAL);
+        // The socket had room for the answers, but perhaps not for the failures. A connection that would miss a part is
+        // closed.
+        if sent.ok() != Some(self.answers.len()) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
         self.incoming.late.end();
     }
 }
 
-/// What becomes of answers when the disk has failed, and nobody knows what it has of the writes: each becomes an error.
+/// Replaces each answer by an error: the disk has failed, and it is unknown which writes it has.
 pub(super) fn write_failures(failed: &DiskFailed, form: Form, count: u64, out: &mut Vec<u8>) {
     let Failure { code, message } = Failure::without_disk(failed);
     (0..count).for_each(|_| Answer::new(form, out).failure(code, &message));

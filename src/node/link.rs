@@ -185,6 +185,7 @@ impl Link {
         let number = ConnectionNumber(self.opened.fetch_add(1, Relaxed) + 1);
         let mut connection = Connection::new(number, stream, timeouts.io);
         let peer = connection.introduce(replica, self.secret.as_ref())?;
+        replica.reached(&peer, &self.address);
         self.report_up(&replica.identity().name, peer, number);
         Ok(connection)
     }

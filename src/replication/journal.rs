@@ -11,7 +11,7 @@
 
 use std::fmt;
 
-use super::message::{Confirmation, Heard, Incarnation};
+use super::message::{Confirmation, Heard, StoreId};
 use super::replica::Replica;
 use crate::rules::Rule;
 use crate::store::accepted::Accepted;
@@ -32,10 +32,24 @@ pub enum Note {
         /// Its number.
         node: NodeId,
     },
-    /// The node with this name is no longer a member.
-    Retired(String),
-    /// This incarnation is refused: it was dismissed.
-    Refused(Incarnation),
+    /// A member's present store.
+    MemberStore {
+        /// The member's name.
+        name: String,
+        /// Its store.
+        store: StoreId,
+    },
+    /// The configured address at which this node has reached a member.
+    MemberAddress {
+        /// The member's name.
+        name: String,
+        /// `host:port`.
+        address: String,
+    },
+    /// The node with this name was dismissed: it is no longer a member.
+    Dismissed(String),
+    /// This store is refused: its node was dismissed.
+    DismissedStore(StoreId),
     /// Deletes do not wait for a node at this configured address, as long as none was met there.
     DismissedAddress(String),
 }
@@ -96,9 +110,16 @@ impl Replica {
 
     /// All that the node must remember of others.
     pub fn notes(&self) -> Vec<Note> {
-        let mut notes = self.members.notes();
-        notes.extend(self.stores.heard().into_iter().map(Note::Heard));
+        let mut notes = Vec::new();
+        self.visit_notes(&mut |note| notes.push(note));
         notes
+    }
+
+    /// Visits all that the node must remember of others. Nothing else is noted about a thing while it is visited, so a
+    /// visitor that writes the note again never overtakes a newer one.
+    pub fn visit_notes(&self, visit: &mut dyn FnMut(Note)) {
+        self.members.visit_notes(visit);
+        self.stores.visit_notes(visit);
     }
 
     /// Makes everything durable that this replica holds now, so that it may be confirmed to a peer.

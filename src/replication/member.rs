@@ -65,6 +65,8 @@ pub struct Member {
     pub node: NodeId,
     /// Whether this node has reached it by itself, as one of its configured peers. Otherwise it is a guest.
     dialed: AtomicBool,
+    /// The configured address at which this node has reached it, in this life or before.
+    address: Mutex<Option<String>>,
     /// The thread that merges what this node sends holds this lock. So a connection can be revoked between two entries.
     progress: Mutex<Progress>,
 }
@@ -74,7 +76,7 @@ pub struct Member {
 pub struct Progress {
     /// The node's incarnation when it last spoke with us; `None` until it is admitted for the first time.
     pub incarnation: Option<Incarnation>,
-    /// The store of that incarnation.
+    /// The store of that incarnation; of the last one that the disk remembers, before that.
     pub(super) store: Option<StoreId>,
     /// The node holds everything that arrived here up to this number, or something newer. [`Arrival::NONE`] at first
     /// and after each change of the incarnation, otherwise only grows.
@@ -98,7 +100,8 @@ impl Progress {
 
 impl Member {
     fn new(name: String, node: NodeId) -> Self {
-        Self { name, node, dialed: AtomicBool::new(false), progress: Mutex::default() }
+        let (dialed, address) = (AtomicBool::new(false), Mutex::default());
+        Self { name, node, dialed, address, progress: Mutex::default() }
     }
 
     /// How far the node has come.
@@ -126,8 +129,9 @@ pub(super) enum Contact {
 pub(super) struct Members {
     /// At most [`MAX_MEMBERS`], of which at most [`MAX_GUESTS`] are guests.
     table: Mutex<BTreeMap<String, Arc<Member>>>,
-    /// The incarnations that were dismissed last, the oldest first: at most [`MAX_DISMISSED`]. They are refused.
-    dismissed: Mutex<VecDeque<Incarnation>>,
+    /// The stores whose nodes were dismissed last, the oldest first: at most [`MAX_DISMISSED`]. They are refused. (A node
+    /// without a disk has another one in each life.)
+    dismissed: Mutex<VecDeque<StoreId>>,
     /// The configured addresses that were dismissed: deletes do not wait for a node there, as long as none was met.
     addresses: Mutex<BTreeSet<String>>,
     /// Where the table is written, so that it outlives the process.
@@ -156,7 +160,7 @@ impl Members {
             let Greeting { name, node, .. } = other;
             return wrong(format!("{name} has the name or the number ({node}) of {} itself", own.name));
         }
-        if self.dismissed.lock().contains(&other.incarnation) {
+        if self.dismissed.lock().contains(&other.store) {
             return wrong(format!("{} was dismissed by FORGET: start it again without its data", other.name));
         }
         let mut table = self.table.lock();
@@ -184,7 +188,7 @@ impl Members {
         Ok(member)
     }
 
-    /// Takes the member with this name out of the table, and refuses its present incarnation from now on. Returns
+    /// Takes the member with this name out of the table, and refuses its present store from now on. Returns
     /// whether there is one.
     pub(super) fn dismiss(&self, name: &str) -> bool {
         let mut table = self.table.lock();
@@ -197,18 +201,13 @@ impl Members {
         progress.dismissed = true;
         // Its open connections are revoked.
         progress.connection += 1;
-        if let Some(incarnation) = progress.incarnation {
-            self.refuse(incarnation);
+        if let Some(store) = progress.store {
+            let mut dismissed = self.dismissed.lock();
+            remember(&mut dismissed, store);
+            self.note(|| Note::DismissedStore(store));
         }
-        self.note(|| Note::Retired(member.name.clone()));
+        self.note(|| Note::Dismissed(member.name.clone()));
         table.remove(&member.name);
-    }
-
-    /// Refuses an incarnation from now on.
-    fn refuse(&self, incarnation: Incarnation) {
-        let mut dismissed = self.dismissed.lock();
-        remember(&mut dismissed, incarnation);
-        self.note(|| Note::Refused(incarnation));
     }
 
     /// Dismisses a configured address, so that deletes no longer wait for a node that was never met there. If one is
@@ -235,26 +234,65 @@ impl Members {
             Note::Member { name, node } => {
                 self.table.lock().insert(name.clone(), Arc::new(Member::new(name.clone(), *node)));
             }
-            Note::Retired(name) => drop(self.table.lock().remove(name)),
-            Note::Refused(incarnation) => remember(&mut self.dismissed.lock(), *incarnation),
+            Note::MemberStore { name, store } => {
+                self.named(name).iter().for_each(|member| member.lock().store = Some(*store));
+            }
+            Note::MemberAddress { name, address } => self.set_address(name, address),
+            Note::Dismissed(name) => drop(self.table.lock().remove(name)),
+            Note::DismissedStore(store) => remember(&mut self.dismissed.lock(), *store),
             Note::DismissedAddress(address) => drop(self.addresses.lock().insert(address.clone())),
             Note::Confirmed(_) | Note::Heard(_) => {}
         }
     }
 
-    /// All that must outlive the process.
-    pub(super) fn notes(&self) -> Vec<Note> {
-        let member = |member: &Arc<Member>| Note::Member { name: member.name.clone(), node: member.node };
-        let mut notes: Vec<Note> = self.table.lock().values().map(member).collect();
-        notes.extend(self.dismissed.lock().iter().map(|&incarnation| Note::Refused(incarnation)));
-        notes.extend(self.addresses.lock().iter().map(|address| Note::DismissedAddress(address.clone())));
-        notes
+    /// Visits all that must outlive the process, each thing under the lock under which it changes.
+    pub(super) fn visit_notes(&self, visit: &mut dyn FnMut(Note)) {
+        for member in self.table.lock().values() {
+            let (name, node) = (&member.name, member.node);
+            visit(Note::Member { name: name.clone(), node });
+            let progress = member.lock();
+            progress.store.into_iter().for_each(|store| visit(Note::MemberStore { name: name.clone(), store }));
+            let address = member.address.lock().clone();
+            address.into_iter().for_each(|address| visit(Note::MemberAddress { name: name.clone(), address }));
+        }
+        self.dismissed.lock().iter().for_each(|&store| visit(Note::DismissedStore(store)));
+        self.addresses.lock().iter().for_each(|address| visit(Note::DismissedAddress(address.clone())));
+    }
+
+    /// A member has shown a store that is not its last one. The caller has locked its progress.
+    pub(super) fn note_store(&self, member: &Member, store: StoreId) {
+        self.note(|| Note::MemberStore { name: member.name.clone(), store });
+    }
+
+    /// A member was reached at this configured address.
+    pub(super) fn reached(&self, member: &Member, address: &str) {
+        if member.address.lock().as_deref() != Some(address) {
+            self.set_address(&member.name, address);
+            self.note(|| Note::MemberAddress { name: member.name.clone(), address: address.into() });
+        }
+    }
+
+    /// An address leads to one member at a time.
+    fn set_address(&self, name: &str, address: &str) {
+        for member in self.table.lock().values() {
+            let mut known = member.address.lock();
+            if member.name == name {
+                *known = Some(address.into());
+            } else if known.as_deref() == Some(address) {
+                *known = None;
+            }
+        }
+    }
+
+    /// The member that was last reached at this configured address, in this life or before.
+    pub(super) fn at_address(&self, address: &str) -> Option<Arc<Member>> {
+        self.table.lock().values().find(|member| member.address.lock().as_deref() == Some(address)).cloned()
     }
 }
 
-/// Adds a dismissed incarnation. The oldest makes room.
-fn remember(dismissed: &mut VecDeque<Incarnation>, incarnation: Incarnation) {
-    dismissed.push_back(incarnation);
+/// Adds a dismissed store. The oldest makes room.
+fn remember(dismissed: &mut VecDeque<StoreId>, store: StoreId) {
+    dismissed.push_back(store);
     let excess = dismissed.len().saturating_sub(MAX_DISMISSED);
     dismissed.drain(..excess);
 }

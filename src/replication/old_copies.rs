@@ -75,6 +75,11 @@ impl Stores {
         self.table.lock().heard.clone()
     }
 
+    /// Visits all that is remembered, while nothing else is.
+    pub(super) fn visit_notes(&self, visit: &mut dyn FnMut(Note)) {
+        self.table.lock().heard.iter().for_each(|&heard| visit(Note::Heard(heard)));
+    }
+
     /// The node has spoken with every peer that it can reach.
     pub(super) fn finish_acquainting(&self) {
         self.table.lock().is_acquainted = true;

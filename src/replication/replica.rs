@@ -214,7 +214,11 @@ impl Replica {
                 let without = if progress.store == Some(other.store) { "" } else { " without its data" };
                 info!("{}: {} has started again{without}", self.identity.name, member.name);
             }
+            let has_new_store = progress.store != Some(other.store);
             progress.begin(other.incarnation, other.store);
+            if has_new_store {
+                self.members.note_store(&member, other.store);
+            }
             self.store.take_back_settled();
         }
         self.observe(other.clock, &member, &mut progress);
@@ -232,9 +236,19 @@ impl Replica {
         self.members.named(name)
     }
 
+    /// The member that was last reached at this configured address, in this life or before.
+    pub fn member_at(&self, address: &str) -> Option<Arc<Member>> {
+        self.members.at_address(address)
+    }
+
+    /// A member was reached at this configured address.
+    pub fn reached(&self, member: &Member, address: &str) {
+        self.members.reached(member, address);
+    }
+
     /// Dismisses a node that will never return, so that deletes no longer wait for it. It leaves the table of members,
-    /// and its present incarnation is refused. What only that node holds is lost. If it starts again without its data,
-    /// it is admitted again. Returns whether there is a member with this name.
+    /// and its present store is refused. What only that node holds is lost. If it starts again without its data, it is
+    /// admitted again. Returns whether there is a member with this name.
     ///
     /// The node must have been stopped for good. This replica does not tell the others, and a replica that starts
     /// without its data does not know: it would take back, from a dismissed node that still runs, what was deleted and

@@ -218,7 +218,7 @@ fn what_must_be_remembered_of_others_stands_in_the_log_and_in_the_snapshot() {
     assert_eq!(confirmed, Reply::Ok);
     let confirmation = node.log.confirm().expect("the disk works");
     let notes = node.replica.notes();
-    assert_eq!(notes.len(), 4, "a member, a dismissed incarnation and address, and a store: {notes:?}");
+    assert_eq!(notes.len(), 5, "a member, its store, a dismissed store and address, what was heard: {notes:?}");
     for _ in 0..3 {
         let again = Stage::start(&directory.copy());
         assert_eq!((again.replica.notes(), again.log.confirmation()), (notes.clone(), confirmation));

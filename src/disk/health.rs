@@ -7,8 +7,8 @@
 //!     └────── the snapshot is complete ──── heals ────────────────────────┘
 //! ```
 //!
-//! While the disk heals, what is accepted goes to the new log. It counts for nothing before the snapshot is complete,
-//! which has what was accepted while nothing was written.
+//! While the disk heals, what is accepted goes to the new log. It counts only when the snapshot is complete. The
+//! snapshot has what was accepted while nothing was written.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Acquire, Release};
@@ -86,7 +86,7 @@ impl Log {
             *state = State::Heals(why);
             let mut buffer = self.buffer.lock();
             buffer.is_open = true;
-            // Nobody waits for what is lost: the snapshot has it.
+            // No thread waits for what is lost: the snapshot will have it.
             self.written.store(buffer.end, Release);
             self.synced.store(buffer.end, Release);
         } else {

@@ -49,7 +49,7 @@ pub struct Log {
     pub(super) confirming: Mutex<Confirmed>,
     /// The last confirmation that is durable.
     pub(super) durable: AtomicU64,
-    /// Whether `state` is anything but [`State::Works`]: for those who ask often.
+    /// A copy of "`state` is not [`State::Works`]" that is cheap to read.
     pub(super) is_failed: AtomicBool,
     pub(super) state: Mutex<State>,
     pub(super) figures: Figures,
@@ -149,7 +149,7 @@ impl Log {
     /// [`SyncPolicy::Always`].
     ///
     /// # Errors
-    /// When the disk has failed. Then nobody knows what is on it.
+    /// When the disk has failed. Then it is unknown what is on it.
     pub fn before_answer(&self) -> Result<(), DiskFailed> {
         match self.policy {
             SyncPolicy::EverySecond => self.write_out(self.end())?,
@@ -203,7 +203,7 @@ impl Log {
         }
     }
 
-    /// Waits until no other thread syncs, and then lets nobody else. If `is_done` before that, returns `None`.
+    /// Waits until no other thread syncs, then takes the lead. Returns `None` if `is_done` before that.
     pub(super) fn lead_unless(&self, is_done: impl Fn() -> bool) -> Option<Lead<'_>> {
         while !is_done() {
             let ended = self.ended.load(Acquire);

@@ -1,4 +1,5 @@
-//! The disk: one more place that an entry reaches, and what comes from it goes through the same merge.
+//! The disk: every accepted entry is also written here. At a start the entries come back through the same merge as
+//! those of peers.
 //!
 //! All data is in memory, so nothing is ever looked up on the disk. It is only read when a node starts. So there is no
 //! storage engine here, only an append-only file:
@@ -11,8 +12,8 @@
 //! ```
 //!
 //! **Because merging does not depend on order or repetition**, the log needs no sequence numbers. And a snapshot needs
-//! no moment in time: it is written part by part while writes go on, and the log that was begun before it has what it
-//! misses. Only forgotten tombstones need the order in which they were written ([`Accepted`]).
+//! no moment in time. It is written part by part while writes go on. What it misses is in the log that was begun before
+//! it. Only forgotten tombstones need the order in which they were written ([`Accepted`]).
 //!
 //! **What an answer means.** Before a session sends an answer, it writes the buffer up to its own last frame: one
 //! `write` for all that has gathered, by the session that comes first ([`Log::write_out`]). So an answered write

@@ -1,9 +1,8 @@
 //! Reads a file back, frame by frame.
 //!
 //! **A torn end and damage are different things.** A process that is killed, or a power cut, can leave the last frame
-//! incomplete. That is expected: nobody was told that it is durable. A frame that is broken although whole ones stand
-//! behind it was whole once, and is damaged now. The reader tells the two apart by looking for a whole frame behind
-//! the broken one.
+//! incomplete. That is expected: it was not confirmed as durable. If whole frames stand behind a broken one, it was
+//! whole once. It is damaged. The reader tells the two apart by looking for a whole frame behind the broken one.
 
 use std::io::{self, Read};
 

@@ -6,8 +6,8 @@
 //! it says CONFIRM to a peer. After that word the peers may forget deletes. If this node then came back without what it
 //! has confirmed, with a value whose delete is forgotten everywhere, the value would spread again.
 //!
-//! A replica without a journal keeps everything in memory only, and loses it all at once: it comes back empty, which
-//! harms nobody.
+//! A replica without a journal keeps everything in memory only, and loses it all at once: it comes back empty.
+//! An empty node brings no old value.
 
 use std::fmt;
 

@@ -129,8 +129,8 @@ pub(super) enum Contact {
 pub(super) struct Members {
     /// At most [`MAX_MEMBERS`], of which at most [`MAX_GUESTS`] are guests.
     table: Mutex<BTreeMap<String, Arc<Member>>>,
-    /// The stores whose nodes were dismissed last, the oldest first: at most [`MAX_DISMISSED`]. They are refused. (A node
-    /// without a disk has another one in each life.)
+    /// The stores whose nodes were dismissed last, the oldest first: at most [`MAX_DISMISSED`]. They are refused. (A
+    /// node without a disk has another one in each life.)
     dismissed: Mutex<VecDeque<StoreId>>,
     /// The configured addresses that were dismissed: deletes do not wait for a node there, as long as none was met.
     addresses: Mutex<BTreeSet<String>>,

@@ -19,19 +19,20 @@
 //!   elsewhere must not grow into a number that looks right.
 //! * What is remembered says which incarnation has confirmed it. A smaller number from the same one is no old copy, but
 //!   an old message: a new node may learn from others of a confirmation, before a PEER arrives that was sent earlier.
-//!   So may a node that believes it meets this incarnation again, because a late PEER of the last one came in between.
+//!   The same happens when a late PEER of the previous incarnation arrives in between: the node then meets this
+//!   incarnation a second time.
 //! * PEER never shows a number that is not durable. A node that loses its unsynced tail would be taken for a copy.
 //! * A node that starts empty remembers nothing. So the first greeting on each connection carries what its sender
-//!   remembers, and a new node takes that over. Until it has spoken with every peer that it can reach, in its first
-//!   tick, it exchanges nothing with a store that has a past and is not among these.
+//!   remembers, and a new node takes that over. Until its first tick has reached
+//!   every peer that it can, it refuses a store that has a past and that no greeting has named.
 //! * If two nodes find each other old, both were put back. Neither is refused, or the cluster would be lost. They
 //!   merge, and warn that deletes made since may be undone. So a node that finds another old first looks into the
 //!   other's greeting: does it remember more of us than we can show?
 //!
 //! **What remains.** A store that no living node remembers is accepted: all others started empty, or it is older than
-//! [`MAX_HEARD`] other stores. And a new node that can reach only the old copy cannot know. Once an old copy was
-//! accepted and goes on confirming, its numbers meet those that the same disk had before: a copy from before, put back
-//! later, may show a greater number although it lacks what was confirmed in between.
+//! [`MAX_HEARD`] other stores. And a new node that can reach only the old copy cannot know. Suppose an old
+//! copy was accepted and goes on confirming. Its numbers then reach those of the lost disk. An older copy, put back
+//! later, can show a number that looks right.
 //!
 //! To read on: Active Directory has had this trouble under the name *USN rollback*, and cures it in the same way.
 //!

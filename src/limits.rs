@@ -75,7 +75,8 @@ pub const LATE_ANSWERS_IN_ROOM: usize = 3;
 /// How many such answers may wait. More sessions wait themselves.
 pub const LATE_ANSWERS: usize = 4096;
 
-/// The longest torn end of a log. It is read into memory. A power cut leaves less, since the log is synced every second.
+/// The longest torn end of a log. It is read into memory. A power cut leaves less, since the log is synced every
+/// second.
 pub const MAX_TORN_BYTES: u64 = 256 * 1024 * 1024;
 
 /// How many bytes of checksums a start computes, in search of a whole frame behind a broken one. That takes some

@@ -70,7 +70,7 @@ fn persistence(stats: &Stats) -> Section {
             format!("rdb_last_save_time:{}", disk.saved_at),
             format!("rdb_last_bgsave_status:{}", ok(disk.last_save_failed)),
             format!("disk_directory:{}", disk.directory),
-            format!("disk_sync:{}", if disk.syncs_always { "always" } else { "1s" }),
+            format!("disk_sync:{}", if disk.syncs_always() { "always" } else { "1s" }),
             format!("disk_error:{}", disk.failure.as_deref().unwrap_or_default()),
             format!("disk_confirmation:{}", disk.confirmation),
         ]);

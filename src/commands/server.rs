@@ -114,7 +114,7 @@ fn config(call: &mut Call<'_>) -> Outcome {
     let settings = [
         ("save", ""),
         ("appendonly", if disk.is_some() { "yes" } else { "no" }),
-        ("appendfsync", disk.map_or("no", |disk| if disk.syncs_always { "always" } else { "everysec" })),
+        ("appendfsync", disk.map_or("no", |disk| if disk.syncs_always() { "always" } else { "everysec" })),
         ("dir", disk.map_or("", |disk| &disk.directory)),
         ("databases", "1"),
         ("maxclients", &max_connections),

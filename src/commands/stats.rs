@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::disk::figures::LogStats;
 use crate::replication::PeerError;
-use crate::replication::message::{Confirmation, Incarnation};
+use crate::replication::message::Incarnation;
 use crate::replication::replica::Replica;
 use crate::rules::Rule;
 use crate::store::arrival::Arrival;
@@ -71,7 +72,7 @@ pub struct Stats {
     pub clock_drift_rejected: u64,
 
     /// The node's disk; `None` if it keeps its data in memory only.
-    pub disk: Option<DiskStats>,
+    pub disk: Option<LogStats>,
 
     /// The configured peers, in their order.
     pub peers: Vec<PeerStats>,
@@ -170,29 +171,6 @@ pub struct LastRound {
     pub ok: bool,
     /// How long ago it ended.
     pub age: Duration,
-}
-
-/// The figures of a node's disk.
-#[derive(Clone, Debug)]
-pub struct DiskStats {
-    /// Where it is.
-    pub directory: String,
-    /// Whether every answer waits for the sync.
-    pub syncs_always: bool,
-    /// Why client writes are refused, if they are.
-    pub failure: Option<String>,
-    /// Bytes of the logs that are needed beside the last snapshot.
-    pub log_bytes: u64,
-    /// Bytes of the last snapshot.
-    pub snapshot_bytes: u64,
-    /// Whether a snapshot is being written.
-    pub is_saving: bool,
-    /// When the last snapshot was complete, in seconds since 1970; 0: none was.
-    pub saved_at: u64,
-    /// Whether the last snapshot could not be written.
-    pub last_save_failed: bool,
-    /// The last confirmation that is durable.
-    pub confirmation: Confirmation,
 }
 
 /// The processor time that a process has used.

@@ -7,13 +7,12 @@ use super::log::Log;
 use crate::replication::journal::Journal;
 use crate::replication::message::Confirmation;
 
-/// What INFO shows. All in bytes, but the numbers and times.
+/// What INFO shows.
 #[derive(Default)]
 pub(super) struct Figures {
-    /// The number of the current log.
-    pub(super) number: AtomicU64,
-    /// All logs that are needed beside the last snapshot.
+    /// All logs that are needed beside the last snapshot, in bytes.
     pub(super) log_bytes: AtomicU64,
+    /// The last snapshot, in bytes.
     pub(super) snapshot_bytes: AtomicU64,
     /// When the last snapshot was complete, in seconds since 1970; 0: none was.
     pub(super) saved_at: AtomicU64,
@@ -44,10 +43,17 @@ pub struct LogStats {
     pub confirmation: Confirmation,
 }
 
+impl LogStats {
+    /// Whether every answer waits for the sync.
+    pub fn syncs_always(&self) -> bool {
+        self.policy == SyncPolicy::Always
+    }
+}
+
 impl Log {
     /// The state of the disk at this moment.
     pub fn stats(&self) -> LogStats {
-        let Figures { log_bytes, snapshot_bytes, saved_at, is_saving, last_save_failed, .. } = &self.figures;
+        let Figures { log_bytes, snapshot_bytes, saved_at, is_saving, last_save_failed } = &self.figures;
         LogStats {
             directory: self.directory.describe(),
             policy: self.policy,

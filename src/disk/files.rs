@@ -48,6 +48,17 @@ pub trait File: Send + Sync {
     fn sync(&self) -> io::Result<()>;
 }
 
+/// Creates a file that has its name only once it is whole and durable. Returns it, for writing behind these bytes.
+pub(super) fn create_whole(directory: &dyn Directory, name: &str, bytes: &[u8]) -> io::Result<Arc<dyn File>> {
+    let new = format!("{name}.new");
+    let file = directory.create(&new)?;
+    file.write(bytes)?;
+    file.sync()?;
+    directory.rename(&new, name)?;
+    directory.sync()?;
+    Ok(file)
+}
+
 /// A directory of the file system.
 #[derive(Debug)]
 pub struct RealDirectory(PathBuf);

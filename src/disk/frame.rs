@@ -93,7 +93,7 @@ impl Kind {
 /// The header of a file.
 pub(super) fn header(salt: u32, flags: u16) -> Vec<u8> {
     let mut bytes = [&MAGIC[..], &FORMAT.to_be_bytes(), &flags.to_be_bytes()].concat();
-    let check = crc(salt, &[&bytes]);
+    let check = crc(salt, [&bytes[..]]);
     bytes.extend_from_slice(&check.to_be_bytes());
     bytes
 }
@@ -102,13 +102,10 @@ pub(super) fn header(salt: u32, flags: u16) -> Vec<u8> {
 pub(super) fn head(salt: u32, kind: Kind, payload: &[&[u8]]) -> [u8; FRAME_BYTES] {
     let length = 1 + payload.iter().map(|part| part.len()).sum::<usize>();
     let length = u32::try_from(length).expect("the largest entry is much smaller").to_be_bytes();
-    let mut hasher = Hasher::new_with_initial(salt);
-    hasher.update(&length);
-    hasher.update(&[kind as u8]);
-    payload.iter().for_each(|part| hasher.update(part));
+    let check = crc(salt, [&length[..], &[kind as u8]].into_iter().chain(payload.iter().copied()));
     let mut head = [0; FRAME_BYTES];
     head[..4].copy_from_slice(&length);
-    head[4..8].copy_from_slice(&hasher.finalize().to_be_bytes());
+    head[4..8].copy_from_slice(&check.to_be_bytes());
     head[8] = kind as u8;
     head
 }
@@ -133,9 +130,10 @@ pub(super) fn of_note(note: &Note) -> (Kind, Vec<u8>) {
     }
 }
 
-pub(super) fn crc(salt: u32, parts: &[&[u8]]) -> u32 {
+/// The CRC-32 of some parts, one behind the other.
+pub(super) fn crc<'a>(salt: u32, parts: impl IntoIterator<Item = &'a [u8]>) -> u32 {
     let mut hasher = Hasher::new_with_initial(salt);
-    parts.iter().for_each(|part| hasher.update(part));
+    parts.into_iter().for_each(|part| hasher.update(part));
     hasher.finalize()
 }
 

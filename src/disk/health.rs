@@ -48,7 +48,7 @@ impl Log {
     }
 
     /// Whether anything may be written.
-    pub(super) fn check(&self) -> Result<(), DiskFailed> {
+    pub(super) fn check_writable(&self) -> Result<(), DiskFailed> {
         if !self.is_failed.load(Acquire) {
             return Ok(());
         }
@@ -76,7 +76,7 @@ impl Log {
     /// From now on frames go to this file. If the disk works, all that was written before is durable then. `heals` says
     /// that it was begun because the disk had failed.
     pub(super) fn switch_to(&self, file: Arc<dyn File>, heals: bool) -> Result<(), DiskFailed> {
-        let _lead = self.lead_unless(|| false);
+        let _turn = self.take_turn_unless(|| false);
         let mut current = self.file.lock();
         let mut state = self.state.lock();
         if let State::Failed(why) = state.clone() {

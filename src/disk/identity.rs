@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::files::Directory;
+use super::files::{Directory, create_whole};
 use super::frame::{FORMAT, HEADER_BYTES, crc, header};
 use super::log::salt_of;
 use super::snapshot::log_name;
@@ -42,16 +42,9 @@ pub(super) fn store_of(directory: &dyn Directory, owner: &Owner, new: StoreId) -
 /// Makes the first log, then the identity: so where there is an identity, there are logs, or some were lost.
 fn create(directory: &dyn Directory, owner: &Owner, store: StoreId) -> io::Result<()> {
     let text = format!("format {FORMAT}\nnode {}\nname {}\nstore {store}\n", owner.node, owner.name);
-    let text = format!("{text}check {:08x}\n", crc(0, &[text.as_bytes()]));
-    for (name, bytes) in [(log_name(1), header(salt_of(store), 0)), (FILE.to_string(), text.into_bytes())] {
-        let new = format!("{name}.new");
-        let file = directory.create(&new)?;
-        file.write(&bytes)?;
-        file.sync()?;
-        directory.rename(&new, &name)?;
-        directory.sync()?;
-    }
-    Ok(())
+    let text = format!("{text}check {:08x}\n", crc(0, [text.as_bytes()]));
+    create_whole(directory, &log_name(1), &header(salt_of(store), 0))?;
+    create_whole(directory, FILE, text.as_bytes()).map(drop)
 }
 
 /// How long a file is, or a little more than a header if it is longer.
@@ -78,7 +71,7 @@ fn read(directory: &dyn Directory, owner: &Owner) -> Result<StoreId, StartError>
     if found != *owner {
         return Err(StartError::Foreign { directory: directory.describe(), found, owner: owner.clone() });
     }
-    let check = text.split_once("check ").map(|(text, check)| (crc(0, &[text.as_bytes()]), check.trim_end()));
+    let check = text.split_once("check ").map(|(text, check)| (crc(0, [text.as_bytes()]), check.trim_end()));
     if check.is_none_or(|(found, said)| format!("{found:08x}") != said) {
         return Err(damaged());
     }

@@ -4,7 +4,7 @@
 //! without a system call. It is *written* to the file, before a session answers. It is *synced*, every second or before
 //! the answer. Positions count the bytes that were ever appended, so that a session can say up to where it must wait.
 //!
-//! Locks, in this order: `confirming`, the lead (`Lead`), `file`, `state`, `buffer`. A thread that appends takes the
+//! Locks, in this order: `confirming`, the turn to sync (`SyncTurn`), `file`, `state`, `buffer`. A thread that appends takes the
 //! last one only.
 
 use std::mem;
@@ -35,6 +35,8 @@ pub struct Log {
     /// Whether the directory was made in this life.
     pub(super) is_new: bool,
     pub(super) policy: SyncPolicy,
+    /// The number of the current log.
+    pub(super) number: AtomicU64,
     pub(super) buffer: Mutex<Buffer>,
     pub(super) file: Mutex<Current>,
     /// Everything up to this position is in the file.
@@ -42,10 +44,10 @@ pub struct Log {
     /// Everything up to this position is durable.
     pub(super) synced: AtomicU64,
     /// Whether a thread syncs for all that wait.
-    is_led: AtomicBool,
-    /// How often that has ended. Those that wait sleep until it changes. All are woken by one system call, and none of
+    is_syncing: AtomicBool,
+    /// How many syncs have ended. Those that wait sleep until it changes. All are woken by one system call, and none of
     /// them needs a lock then; with a condition variable, each would have to take the lock from the one before.
-    ended: AtomicU32,
+    syncs_ended: AtomicU32,
     pub(super) confirming: Mutex<Confirmed>,
     /// The last confirmation that is durable.
     pub(super) durable: AtomicU64,
@@ -87,12 +89,13 @@ impl Log {
             store,
             is_new,
             policy,
+            number: AtomicU64::new(1),
             buffer: Mutex::new(Buffer { is_open: false, bytes: Vec::new(), end: 0, changed: 0 }),
             file: Mutex::new(Current { file: None, spare: Vec::new() }),
             written: AtomicU64::new(0),
             synced: AtomicU64::new(0),
-            is_led: AtomicBool::new(false),
-            ended: AtomicU32::new(0),
+            is_syncing: AtomicBool::new(false),
+            syncs_ended: AtomicU32::new(0),
             confirming: Mutex::new(Confirmed { confirmation: Confirmation::NONE, changed: None }),
             durable: AtomicU64::new(0),
             is_failed: AtomicBool::new(false),
@@ -167,11 +170,11 @@ impl Log {
             return Ok(());
         }
         let mut current = self.file.lock();
-        if self.written.load(Acquire) >= up_to { self.check() } else { self.write_locked(&mut current) }
+        if self.written.load(Acquire) >= up_to { self.check_writable() } else { self.write_locked(&mut current) }
     }
 
     pub(super) fn write_locked(&self, current: &mut Current) -> Result<(), DiskFailed> {
-        self.check()?;
+        self.check_writable()?;
         let end = {
             let mut buffer = self.buffer.lock();
             mem::swap(&mut buffer.bytes, &mut current.spare);
@@ -196,27 +199,27 @@ impl Log {
         if self.synced.load(Acquire) >= up_to && !self.is_failed.load(Acquire) {
             return Ok(());
         }
-        let is_done = || self.synced.load(Acquire) >= up_to || self.check().is_err();
-        match self.lead_unless(is_done) {
-            None => self.check(),
-            Some(_lead) => self.sync_now(),
+        let is_done = || self.synced.load(Acquire) >= up_to || self.check_writable().is_err();
+        match self.take_turn_unless(is_done) {
+            None => self.check_writable(),
+            Some(_turn) => self.sync_now(),
         }
     }
 
-    /// Waits until no other thread syncs, then takes the lead. Returns `None` if `is_done` before that.
-    pub(super) fn lead_unless(&self, is_done: impl Fn() -> bool) -> Option<Lead<'_>> {
+    /// Waits until no other thread syncs, then takes its turn. Returns `None` if `is_done` before that.
+    pub(super) fn take_turn_unless(&self, is_done: impl Fn() -> bool) -> Option<SyncTurn<'_>> {
         while !is_done() {
-            let ended = self.ended.load(Acquire);
-            if !self.is_led.swap(true, Acquire) {
-                return Some(Lead(self));
+            let ended = self.syncs_ended.load(Acquire);
+            if !self.is_syncing.swap(true, Acquire) {
+                return Some(SyncTurn(self));
             }
-            // Returns at once if the thread that leads has ended since `ended` was read.
-            atomic_wait::wait(&self.ended, ended);
+            // Returns at once if the sync under way has ended since `ended` was read.
+            atomic_wait::wait(&self.syncs_ended, ended);
         }
         None
     }
 
-    /// Syncs all that was appended. The caller leads. Others write meanwhile.
+    /// Syncs all that was appended. The caller has the turn. Others write meanwhile.
     fn sync_now(&self) -> Result<(), DiskFailed> {
         let (file, written) = {
             let mut current = self.file.lock();
@@ -239,13 +242,13 @@ impl Log {
 }
 
 /// The right to sync, of one thread at a time. When it is given back, all that wait look again.
-pub(super) struct Lead<'a>(&'a Log);
+pub(super) struct SyncTurn<'a>(&'a Log);
 
-impl Drop for Lead<'_> {
+impl Drop for SyncTurn<'_> {
     fn drop(&mut self) {
-        self.0.is_led.store(false, Release);
-        self.0.ended.fetch_add(1, Release);
-        atomic_wait::wake_all(&self.0.ended);
+        self.0.is_syncing.store(false, Release);
+        self.0.syncs_ended.fetch_add(1, Release);
+        atomic_wait::wake_all(&self.0.syncs_ended);
     }
 }
 

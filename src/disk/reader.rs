@@ -175,5 +175,5 @@ fn said_length(bytes: &[u8]) -> Option<usize> {
 }
 
 fn is_whole(salt: u32, frame: &[u8]) -> bool {
-    frame.len() >= FRAME_BYTES && crc(salt, &[&frame[..4], &frame[8..]]).to_be_bytes() == frame[4..8]
+    frame.len() >= FRAME_BYTES && crc(salt, [&frame[..4], &frame[8..]]).to_be_bytes() == frame[4..8]
 }

@@ -12,14 +12,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use log::warn;
 
-use super::files::{Directory, File};
+use super::files::{Directory, File, create_whole};
 use super::frame::{self, AFTER_FAILURE, Kind};
 use super::log::Log;
-use crate::limits::{SNAPSHOT_SYNC_BYTES, SNAPSHOT_WRITE_BYTES};
+use crate::limits::{SNAPSHOT_SYNC_BYTES, SNAPSHOT_WRITE_BYTES, SYNC_INTERVAL};
 use crate::replication::journal::{DiskFailed, Journal, Note};
 use crate::replication::replica::Replica;
 use crate::store::KeyValueStore;
@@ -46,7 +46,8 @@ impl Log {
         self.figures.log_bytes.load(Relaxed) > least.max(replica.store().bytes() as u64)
     }
 
-    /// Writes a snapshot and begins a new log. Heals a disk that has failed. `goes_on` is asked from time to time.
+    /// Writes a snapshot and begins a new log. Heals a disk that has failed. `goes_on` is asked after
+    /// every part of the store.
     ///
     /// # Errors
     /// Why it could not be written. The logs are still good, unless the disk has failed.
@@ -62,7 +63,7 @@ impl Log {
     }
 
     fn try_rewrite(&self, replica: &Replica, goes_on: &dyn Fn() -> bool) -> Result<(), DiskFailed> {
-        let number = self.figures.number.load(Relaxed) + 1;
+        let number = self.number.load(Relaxed) + 1;
         let had_failed = self.failure().is_some();
         let failed = |error: std::io::Error| DiskFailed(format!("cannot write a snapshot: {error}"));
         let log = self.begin_log(number, if had_failed { AFTER_FAILURE } else { 0 }).map_err(failed)?;
@@ -74,7 +75,7 @@ impl Log {
         let before = self.figures.log_bytes.load(Relaxed);
         // A disk that heals has no use for the logs before; their number may be used again.
         if !had_failed {
-            self.figures.number.store(number, Relaxed);
+            self.number.store(number, Relaxed);
         }
         let new = format!("{}.new", snapshot_name(number));
         let written = self.write_snapshot(&new, replica, goes_on).map_err(failed).and_then(|bytes| {
@@ -85,7 +86,7 @@ impl Log {
         });
         let bytes = written.inspect_err(|_| drop(self.directory.remove(&new)))?;
         self.healed()?;
-        self.figures.number.store(number, Relaxed);
+        self.number.store(number, Relaxed);
         self.figures.snapshot_bytes.store(bytes, Relaxed);
         self.figures.log_bytes.fetch_sub(before, Relaxed);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -98,13 +99,7 @@ impl Log {
 
     /// Creates a log that is durable. It has its name only once its header is whole.
     pub(super) fn begin_log(&self, number: u64, flags: u16) -> std::io::Result<Arc<dyn File>> {
-        let new = format!("{}.new", log_name(number));
-        let file = self.directory.create(&new)?;
-        file.write(&frame::header(self.salt(), flags))?;
-        file.sync()?;
-        self.directory.rename(&new, &log_name(number))?;
-        self.directory.sync()?;
-        Ok(file)
+        create_whole(&*self.directory, &log_name(number), &frame::header(self.salt(), flags))
     }
 
     /// Writes all that the replica holds to a file; returns how long that is.
@@ -125,9 +120,9 @@ impl Log {
             });
             if buffer.len() >= SNAPSHOT_WRITE_BYTES {
                 out.write(&mut buffer)?;
-                if !goes_on() {
-                    return Err(std::io::Error::other("the node is stopping"));
-                }
+            }
+            if !goes_on() {
+                return Err(std::io::Error::other("the node is stopping"));
             }
         }
         frame::write(&mut buffer, salt, Kind::End, &[&u64::to_be_bytes(frames)]);
@@ -159,7 +154,7 @@ impl Out<'_> {
             self.file.sync()?;
             self.unsynced = 0;
         }
-        if self.last.elapsed() >= Duration::from_secs(1) {
+        if self.last.elapsed() >= SYNC_INTERVAL {
             // A failure is reported, and found again before the snapshot is used.
             let _ = self.log.sync_all();
             self.last = Instant::now();

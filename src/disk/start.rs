@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 
 use super::SyncPolicy;
-use super::files::Directory;
-use super::frame::{AFTER_FAILURE, Frame, HEADER_BYTES};
+use super::files::{Directory, File};
+use super::frame::{AFTER_FAILURE, Frame, HEADER_BYTES, header};
 use super::identity::{self, Owner};
 use super::log::Log;
 use super::reader::{Broken, Reader};
@@ -82,17 +82,16 @@ impl Log {
             Ok((loading.confirmation, loading.loaded, loading.has_failed))
         })?;
 
-        let number = logs.last().copied().unwrap_or(1);
-        let file = directory.append(&log_name(number));
-        let file = file.map_err(|error| StartError::io(directory, &log_name(number), &error))?;
         // After a process was killed, what was read may not be durable yet; and it may be confirmed from now on.
-        for &number in &logs {
-            let synced = directory.append(&log_name(number)).and_then(|file| file.sync());
-            synced.map_err(|error| StartError::io(directory, &log_name(number), &error))?;
-        }
+        let synced = |&number: &u64| {
+            let file = directory.append(&log_name(number)).and_then(|file| file.sync().map(|()| (number, file)));
+            file.map_err(|error| StartError::io(directory, &log_name(number), &error))
+        };
+        let files: Vec<(u64, Arc<dyn File>)> = logs.iter().map(synced).collect::<Result<_, _>>()?;
         directory.sync().map_err(io)?;
         remove_older(directory, first.unwrap_or(0)).map_err(io)?;
-        self.figures.number.store(number, Relaxed);
+        let (number, file) = files.into_iter().next_back().expect("a directory without logs is damaged");
+        self.number.store(number, Relaxed);
         self.begin(file, if self.is_new { confirmation } else { confirmation.max(Confirmation::UNCONFIRMED) });
         replica.finish_restoring();
         if has_failed {
@@ -218,7 +217,7 @@ impl Loading<'_> {
             directory.truncate(name, at)?;
             if at < HEADER_BYTES as u64 {
                 let file = directory.append(name)?;
-                file.write(&super::frame::header(self.log.salt(), 0))?;
+                file.write(&header(self.log.salt(), 0))?;
                 file.sync()?;
             }
             directory.sync()

@@ -74,9 +74,7 @@ fn load(node: &Shared) {
         debug!("{}: the load is not complete; another tick in {delay:.0?}", node.name());
         node.stop.wait(delay);
     }
-    if !node.stop.is_stopping() {
-        node.finish_loading();
-    }
+    node.finish_loading();
 }
 
 /// Runs a tick; returns how its rounds have ended.
@@ -154,22 +152,21 @@ fn run_round(node: &Shared, handle: &PeerHandle) -> PeerRound {
             }
         }
     }
-    let known = || link.peer().or_else(|| node.replica.member_at(&link.address));
-    let member = result.as_ref().map_or_else(|_| known(), |report| Some(report.peer.clone()));
-    PeerRound {
-        address: link.address.clone(),
-        member,
-        dismissed: node.replica.is_address_dismissed(&link.address),
-        result,
-    }
+    ended(node, link, result)
+}
+
+/// How a round has ended.
+fn ended(node: &Shared, link: &Link, result: Result<RoundReport, FailedRound>) -> PeerRound {
+    let address = link.address.clone();
+    let member = result.as_ref().map_or_else(|_| node.member_behind(link), |report| Some(report.peer.clone()));
+    let dismissed = node.replica.is_address_dismissed(&address);
+    PeerRound { address, member, dismissed, result }
 }
 
 /// A round that could not be run, because the machine has no thread left for it.
 fn no_round(node: &Shared, link: &Link) -> PeerRound {
     let error = PeerError::Lost("this machine has no thread left".into());
-    let (address, member) = (link.address.clone(), link.peer());
-    let dismissed = node.replica.is_address_dismissed(&address);
-    PeerRound { address, member, dismissed, result: Err(FailedRound { error, pulled: 0 }) }
+    ended(node, link, Err(FailedRound { error, pulled: 0 }))
 }
 
 /// What the rounds of a tick did, for SYNC.

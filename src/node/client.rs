@@ -1,14 +1,12 @@
 //! A client's side of a session: its conversation, and the node as its commands see it.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use log::warn;
 
 use super::clients::Incoming;
-use super::link::Link;
 use super::memory::Usage;
 use super::{Shared, stats};
 use crate::commands::conversation::Conversation;
@@ -19,7 +17,6 @@ use crate::framing::{Args, Form};
 use crate::limits::WRONG_SECRET_DELAY;
 use crate::replication::journal::DiskFailed;
 use crate::replication::queue::Outbox;
-use crate::replication::replica::Member;
 use crate::secret::Secret;
 
 /// A client that speaks on a connection.
@@ -138,22 +135,17 @@ impl Host for ClientHost<'_> {
 /// Dismisses the configured addresses that lead to a node, so that a restart of this one does not wait for it again.
 fn dismiss_addresses(node: &Shared, name: &str, who: &str) {
     for link in node.peers.iter().map(|peer| &peer.link) {
-        if link.address == who || member_behind(node, link).is_some_and(|member| member.name == name) {
+        if link.address == who || node.member_behind(link).is_some_and(|member| member.name == name) {
             node.replica.dismiss_address(&link.address);
         }
     }
-}
-
-/// The member that was last reached on a link, in this life or before.
-fn member_behind(node: &Shared, link: &Link) -> Option<Arc<Member>> {
-    link.peer().or_else(|| node.replica.member_at(&link.address))
 }
 
 /// Dismisses a member by its name, or by the address of a configured peer.
 fn forget(node: &Shared, who: &str) -> Result<(), Vec<String>> {
     let mut links = node.peers.iter().map(|peer| &peer.link);
     let link = links.find(|link| link.address == who);
-    let member = link.and_then(|link| member_behind(node, link));
+    let member = link.and_then(|link| node.member_behind(link));
     let name = member.map_or_else(|| who.to_string(), |member| member.name.clone());
     if link.is_some() || node.replica.member(&name).is_some() {
         dismiss_addresses(node, &name, who);
@@ -167,7 +159,7 @@ fn forget(node: &Shared, who: &str) -> Result<(), Vec<String>> {
     } else {
         let mut known: Vec<String> = node.replica.members().iter().map(|member| member.name.clone()).collect();
         let links = node.peers.iter().map(|peer| &peer.link);
-        known.extend(links.filter(|link| member_behind(node, link).is_none()).map(|link| link.address.clone()));
+        known.extend(links.filter(|link| node.member_behind(link).is_none()).map(|link| link.address.clone()));
         Err(known)
     }
 }

@@ -1,5 +1,6 @@
 //! A peer's side of a session: the proof of the secret, then requests of the peer protocol.
 
+use std::mem;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
@@ -21,11 +22,13 @@ pub(super) struct PeerSide<'a> {
     /// Whether the peer has proved that it knows the secret.
     guard: Guard,
     session: PeerSession,
+    /// Whether the peer has sent anything that the disk must have before it is answered.
+    changed: bool,
 }
 
 impl<'a> PeerSide<'a> {
     pub(super) fn new(node: &'a Shared, incoming: &'a Incoming) -> Self {
-        Self { node, incoming, guard: Guard::default(), session: PeerSession::default() }
+        Self { node, incoming, guard: Guard::default(), session: PeerSession::default(), changed: false }
     }
 
     /// Answers a request, behind what stands in `unread`. A peer that is refused is told why, and the session ends.
@@ -55,6 +58,11 @@ impl<'a> PeerSide<'a> {
         self.node.config.secret.is_none() || self.guard.is_open()
     }
 
+    /// Whether the peer has sent anything since the last call that the disk must have.
+    pub(super) fn take_changed(&mut self) -> bool {
+        mem::take(&mut self.changed)
+    }
+
     /// Whether its greeting was accepted.
     pub(super) fn has_greeted(&self) -> bool {
         self.session.peer().is_some()
@@ -63,7 +71,11 @@ impl<'a> PeerSide<'a> {
     /// Has the replica handle a request of an admitted peer.
     fn handle(&mut self, words: Args<'_>) -> Reply {
         let replica = &self.node.replica;
-        match Request::decode(words) {
+        let request = Request::decode(words);
+        let only_reads =
+            matches!(request, Ok(Request::Root | Request::Digest(_) | Request::Leaf(_) | Request::Fetch(_)));
+        self.changed |= !only_reads;
+        match request {
             Ok(Request::Peer(greeting)) if !self.guard.fits(&greeting) => {
                 Reply::Refused(format!("{} is not who has proved itself", greeting.name))
             }

@@ -182,7 +182,8 @@ impl Session<'_> {
         match &mut self.speaker {
             Speaker::Peer(peer) => {
                 let flow = peer.answer(words, self.output.unread.buffer());
-                (self.output.changed, self.output.form) = (true, None);
+                self.output.changed |= peer.take_changed();
+                self.output.form = None;
                 if peer.has_greeted() {
                     self.welcome = Welcome::Everybody;
                 }

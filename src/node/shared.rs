@@ -22,7 +22,7 @@ use crate::limits::SYNC_PATIENCE;
 use crate::replication::journal::Journal;
 use crate::replication::message::Incarnation;
 use crate::replication::queue::{Outbox, Queue, queues};
-use crate::replication::replica::{Identity, Replica};
+use crate::replication::replica::{Identity, Member, Replica};
 use crate::rules::Rule;
 use crate::store::version::NodeId;
 
@@ -152,6 +152,11 @@ impl Shared {
     /// The whole node must end, and this is why. The first reason counts.
     pub(super) fn end(&self, why: &str) {
         let _ = self.fatal.try_send(why.to_string());
+    }
+
+    /// The member that was last reached on a link, in this life or before.
+    pub(super) fn member_behind(&self, link: &Link) -> Option<Arc<Member>> {
+        link.peer().or_else(|| self.replica.member_at(&link.address))
     }
 
     /// Asks for a tick, soon. If the channel is full, the ticks that others have asked for will do.

@@ -8,9 +8,7 @@ use nix::sys::time::TimeVal;
 
 use super::Shared;
 use super::shared::PeerHandle;
-use crate::commands::stats::{CpuTime, DiskStats, LastRound, PeerStats, Stats};
-use crate::disk::SyncPolicy;
-use crate::disk::figures::LogStats;
+use crate::commands::stats::{CpuTime, LastRound, PeerStats, Stats};
 
 /// The figures of the node at this moment.
 pub(super) fn gather(node: &Shared) -> Stats {
@@ -33,25 +31,11 @@ pub(super) fn gather(node: &Shared) -> Stats {
         used_memory: node.data_bytes() + node.memory.buffers(),
         max_memory: node.memory.limit,
 
-        disk: node.disk.as_ref().map(|disk| disk_stats(disk.log.stats())),
+        disk: node.disk.as_ref().map(|disk| disk.log.stats()),
 
         peers: node.peers.iter().map(|handle| peer(node, handle)).collect(),
         tombstones_held_by: node.holdups.list().iter().map(ToString::to_string).collect(),
         ..Stats::of(&node.replica)
-    }
-}
-
-fn disk_stats(stats: LogStats) -> DiskStats {
-    DiskStats {
-        directory: stats.directory,
-        syncs_always: stats.policy == SyncPolicy::Always,
-        failure: stats.failure,
-        log_bytes: stats.log_bytes,
-        snapshot_bytes: stats.snapshot_bytes,
-        is_saving: stats.is_saving,
-        saved_at: stats.saved_at,
-        last_save_failed: stats.last_save_failed,
-        confirmation: stats.confirmation,
     }
 }
 

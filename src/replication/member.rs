@@ -237,7 +237,7 @@ impl Members {
             Note::MemberStore { name, store } => {
                 self.named(name).iter().for_each(|member| member.lock().store = Some(*store));
             }
-            Note::MemberAddress { name, address } => self.set_address(name, address),
+            Note::MemberAddress { name, address } => set_address(&self.table.lock(), name, address),
             Note::Dismissed(name) => drop(self.table.lock().remove(name)),
             Note::DismissedStore(store) => remember(&mut self.dismissed.lock(), *store),
             Note::DismissedAddress(address) => drop(self.addresses.lock().insert(address.clone())),
@@ -267,20 +267,9 @@ impl Members {
     /// A member was reached at this configured address.
     pub(super) fn reached(&self, member: &Member, address: &str) {
         if member.address.lock().as_deref() != Some(address) {
-            self.set_address(&member.name, address);
+            let table = self.table.lock();
+            set_address(&table, &member.name, address);
             self.note(|| Note::MemberAddress { name: member.name.clone(), address: address.into() });
-        }
-    }
-
-    /// An address leads to one member at a time.
-    fn set_address(&self, name: &str, address: &str) {
-        for member in self.table.lock().values() {
-            let mut known = member.address.lock();
-            if member.name == name {
-                *known = Some(address.into());
-            } else if known.as_deref() == Some(address) {
-                *known = None;
-            }
         }
     }
 
@@ -290,8 +279,21 @@ impl Members {
     }
 }
 
+/// An address leads to one member at a time.
+fn set_address(table: &BTreeMap<String, Arc<Member>>, name: &str, address: &str) {
+    for member in table.values() {
+        let mut known = member.address.lock();
+        if member.name == name {
+            *known = Some(address.into());
+        } else if known.as_deref() == Some(address) {
+            *known = None;
+        }
+    }
+}
+
 /// Adds a dismissed store. The oldest makes room.
 fn remember(dismissed: &mut VecDeque<StoreId>, store: StoreId) {
+    dismissed.retain(|&known| known != store);
     dismissed.push_back(store);
     let excess = dismissed.len().saturating_sub(MAX_DISMISSED);
     dismissed.drain(..excess);

@@ -5,10 +5,11 @@
 //!
 //! # The map, in reading order
 //!
-//! A folder is a layer, a file is one idea, and each file opens with its idea. `node` uses `commands`, `disk` and
-//! `replication`, these use `store` and `framing`; nothing points back up. [`store`] and [`replication`] know nothing
-//! of sockets, threads, chance and the time of day, which come in as arguments. So the code that runs in a node is the
-//! code that `tests/simulation` drives through lost messages, restarts and broken clocks.
+//! A folder is a layer, a file is one idea, and each file opens with its idea. From the top down: `node`, `commands`,
+//! `disk`, `replication`, `store`; `framing` and the bounds are the ground. Nothing points back up. [`store`] and
+//! [`replication`] know nothing of sockets, threads, chance and the time of day, which come in as arguments. So the
+//! code that runs in a node is the code that `tests/simulation` drives through lost messages, restarts and broken
+//! clocks.
 //!
 //! **The first evening: how nodes agree.** About 1,700 lines with their documents.
 //!
@@ -29,7 +30,7 @@
 //! |---|---|---|
 //! | 9 | [`store::content`], [`store::record`], [`store::arrival`], [`store::accepted`], [`store::graveyard`], `store/shard.rs`, [`store`], `store/scan.rs` | how entries lie in memory |
 //! | 10 | [`replication::journal`], [`replication::old_copies`], [`disk`], then what it names | what must outlive the process, and where it is written |
-//! | 11 | [`replication::member`], [`replication::queue`], [`replication::holdup`], `replication/branches.rs`, [`replication::wire`], [`replication`] | the other nodes; what waits for them; messages as bytes |
+//! | 11 | [`replication::member`], `replication/members.rs`, [`replication::queue`], [`replication::holdup`], `replication/branches.rs`, [`replication::wire`], `replication/greeting.rs`, [`replication`] | the other nodes; what waits for them; messages as bytes |
 //! | 12 | [`node`], then what it names | the threads, drawn, and the sockets |
 //! | 13 | [`framing`], [`commands`] | bytes to words; what clients may ask for |
 //! | 14 | [`rules`], [`limits`], [`config`], [`options`], [`secret`], [`program`] | what a node is told, and its bounds |

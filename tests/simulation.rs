@@ -94,8 +94,8 @@
 //! | a new node speaks with a store with a past before it has asked its peers | [`NoDeletedKeyReturns`](Invariant::NoDeletedKeyReturns) | 18 | 306 | 885 |
 //! | a verdict does not last as long as the incarnation (14) | nothing | – | – | – |
 //! | a write is answered before it is in the log | [`Durable`](Invariant::Durable) | 2 | 0 | 0 |
-//! | the new log begins after the snapshot is written | [`Durable`](Invariant::Durable) | 86 | 0 | 42 |
-//! | the snapshot is renamed before the new log is synced | [`Durable`](Invariant::Durable) | 367 | 773 | 255 |
+//! | the new log begins after the snapshot is written | [`Durable`](Invariant::Durable) | 21 | 0 | 54 |
+//! | the snapshot is renamed before the new log is synced | [`Durable`](Invariant::Durable) | 367 | 251 | 54 |
 //! | a forgotten tombstone takes whatever stands there, when the log is read (15) | nothing | – | – | – |
 //! | forgotten tombstones are applied when all logs were read, or not at all (16) | nothing | – | – | – |
 //! | logs below the snapshot are kept and read (17) | nothing | – | – | – |

@@ -11,8 +11,9 @@ use log::{info, warn};
 use parking_lot::Mutex;
 
 use super::journal::Journal;
-use super::member::{Contact, Members, Refusal};
+use super::member::{Contact, Refusal};
 pub use super::member::{Identity, Member, Progress};
+use super::members::Members;
 use super::message::Greeting;
 use super::old_copies::Stores;
 use crate::rules::{Rule, Rules};

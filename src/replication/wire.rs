@@ -7,18 +7,17 @@ use std::fmt;
 use std::ops::RangeInclusive;
 
 use super::PeerError;
+use super::greeting::{LONG_GREETING, SHORT_GREETING, decode_greeting, encode_greeting, words_of};
 use super::member::check_name;
-use super::message::{
-    Confirmation, Differences, Greeting, Heard, Held, Incarnation, Listed, PROTOCOL, Reply, Request, StoreId,
-};
+use super::message::{Confirmation, Differences, Held, Listed, Reply, Request};
 use crate::framing::resp::{self, Frame, write_array, write_bulk};
 use crate::framing::{Args, printable};
-use crate::limits::{MAX_HEARD, MAX_KEY_BYTES};
+use crate::limits::MAX_KEY_BYTES;
 use crate::store::arrival::Arrival;
 use crate::store::clock::Timestamp;
 use crate::store::digest::{Digest, FANOUT, Prefix};
 use crate::store::record::Record;
-use crate::store::version::{NodeId, Version};
+use crate::store::version::Version;
 
 /// A request or reply that does not follow the protocol: its sender's fault. The connection is ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,61 +187,6 @@ fn bad(what: &str) -> BadMessage {
     BadMessage(format!("malformed reply: {what}"))
 }
 
-/// Protocol version, name, number, incarnation and clock: the words of a node without a disk.
-const SHORT_GREETING: usize = 5;
-
-/// The same, and store, confirmation, and what was heard of other stores.
-const LONG_GREETING: usize = SHORT_GREETING + 3;
-
-fn words_of(greeting: &Greeting) -> usize {
-    if greeting.is_in_memory() { SHORT_GREETING } else { LONG_GREETING }
-}
-
-fn encode_greeting(greeting: &Greeting, out: &mut Vec<u8>) {
-    write_number(out, u64::from(PROTOCOL));
-    write_bulk(out, greeting.name.as_bytes());
-    write_number(out, u64::from(greeting.node.0));
-    write_bulk(out, greeting.incarnation.to_string().as_bytes());
-    write_bulk(out, &greeting.clock.to_bits().to_be_bytes());
-    if greeting.is_in_memory() {
-        return;
-    }
-    write_bulk(out, greeting.store.to_string().as_bytes());
-    write_number(out, greeting.confirmation.0);
-    write_bulk(out, &greeting.heard.iter().flat_map(|heard| heard.encode()).collect::<Vec<u8>>());
-}
-
-fn decode_greeting(words: Args<'_>) -> Result<Greeting, BadMessage> {
-    let protocol = decode_number(words.get(0))?;
-    if protocol != u64::from(PROTOCOL) {
-        return Err(BadMessage(format!("this node speaks version {PROTOCOL} of the peer protocol, not {protocol}")));
-    }
-    let text = |index| words.get(index).and_then(|word| std::str::from_utf8(word).ok()).unwrap_or_default();
-    let name = text(1).to_string();
-    check_name(&name).map_err(BadMessage)?;
-    let node = u16::try_from(decode_number(words.get(2))?).ok().filter(|&node| node > 0);
-    let node = node.map(NodeId).ok_or_else(|| BadMessage("a node's number is from 1 to 65535".into()))?;
-    let incarnation = u64::from_str_radix(text(3), 16).ok().filter(|&number| number > 0).map(Incarnation);
-    let incarnation = incarnation.ok_or_else(|| BadMessage("an incarnation is a hex number above 0".into()))?;
-    let clock = words.get(4).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes).map(Timestamp::from_bits);
-    let clock = clock.filter(|&clock| clock < Timestamp::YEAR_2200);
-    let clock = clock.ok_or_else(|| BadMessage("a clock before the year 2200 is needed".into()))?;
-    if words.len() < LONG_GREETING {
-        return Ok(Greeting::in_memory(name, node, incarnation, clock));
-    }
-    let store = u64::from_str_radix(text(5), 16).map(StoreId);
-    let store = store.map_err(|_| BadMessage("a store's number is a hex number".into()))?;
-    let confirmation = Confirmation(decode_number(words.get(6))?);
-    let heard = words.get(7).and_then(decode_heard);
-    let heard = heard.ok_or_else(|| BadMessage("stores, confirmations and incarnations have 8 bytes each".into()))?;
-    Ok(Greeting { name, node, incarnation, clock, store, confirmation, heard })
-}
-
-fn decode_heard(bytes: &[u8]) -> Option<Vec<Heard>> {
-    let (heard, rest) = bytes.as_chunks::<{ Heard::BYTES }>();
-    (rest.is_empty() && heard.len() <= MAX_HEARD).then(|| heard.iter().map(Heard::decode).collect())
-}
-
 fn decode_record(word: Option<&[u8]>) -> Result<Record, BadMessage> {
     word.and_then(Record::decode).ok_or_else(|| BadMessage("malformed entry".into()))
 }
@@ -320,7 +264,7 @@ fn decode_covered(word: Option<&[u8]>, allowed: RangeInclusive<usize>) -> Result
         .ok_or_else(|| BadMessage(format!("a reply that covers {covered}, where {allowed:?} were possible")))
 }
 
-fn decode_number(word: Option<&[u8]>) -> Result<u64, BadMessage> {
+pub(super) fn decode_number(word: Option<&[u8]>) -> Result<u64, BadMessage> {
     let number = word.and_then(|word| std::str::from_utf8(word).ok()).and_then(|word| word.parse().ok());
     number.ok_or_else(|| BadMessage("a number is missing".into()))
 }
@@ -336,6 +280,6 @@ fn write_error(out: &mut Vec<u8>, code: &str, why: &str) {
     out.extend_from_slice(format!("-{code} {why}\r\n").as_bytes());
 }
 
-fn write_number(out: &mut Vec<u8>, number: u64) {
+pub(super) fn write_number(out: &mut Vec<u8>, number: u64) {
     write_bulk(out, number.to_string().as_bytes());
 }

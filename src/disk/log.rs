@@ -4,8 +4,8 @@
 //! without a system call. It is *written* to the file, before a session answers. It is *synced*, every second or before
 //! the answer. Positions count the bytes that were ever appended, so that a session can say up to where it must wait.
 //!
-//! Locks, in this order: `confirming`, the turn to sync (`SyncTurn`), `file`, `state`, `buffer`. A thread that appends takes the
-//! last one only.
+//! Locks, in this order: `confirming`, the turn to sync (`SyncTurn`), `file`, `state`, `buffer`. A thread that appends
+//! takes the last one only.
 
 use std::mem;
 use std::sync::Arc;

@@ -34,6 +34,25 @@ pub const MAX_GUESTS: usize = 16;
 /// How many dismissed incarnations a node remembers, to refuse them.
 pub const MAX_DISMISSED: usize = 1024;
 
+/// From how many other nodes a write remembers what it had seen: a record counts them in one byte. A cluster has fewer;
+/// only the numbers of nodes that are gone can add up to more.
+pub const MAX_SEEN: usize = 255;
+
+/// How many conflicts are kept for CONFLICTS. The oldest make room.
+pub const MAX_CONFLICTS: usize = 10_000;
+
+/// How many bytes of keys and values the kept conflicts may take together.
+pub const MAX_CONFLICT_BYTES: usize = 16 * 1024 * 1024;
+
+/// How many bytes of a lost value are kept.
+pub const CONFLICT_LOST_BYTES: usize = 64 * 1024;
+
+/// How many bytes are kept of a value that has survived a conflict: enough to recognise it.
+pub const CONFLICT_KEPT_BYTES: usize = 64;
+
+/// How often the log tells of conflicts, at most.
+pub const CONFLICT_REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
 /// How many bytes of frames may wait in memory while a round merges, before they are written to the log.
 pub const JOURNAL_RELIEF_BYTES: usize = 1024 * 1024;
 

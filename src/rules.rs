@@ -38,11 +38,14 @@ pub enum Rule {
     DurableConfirm,
     /// A peer whose disk is an old copy is refused. Without: what was deleted and forgotten since is there again.
     StaleDisk,
+    /// A write carries what its writer had seen. Without: of two writes that did not know of each other, one is thrown
+    /// away in silence.
+    VersionVectors,
 }
 
 impl Rule {
     /// Every rule, in the order in which a reader meets them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Tombstones,
         Self::TieBreak,
         Self::HybridClock,
@@ -54,6 +57,7 @@ impl Rule {
         Self::OrderedLink,
         Self::DurableConfirm,
         Self::StaleDisk,
+        Self::VersionVectors,
     ];
 
     /// The name on the command line.
@@ -70,6 +74,7 @@ impl Rule {
             Self::OrderedLink => "ordered-link",
             Self::DurableConfirm => "durable-confirm",
             Self::StaleDisk => "stale-disk",
+            Self::VersionVectors => "version-vectors",
         }
     }
 

@@ -26,6 +26,11 @@ const CONVERSATION: &[(&str, &str, &str)] = &[
     ("DEL k", "OK", ":1"),
     ("GET k", "Key not found", "nil"),
     ("VERSION k", "20*Z+* node 1 deleted", "$20*Z+* node 1 deleted"),
+    ("CONFLICTS", "END", "()"),
+    ("CONFLICTS -1", "END", "()"),
+    ("CONFLICTS KEY k", "END", "()"),
+    ("CONFLICTS LEN", "0", ":0"),
+    ("CONFLICTS RESET", "OK", "+OK"),
     ("DEL k", "Key not found", ":0"),
     ("DEL never", "Key not found", ":0"),
     ("MSET a 1 b 2", "OK", "+OK"),
@@ -106,6 +111,8 @@ const CONVERSATION: &[(&str, &str, &str)] = &[
     ("MGET", "ERROR: wrong number *", "-ERR wrong number *"),
     ("MSET a", "ERROR: wrong number *", "-ERR wrong number *"),
     ("STRLEN", "ERROR: wrong number *", "-ERR wrong number *"),
+    ("CONFLICTS many", "ERROR: type CONFLICTS, CONFLICTS 20*", "-ERR type CONFLICTS, CONFLICTS 20*"),
+    ("CONFLICTS KEY", "ERROR: type CONFLICTS, CONFLICTS 20*", "-ERR type CONFLICTS, CONFLICTS 20*"),
     ("STRLEN a b", "ERROR: wrong number * type STRLEN key", "-ERR wrong number of arguments for 'strlen' command*"),
     ("MSET a 1 b", "ERROR: wrong number * type MSET key value *", "-ERR wrong number *"),
     ("KEYS", "ERROR: wrong number *", "-ERR wrong number *"),
@@ -423,7 +430,10 @@ fn version_names_the_node_that_wrote() {
     let mut client = cluster.client(1);
     eventually("node 1 knows who wrote", DEADLINE, || client.line("VERSION k").contains(" node 2 value of 1 bytes"));
     assert_eq!(client.line("DEL k"), "OK");
-    assert!(client.line("VERSION k").ends_with(" node 1 deleted"));
+    let line = client.line("VERSION k");
+    assert!(glob::matches(b"* node 1 deleted by node 1, which had seen node 2 up to *+0", line.as_bytes()), "{line}");
+    assert_eq!(client.line("SET own v"), "OK");
+    assert!(client.line("VERSION own").ends_with(" node 1 value of 1 bytes"), "nobody else has written it");
 }
 
 #[test]

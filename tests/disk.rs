@@ -32,10 +32,11 @@ fn heard(confirmation: u64) -> Note {
 fn small_log(directory: &MemoryDirectory) -> Vec<(usize, Contents)> {
     let node = Stage::start(directory);
     let mut frames = vec![(HEADER_BYTES, Contents::new())];
-    let steps: [&dyn Fn(); 6] = [
+    let steps: [&dyn Fn(); 7] = [
         &|| node.merge("a", 1, Content::Value(b"one")),
         &|| node.merge("b", 2, Content::Value(&[0, 0, 0, 5])),
         &|| node.merge("a", 3, Content::Tombstone),
+        &|| node.settle_all(),
         &|| assert_eq!(node.forget_all(), 1),
         &|| node.log.note(&heard(7)),
         &|| node.merge("a", 2, Content::Value(b"older than the delete")),

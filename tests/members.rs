@@ -224,6 +224,8 @@ impl Notes {
 
 impl Accepted for Notes {
     fn accepted(&self, _: &Record, _: Arrival) {}
+    fn learned(&self, _: &Record) {}
+
     fn forgotten(&self, _: &[u8], _: Version) {}
 }
 

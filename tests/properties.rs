@@ -183,7 +183,7 @@ fn whatever_a_stranger_says_the_session_ends_and_others_are_served() {
 }
 
 /// What opens a connection of peers.
-const GREETING: &[u8] = b"*9\r\n$4\r\nPEER\r\n$1\r\n4\r\n$5\r\nnode2\r\n$1\r\n2\r\n$16\r\n00000000000000aa\r\n\
+const GREETING: &[u8] = b"*9\r\n$4\r\nPEER\r\n$1\r\n5\r\n$5\r\nnode2\r\n$1\r\n2\r\n$16\r\n00000000000000aa\r\n\
     $8\r\n\0\0\x01\x8b\xcf\xe5\x68\0\r\n$2\r\nfe\r\n$1\r\n0\r\n$0\r\n\r\n";
 
 #[test]

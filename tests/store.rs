@@ -12,7 +12,7 @@ use kvstore::store::arrival::{Arrival, TickNumber};
 use kvstore::store::clock::{HybridClock, Timestamp};
 use kvstore::store::content::{Content, Entry};
 use kvstore::store::digest::{DEPTH, Digest, FANOUT, LEAVES, Prefix};
-use kvstore::store::merge::{Outcome, merge};
+use kvstore::store::merge::{Effect, merge};
 use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};
 use proptest::collection::vec;
@@ -279,10 +279,10 @@ fn what_is_forgotten_counts_in_no_bytes() {
 fn the_outcome_says_what_an_entry_has_replaced() {
     let store = KeyValueStore::new(Rules::default());
     let (old, new) = (record(1, Some(1), 1, 1), record(1, None, 2, 1));
-    assert_eq!(store.merge(old.clone()), Outcome::Replaced(None));
-    assert_eq!(store.merge(old.clone()), Outcome::Same(old.clone()));
-    assert_eq!(store.merge(new.clone()), Outcome::Replaced(Some(old.clone())));
-    assert_eq!(store.merge(old.clone()), Outcome::Stale(old));
+    assert_eq!(store.merge(old.clone()).effect, Effect::Replaced(None));
+    assert_eq!(store.merge(old.clone()).effect, Effect::Same(old.clone()));
+    assert_eq!(store.merge(new.clone()).effect, Effect::Replaced(Some(old.clone())));
+    assert_eq!(store.merge(old.clone()).effect, Effect::Stale(old));
     assert_eq!(store.arrivals(), Arrival(2));
 }
 
@@ -297,6 +297,8 @@ impl Accepted for Told {
     fn accepted(&self, record: &Record, arrival: Arrival) {
         self.0.lock().expect("no test panics while it is locked").push((record.clone(), arrival));
     }
+
+    fn learned(&self, _: &Record) {}
 
     fn forgotten(&self, _: &[u8], _: Version) {}
 }

@@ -6,6 +6,7 @@ use super::spec::Flag::{Readonly, Write};
 use super::spec::{Flags, Keys, Spec};
 use super::stats::{Moved, RoundSummary};
 use super::transactions::NO_MASTER;
+use super::words::token;
 use crate::store::content::Content;
 use crate::store::digest::{FANOUT, Prefix};
 
@@ -65,11 +66,17 @@ fn version(call: &mut Call<'_>) -> Outcome {
     let record = call.replica.store().record(call.key(0)?);
     let described = record.map(|record| {
         let version = record.version();
-        let content = match record.content() {
-            Content::Value(value) => format!("value of {} bytes", value.len()),
-            Content::Tombstone => "deleted".into(),
+        let (content, written_by) = match record.content() {
+            Content::Value(value) => (format!("value of {} bytes", value.len()), "written by"),
+            Content::Tombstone => ("deleted".into(), "by"),
         };
-        format!("{} node {} {content}", version.timestamp, version.node)
+        let seen: Vec<String> =
+            record.seen().map(|seen| format!("node {} up to {}", seen.node, seen.timestamp)).collect();
+        let seen = match seen.is_empty() {
+            true => String::new(),
+            false => format!(" {written_by} node {}, which had seen {}", version.node, seen.join(", ")),
+        };
+        format!("{} {content}{seen}", token(version))
     });
     call.answer.value(described.as_deref().map(str::as_bytes));
     DONE

@@ -9,6 +9,7 @@
 //! | `strings` | values: GET, SET and their like |
 //! | `keys` | keys, whatever stands under them: DEL, SCAN |
 //! | `agreement` | how the nodes agree: VERSION, DIGEST, SYNC, FORGET |
+//! | `conflicts` | what was overruled by a write that had not seen it: CONFLICTS |
 //! | `connection` | one connection: PING, AUTH, HELLO |
 //! | `clients` | all connections: CLIENT |
 //! | `server` | the node and this table: INFO, HELP, COMMAND |
@@ -24,6 +25,7 @@ pub mod answer;
 pub mod bare;
 pub mod call;
 mod clients;
+mod conflicts;
 mod connection;
 pub mod conversation;
 pub mod failure;
@@ -48,10 +50,11 @@ use crate::limits::MAX_ANSWER_BYTES;
 pub const REDIS_VERSION: &str = "7.2.4";
 
 /// The whole table. Names are looked up in this order, so the frequent commands come first.
-const FAMILIES: [&[Spec]; 7] = [
+const FAMILIES: [&[Spec]; 8] = [
     strings::COMMANDS,
     keys::COMMANDS,
     agreement::COMMANDS,
+    conflicts::COMMANDS,
     connection::COMMANDS,
     clients::COMMANDS,
     server::COMMANDS,

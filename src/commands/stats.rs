@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::disk::figures::LogStats;
 use crate::replication::PeerError;
+use crate::replication::conflicts::ConflictCounts;
 use crate::replication::message::Incarnation;
 use crate::replication::replica::Replica;
 use crate::rules::Rule;
@@ -60,6 +61,8 @@ pub struct Stats {
     pub tombstones_settled: usize,
     /// Tombstones that were forgotten since the start.
     pub tombstones_forgotten: u64,
+    /// Writes that were overruled by one that had not seen them.
+    pub conflicts: ConflictCounts,
     /// Bytes of the data, of what waits for peers, and of the connections' buffers.
     pub used_memory: usize,
     /// `--max-memory`, in bytes.
@@ -110,6 +113,7 @@ impl Stats {
             tombstones: counts.tombstones + counts.settled,
             tombstones_settled: counts.settled,
             tombstones_forgotten: replica.tombstones_forgotten(),
+            conflicts: replica.conflicts().counts(),
             used_memory: store.bytes(),
             max_memory: 0,
             root_digest: store.root(),

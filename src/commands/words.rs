@@ -1,9 +1,12 @@
 //! What the words of a request may be.
 
 use std::str::FromStr;
+use std::time::UNIX_EPOCH;
 
 use super::failure::Failure;
 use crate::limits::{MAX_CLIENT_NAME_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::store::clock::Timestamp;
+use crate::store::version::{NodeId, Version};
 
 pub(super) fn check_key(key: &[u8]) -> Result<&[u8], Failure> {
     check_length("key", key, MAX_KEY_BYTES)
@@ -32,6 +35,21 @@ pub(super) fn check_client_name(name: &[u8]) -> Result<&[u8], Failure> {
 
 pub(super) fn parse_number<T: FromStr>(word: &[u8]) -> Option<T> {
     std::str::from_utf8(word).ok()?.parse().ok()
+}
+
+/// A version as VERSION shows it, and WAITFOR takes it.
+pub(super) fn token(version: Version) -> String {
+    format!("{} node {}", version.timestamp, version.node)
+}
+
+/// The version at the beginning of what VERSION has answered.
+pub(super) fn parse_token(word: &[u8]) -> Option<Version> {
+    let mut words = std::str::from_utf8(word).ok()?.split(' ');
+    let (time, counter) = words.next()?.split_once('+')?;
+    let millis = humantime::parse_rfc3339(time).ok()?.duration_since(UNIX_EPOCH).ok()?.as_millis();
+    let bits = u64::try_from(millis).ok()?.checked_mul(1 << 16)? + u64::from(counter.parse::<u16>().ok()?);
+    let node = words.next().filter(|word| *word == "node").and(words.next())?.parse().ok()?;
+    Version::decode(&Version::new(Timestamp::from_bits(bits), NodeId(node)).encode())
 }
 
 /// A word that may be typed in any case, such as the name of an option.

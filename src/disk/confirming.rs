@@ -26,6 +26,10 @@ impl Accepted for Log {
         self.append(Kind::Entry, &[record.encode()], true);
     }
 
+    fn learned(&self, record: &Record) {
+        self.append(Kind::Entry, &[record.encode()], true);
+    }
+
     fn forgotten(&self, key: &[u8], version: Version) {
         self.append(Kind::Forgotten, &[&version.encode(), key], true);
     }

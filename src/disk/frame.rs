@@ -29,7 +29,8 @@ pub const HEADER_BYTES: usize = MAGIC.len() + 2 + 2 + 4;
 pub const FRAME_BYTES: usize = 4 + 4 + 1;
 
 /// The greatest length that a frame can say: that of the largest entry.
-pub(super) const MAX_LENGTH: usize = 1 + Record::HEADER_BYTES + MAX_KEY_BYTES + MAX_VALUE_BYTES;
+pub(super) const MAX_LENGTH: usize =
+    1 + Record::HEADER_BYTES + MAX_KEY_BYTES + Record::MAX_SEEN_BYTES + MAX_VALUE_BYTES;
 
 /// The flag of a log that was begun because the disk had failed: the log before it may have a torn end.
 pub const AFTER_FAILURE: u16 = 1;

@@ -87,6 +87,7 @@ fn tick(node: &Shared) -> Vec<PeerRound> {
         info!("{}: tombstones forgotten that every peer holds: {}", node.name(), report.forgotten);
     }
     node.holdups.note(node.name(), report.holdups);
+    node.replica.report_conflicts();
     report.rounds
 }
 

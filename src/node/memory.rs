@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use super::Shared;
-use crate::limits::{FREE_BUFFER_BYTES, MAX_VALUE_BYTES, MAX_WAITING_ANSWER_BYTES, PROPAGATION_QUEUE_BYTES};
+use crate::limits::{
+    FREE_BUFFER_BYTES, MAX_CONFLICT_BYTES, MAX_VALUE_BYTES, MAX_WAITING_ANSWER_BYTES, PROPAGATION_QUEUE_BYTES,
+};
 
 /// The memory of one node's connections, and the limits. All in bytes.
 #[derive(Debug)]
@@ -51,6 +53,11 @@ impl Memory {
     /// eighth of the limit: the rest stays for clients, however many peers are away.
     pub(super) fn queue_limit(&self, peers: usize) -> usize {
         (self.limit / 8 / peers.max(1)).min(PROPAGATION_QUEUE_BYTES)
+    }
+
+    /// How many bytes the conflicts that are kept may take: at most an eighth of the limit.
+    pub(super) fn conflict_limit(&self) -> usize {
+        (self.limit / 8).min(MAX_CONFLICT_BYTES)
     }
 
     /// How many bytes all unread answers may take, in addition to the limit: an eighth of it, but at least two of the

@@ -114,6 +114,7 @@ impl Shared {
             fatal,
             config,
         };
+        shared.replica.conflicts().limit(shared.memory.conflict_limit());
         (shared, outbox)
     }
 
@@ -133,9 +134,12 @@ impl Shared {
         }
     }
 
-    /// How many bytes the data takes, with what waits for peers.
+    /// How many bytes the data takes, with the conflicts that are kept and what waits for peers.
     pub(super) fn data_bytes(&self) -> usize {
-        self.replica.store().bytes() + self.peers.iter().map(|peer| peer.queue.bytes()).sum::<usize>()
+        let replica = &self.replica;
+        replica.store().bytes()
+            + replica.conflicts().bytes()
+            + self.peers.iter().map(|peer| peer.queue.bytes()).sum::<usize>()
     }
 
     /// How many bytes are left of what the data and requests may take; 0 if the memory is full.

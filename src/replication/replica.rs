@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use log::{info, warn};
 use parking_lot::Mutex;
 
+use super::conflicts::Conflicts;
 use super::journal::Journal;
 use super::member::{Contact, Refusal};
 pub use super::member::{Identity, Member, Progress};
@@ -22,7 +23,7 @@ use crate::store::accepted::Accepted;
 use crate::store::arrival::TickNumber;
 use crate::store::clock::{HybridClock, Timestamp};
 use crate::store::content::Content;
-use crate::store::merge::Outcome;
+use crate::store::merge::Effect;
 use crate::store::record::Record;
 use crate::store::version::Version;
 
@@ -49,6 +50,8 @@ pub struct Replica {
     pub(super) settling: Mutex<()>,
     /// How many entries came from too far in the future to move our clock.
     clock_drift_rejected: AtomicU64,
+    /// What was overruled here by a write that had not seen it.
+    conflicts: Conflicts,
     /// How many ticks were complete; see [`tombstones`](super::tombstones).
     complete_ticks: AtomicU64,
     /// How many tombstones were forgotten.
@@ -76,6 +79,7 @@ impl Replica {
             journal,
             settling: Mutex::default(),
             clock_drift_rejected: AtomicU64::new(0),
+            conflicts: Conflicts::default(),
             complete_ticks: AtomicU64::new(0),
             forgotten: AtomicU64::new(0),
         }
@@ -113,7 +117,7 @@ impl Replica {
     /// value must lose. Returns whether the delete has replaced a value.
     pub fn delete(&self, key: &[u8]) -> bool {
         let outcome = self.store.write(key, Content::Tombstone, |replaced| self.stamp(replaced));
-        matches!(outcome, Outcome::Replaced(Some(replaced)) if !replaced.is_tombstone())
+        matches!(outcome.effect, Effect::Replaced(Some(replaced)) if !replaced.is_tombstone())
     }
 
     /// The version of a write that replaces `replaced`: now, but later than that in any case.
@@ -164,7 +168,11 @@ impl Replica {
         if record.version().timestamp >= Timestamp::YEAR_2199 {
             return Some(record);
         }
-        self.store.merge(record).rejected()
+        let mut outcome = self.store.merge(record);
+        if let Some(conflict) = outcome.conflict.take() {
+            self.conflicts.notice(*conflict, self.wall(), &self.identity.name);
+        }
+        outcome.rejected()
     }
 
     /// Moves the clock past a timestamp that `sender` has sent. One that is too far ahead is counted, and its sender
@@ -179,6 +187,11 @@ impl Replica {
                 self.identity.name, sender.name, too_far.by_ms
             );
         }
+    }
+
+    /// What was overruled here by a write that had not seen it.
+    pub fn conflicts(&self) -> &Conflicts {
+        &self.conflicts
     }
 
     /// How many entries came from too far in the future to move the clock.
@@ -277,6 +290,11 @@ impl Replica {
 
     // ---- ticks
     // --------------------------------------------------------------------------------------------------------
+
+    /// Tells the log of conflicts that it was not told of yet. Called after each tick.
+    pub fn report_conflicts(&self) {
+        self.conflicts.report(self.wall(), &self.identity.name);
+    }
 
     /// The number of the tick that is under way, or comes next; see [`tombstones`](super::tombstones).
     pub(super) fn current_tick(&self) -> TickNumber {

@@ -16,6 +16,10 @@ pub trait Accepted: Send + Sync {
     /// key, the later one comes later. The call must be short, must not wait, and must not use the store.
     fn accepted(&self, record: &Record, arrival: Arrival);
 
+    /// More is known of what the writer of this entry had seen, or who has seen it; see
+    /// [`causality`](super::causality). It was accepted before, and stands there still. The same holds for this call.
+    fn learned(&self, record: &Record);
+
     /// The tombstone of this version was forgotten: no entry stands under the key now. The same holds for this call.
     fn forgotten(&self, key: &[u8], version: Version);
 }

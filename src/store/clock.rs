@@ -94,11 +94,17 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
+impl Timestamp {
+    /// The milliseconds, as RFC 3339 writes them: `2026-11-22T12:00:00.123Z`.
+    pub fn rfc3339(self) -> String {
+        humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(self.millis())).to_string()
+    }
+}
+
 impl fmt::Display for Timestamp {
     /// RFC 3339 with milliseconds, then the counter: `2026-11-22T12:00:00.123Z+7`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = UNIX_EPOCH + Duration::from_millis(self.millis());
-        write!(f, "{}+{}", humantime::format_rfc3339_millis(time), self.counter())
+        write!(f, "{}+{}", self.rfc3339(), self.counter())
     }
 }
 

@@ -17,18 +17,31 @@
 //!
 //! Two contents meet under one version only after a fault: two nodes were given the same number, or a node has
 //! restarted with its clock put back. What last-write-wins costs: of two writes that did not know of each other, one is
-//! lost. Dynamo (DeCandia et al., 2007) keeps both and lets the client choose.
+//! lost. Dynamo (DeCandia et al., 2007) keeps both and lets the client choose. This store keeps one, and tells what it
+//! has thrown away: [`causality`](super::causality).
 
 use std::cmp::Ordering;
 use std::mem;
 
+use super::causality::Conflict;
 use super::content::{Content, Entry};
 use super::record::Record;
 use crate::rules::{Rule, Rules};
 
 /// What [`merge`] has made of an incoming entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub struct Outcome {
+    /// Which entry stands there now.
+    pub effect: Effect,
+    /// Whether the entry that stood there before, and still does, has seen more now.
+    pub has_learned: bool,
+    /// What was thrown away without its successor's having known of it.
+    pub conflict: Option<Box<Conflict>>,
+}
+
+/// Which of two entries stands there after they have met.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
     /// Something greater stands there. Here is the incoming entry again.
     Stale(Record),
     /// The same entry stands there already. Here is the incoming one again.
@@ -41,24 +54,44 @@ pub enum Outcome {
 impl Outcome {
     /// Whether the incoming entry was accepted.
     pub fn is_accepted(&self) -> bool {
-        matches!(self, Self::Replaced(_))
+        matches!(self.effect, Effect::Replaced(_))
     }
 
     /// The incoming entry, if it was not accepted.
     pub fn rejected(self) -> Option<Record> {
-        match self {
-            Self::Stale(incoming) | Self::Same(incoming) => Some(incoming),
-            Self::Replaced(_) => None,
+        match self.effect {
+            Effect::Stale(incoming) | Effect::Same(incoming) => Some(incoming),
+            Effect::Replaced(_) => None,
         }
     }
+
+    /// An entry has come to a place where none stood.
+    pub(super) const NEW: Self = Self { effect: Effect::Replaced(None), has_learned: false, conflict: None };
 }
 
-/// Merges an incoming entry into the one that stands under its key.
-pub fn merge(current: &mut Record, incoming: Record, rules: Rules) -> Outcome {
+/// Merges an incoming entry into the one that stands under its key. Whichever survives has then seen what the other had
+/// seen, and the other.
+pub fn merge(current: &mut Record, mut incoming: Record, rules: Rules) -> Outcome {
+    let has_vectors = rules.has(Rule::VersionVectors);
+    let conflict = |kept, lost| if has_vectors { Conflict::between(kept, lost) } else { None };
     match order(incoming.entry(), current.entry(), rules) {
-        Ordering::Less => Outcome::Stale(incoming),
-        Ordering::Equal => Outcome::Same(incoming),
-        Ordering::Greater => Outcome::Replaced(Some(mem::replace(current, incoming))),
+        Ordering::Less => {
+            let conflict = conflict(current, &incoming);
+            let has_learned = has_vectors && current.learn(&incoming);
+            Outcome { effect: Effect::Stale(incoming), has_learned, conflict }
+        }
+        Ordering::Equal => {
+            let has_learned = has_vectors && current.learn(&incoming);
+            Outcome { effect: Effect::Same(incoming), has_learned, conflict: None }
+        }
+        Ordering::Greater => {
+            let conflict = conflict(&incoming, current);
+            if has_vectors {
+                incoming.learn(current);
+            }
+            let replaced = mem::replace(current, incoming);
+            Outcome { effect: Effect::Replaced(Some(replaced)), has_learned: false, conflict }
+        }
     }
 }
 
@@ -86,11 +119,18 @@ mod tests {
         Record::new(b"k", Entry { version: Version::new(Timestamp::from_bits(time), NodeId(node)), content })
     }
 
-    /// Entries of so few versions and contents that ties and tombstones are common.
+    /// Entries of so few versions and contents that ties and tombstones are common. They have seen only what is older,
+    /// as all that is written.
     fn records() -> impl Strategy<Value = Record> {
         let contents = [Content::Tombstone, Content::Value(b""), Content::Value(b"a"), Content::Value(b"b")];
-        (0u64..3, 1u16..3, prop::sample::select(contents.to_vec()))
-            .prop_map(|(time, node, content)| record(time, node, content))
+        (0u64..4, 1u16..4, prop::sample::select(contents.to_vec()), [0u64..5, 0..5, 0..5]).prop_map(
+            |(time, node, content, seen)| {
+                let version = |(index, time)| Version::new(Timestamp::from_bits(time), NodeId(index as u16 + 1));
+                let is_older = |seen: &Version| seen.node.0 != node && seen.timestamp.to_bits() < time;
+                let seen: Vec<Version> = seen.into_iter().enumerate().map(version).filter(is_older).collect();
+                Record::with_seen(b"k", record(time, node, content).entry(), &seen)
+            },
+        )
     }
 
     fn merged(current: &Record, incoming: &Record) -> Record {
@@ -113,7 +153,17 @@ mod tests {
 
         #[test]
         fn merge_is_idempotent_and_says_so(a in records()) {
-            prop_assert_eq!(merge(&mut a.clone(), a.clone(), Rules::default()), Outcome::Same(a));
+            prop_assert_eq!(merge(&mut a.clone(), a.clone(), Rules::default()).effect, Effect::Same(a));
+        }
+
+        #[test]
+        fn what_one_of_them_had_seen_the_survivor_has_seen_and_the_other_too(a in records(), b in records()) {
+            let survivor = merged(&a, &b);
+            for seen in a.seen().chain(b.seen()).chain([a.version(), b.version()]) {
+                let at = |version: &Version| version.node == seen.node;
+                let known = survivor.seen().chain([survivor.version()]).find(at);
+                prop_assert!(known >= Some(seen), "{known:?} {seen:?}");
+            }
         }
 
         #[test]
@@ -126,9 +176,9 @@ mod tests {
     fn the_outcome_says_what_was_replaced_or_not_accepted() {
         let (old, new) = (record(1, 1, Content::Value(b"a")), record(2, 1, Content::Tombstone));
         let mut current = old.clone();
-        assert_eq!(merge(&mut current, new.clone(), Rules::default()), Outcome::Replaced(Some(old.clone())));
+        assert_eq!(merge(&mut current, new.clone(), Rules::default()).effect, Effect::Replaced(Some(old.clone())));
         assert_eq!(current, new);
-        assert_eq!(merge(&mut current, old.clone(), Rules::default()), Outcome::Stale(old));
+        assert_eq!(merge(&mut current, old.clone(), Rules::default()).effect, Effect::Stale(old));
         assert_eq!(current, new);
     }
 

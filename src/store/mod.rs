@@ -1,13 +1,14 @@
 //! What a node stores. Nothing here knows of sockets, threads, chance or the time of day.
 //!
 //! In reading order: [`clock`] and [`version`] say what "newer" means, [`content`] what stands under a key,
-//! [`mod@merge`] holds the one rule that follows. [`digest`] is how two stores find out where they differ. Then the
-//! plumbing: [`record`] is how an entry lies in memory, [`arrival`] how a node counts them, [`accepted`] where one goes
-//! that wins, [`graveyard`] the queues of tombstones, `shard.rs` what changes together under one lock, `scan.rs` lists
-//! keys. [`KeyValueStore`] puts them together.
+//! [`mod@merge`] holds the one rule that follows, [`causality`] tells what the rule throws away. [`digest`] is how two
+//! stores find out where they differ. Then the plumbing: [`record`] is how an entry lies in memory, [`arrival`] how a
+//! node counts them, [`accepted`] where one goes that wins, [`graveyard`] the queues of tombstones, `shard.rs` what
+//! changes together under one lock, `scan.rs` lists keys. [`KeyValueStore`] puts them together.
 
 pub mod accepted;
 pub mod arrival;
+pub mod causality;
 pub mod clock;
 pub mod content;
 pub mod digest;
@@ -25,9 +26,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use parking_lot::RwLock;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::rules::Rules;
+use crate::rules::{Rule, Rules};
 use accepted::Accepted;
 use arrival::{Arrival, TickNumber};
+use causality::seen_after;
 use clock::Timestamp;
 use content::{Content, Entry};
 use digest::{Digest, FANOUT, LEAVES, Prefix};
@@ -103,12 +105,15 @@ impl KeyValueStore {
     }
 
     /// Writes `content` under `key`. `stamp` gives its version; it is called with the version that is being replaced,
-    /// while the shard is locked, so that nothing can come between.
+    /// while the shard is locked, so that nothing can come between. The write has seen what it replaces.
     pub fn write(&self, key: &[u8], content: Content<'_>, stamp: impl FnOnce(Option<Version>) -> Version) -> Outcome {
         let hash = hash_key(key);
         let mut shard = self.shard(hash).write();
-        let version = stamp(shard.find(hash, key).map(Record::version));
-        shard.merge(hash, Record::new(key, Entry { version, content }), &self.ledger)
+        let replaced = shard.find(hash, key);
+        let version = stamp(replaced.map(Record::version));
+        let replaced = replaced.filter(|_| self.ledger.rules.has(Rule::VersionVectors));
+        let seen = replaced.map_or_else(Vec::new, |replaced| seen_after(replaced, version.node));
+        shard.merge(hash, Record::with_seen(key, Entry { version, content }, &seen), &self.ledger)
     }
 
     /// Merges an entry that was written elsewhere.
@@ -199,7 +204,7 @@ impl KeyValueStore {
     /// Settles the tombstones that arrived up to `up_to` and do not lie ahead of `clock`: from now on they count in no
     /// digest and stand in no list. They still win over what is older. Returns how many.
     pub fn settle(&self, up_to: Arrival, clock: Timestamp, tick: TickNumber) -> usize {
-        self.shards.iter().map(|shard| shard.write().settle(up_to, clock, tick)).sum()
+        self.shards.iter().map(|shard| shard.write().settle(up_to, clock, tick, &self.ledger)).sum()
     }
 
     /// Takes settling back: every settled tombstone that has not been forgotten returns to the digests and lists, and

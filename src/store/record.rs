@@ -7,26 +7,30 @@
 //!
 //! ```text
 //!   0         10       12      13       13 + key
-//!   | version | length | flags | key …  | value …                     a value
-//!                                       | arrival (8) | settled (1)   a tombstone
+//!   | version | length | flags | key …  | seen … | value …                     a value
+//!                                       | seen … | arrival (8) | settled (1)   a tombstone
+//!
+//!   seen      | count (1) | version (10) | version (10) | …                    only if a flag says so
 //! ```
 //!
-//! The length is the key's, big-endian. What follows a tombstone's key belongs to the node that holds it: it is neither
-//! hashed nor sent.
+//! The length is the key's, big-endian. Arrival and settled belong to the node that holds the tombstone: they are
+//! neither hashed nor sent. What the writer had seen travels with the entry, but is not hashed: see
+//! [`causality`](super::causality).
 //!
-//! The flags say what the record consists of. One bit says that it is a tombstone. The others are room for optional
-//! parts between key and value, a bit for each part. A record with a flag that this node does not know is malformed: a
-//! node that cannot read a part must not accept the entry without it.
+//! The flags say what the record consists of: whether it is a tombstone, whether there is a part *seen*, and whether
+//! the tombstone was seen by all. The other bits are room for more parts, a bit for each. A record with a flag that
+//! this node does not know is malformed: a node that cannot read a part must not accept the entry without it.
 
 use std::fmt;
 
-use xxhash_rust::xxh3::xxh3_64;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::arrival::Arrival;
+use super::causality::seen_together;
 use super::content::{Content, Entry};
 use super::digest::Digest;
-use super::version::Version;
-use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use super::version::{NodeId, Version};
+use crate::limits::{MAX_KEY_BYTES, MAX_SEEN, MAX_VALUE_BYTES};
 
 const LENGTH_AT: usize = Version::ENCODED_BYTES;
 const FLAGS_AT: usize = LENGTH_AT + 2;
@@ -38,6 +42,11 @@ const NOTE_BYTES: usize = ARRIVAL_BYTES + 1;
 const VALUE: u8 = 0;
 /// The flag of a tombstone.
 const TOMBSTONE: u8 = 1;
+/// The flag of a record with a part *seen*.
+const SEEN: u8 = 2;
+/// The flag of a tombstone that was seen by all.
+const SEEN_BY_ALL: u8 = 4;
+const TOMBSTONE_SEEN_BY_ALL: u8 = TOMBSTONE | SEEN_BY_ALL;
 
 /// A key and what stands under it.
 ///
@@ -50,28 +59,50 @@ impl Record {
     /// How many bytes an encoded record has beside key and value.
     pub const HEADER_BYTES: usize = KEY_AT;
 
-    /// Packs a key and its entry. A tombstone has no arrival number until a store accepts it.
+    /// How many bytes the part *seen* has at most.
+    pub const MAX_SEEN_BYTES: usize = 1 + MAX_SEEN * Version::ENCODED_BYTES;
+
+    /// Packs a key and its entry, whose writer had seen no other node's write of the key.
     ///
     /// # Panics
-    /// If key or value are longer than they may be: every way in checks that first.
+    /// As [`Record::with_seen`].
     pub fn new(key: &[u8], entry: Entry<'_>) -> Self {
-        let (flags, payload): (u8, &[u8]) = match entry.content {
+        Self::with_seen(key, entry, &[])
+    }
+
+    /// Packs a key, its entry, and what its writer had seen: for each other node the latest version, in the order of
+    /// the nodes. A tombstone has no arrival number until a store accepts it.
+    ///
+    /// # Panics
+    /// If key or value are longer than they may be, or if too much was seen: every way in checks that first.
+    pub fn with_seen(key: &[u8], entry: Entry<'_>, seen: &[Version]) -> Self {
+        let (kind, payload): (u8, &[u8]) = match entry.content {
             Content::Value(value) => (VALUE, value),
             Content::Tombstone => (TOMBSTONE, &[0; NOTE_BYTES]),
         };
         assert!(key.len() <= MAX_KEY_BYTES && payload.len() <= MAX_VALUE_BYTES, "lengths are checked on arrival");
-        let mut bytes = Vec::with_capacity(KEY_AT + key.len() + payload.len());
-        bytes.extend_from_slice(&entry.version.encode());
+        Self::pack(entry.version, kind, key, seen, payload)
+    }
+
+    fn pack(version: Version, kind: u8, key: &[u8], seen: &[Version], payload: &[u8]) -> Self {
+        let flags = if seen.is_empty() { kind } else { kind | SEEN };
+        let seen_bytes = if seen.is_empty() { 0 } else { 1 + seen.len() * Version::ENCODED_BYTES };
+        let mut bytes = Vec::with_capacity(KEY_AT + key.len() + seen_bytes + payload.len());
+        bytes.extend_from_slice(&version.encode());
         bytes.extend_from_slice(&(key.len() as u16).to_be_bytes());
         bytes.push(flags);
         bytes.extend_from_slice(key);
+        if !seen.is_empty() {
+            bytes.push(u8::try_from(seen.len()).expect("MAX_SEEN fits in a byte"));
+            seen.iter().for_each(|version| bytes.extend_from_slice(&version.encode()));
+        }
         bytes.extend_from_slice(payload);
         Self(bytes.into_boxed_slice())
     }
 
     /// The key.
     pub fn key(&self) -> &[u8] {
-        &self.0[KEY_AT..self.payload_at()]
+        &self.0[KEY_AT..self.seen_at()]
     }
 
     /// The version of the write that made it.
@@ -94,9 +125,49 @@ impl Record {
         self.0[FLAGS_AT] & TOMBSTONE != 0
     }
 
+    /// For each other node, the latest version of the key that the writer had seen from it, in the order of the nodes.
+    pub fn seen(&self) -> impl Iterator<Item = Version> {
+        let versions = self.0[self.seen_at()..self.payload_at()].get(1..).unwrap_or_default();
+        let decode = |bytes| Version::decode(bytes).expect("every way in has checked the versions");
+        versions.chunks(Version::ENCODED_BYTES).map(decode)
+    }
+
+    /// Whether the writer had seen no other node's write of the key.
+    pub fn has_seen_nothing(&self) -> bool {
+        self.0[FLAGS_AT] & SEEN == 0
+    }
+
+    /// Whether this is a tombstone that every node has held, or something newer.
+    pub fn is_seen_by_all(&self) -> bool {
+        self.0[FLAGS_AT] & SEEN_BY_ALL != 0
+    }
+
+    /// Takes over what `other` says about who has seen what: another entry of the key that has lost against this one,
+    /// or another copy of it. Returns whether it was new.
+    pub(super) fn learn(&mut self, other: &Self) -> bool {
+        let is_seen_by_all = other.is_seen_by_all() && self.version() == other.version() && self.is_tombstone();
+        let is_news = is_seen_by_all && !self.is_seen_by_all();
+        if is_news {
+            self.set_seen_by_all();
+        }
+        let Some(seen) = seen_together(self, other) else { return is_news };
+        let kind = self.0[FLAGS_AT] & !SEEN;
+        *self = Self::pack(self.version(), kind, self.key(), &seen, &self.0[self.payload_at()..]);
+        true
+    }
+
     /// What this entry adds to the digest of its leaf: the hash of key, version and content.
     pub fn digest(&self) -> Digest {
-        Digest::from_bits(xxh3_64(self.encode()))
+        let flags = self.0[FLAGS_AT];
+        if flags & !TOMBSTONE == 0 {
+            return Digest::from_bits(xxh3_64(self.encode()));
+        }
+        let mut hash = Xxh3::new();
+        hash.update(&self.0[..FLAGS_AT]);
+        hash.update(&[flags & TOMBSTONE]);
+        hash.update(self.key());
+        hash.update(self.content().value().unwrap_or_default());
+        Digest::from_bits(hash.digest())
     }
 
     /// The record as it travels: without what only this node knows.
@@ -109,13 +180,19 @@ impl Record {
         let (header, rest) = bytes.split_at_checked(KEY_AT)?;
         let version = Version::decode(&header[..LENGTH_AT])?;
         let key_len = usize::from(u16::from_be_bytes([header[LENGTH_AT], header[LENGTH_AT + 1]]));
-        let (key, payload) = rest.split_at_checked(key_len)?;
-        let content = match header[FLAGS_AT] {
+        let (key, rest) = rest.split_at_checked(key_len)?;
+        let flags = header[FLAGS_AT];
+        let (seen, payload) = if flags & SEEN == 0 { (Vec::new(), rest) } else { decode_seen(rest, version.node)? };
+        let content = match flags & !SEEN {
             VALUE if payload.len() <= MAX_VALUE_BYTES => Content::Value(payload),
-            TOMBSTONE if payload.is_empty() => Content::Tombstone,
+            TOMBSTONE | TOMBSTONE_SEEN_BY_ALL if payload.is_empty() => Content::Tombstone,
             _ => return None,
         };
-        Some(Self::new(key, Entry { version, content }))
+        let mut record = Self::with_seen(key, Entry { version, content }, &seen);
+        if flags & SEEN_BY_ALL != 0 {
+            record.set_seen_by_all();
+        }
+        Some(record)
     }
 
     /// How many bytes the record holds.
@@ -153,6 +230,11 @@ impl Record {
         }
     }
 
+    /// Notes that every node has held this tombstone, or something newer. That is never taken back.
+    pub(super) fn set_seen_by_all(&mut self) {
+        self.0[FLAGS_AT] |= SEEN_BY_ALL;
+    }
+
     /// Notes whether every peer is known to hold this tombstone.
     pub(super) fn set_settled(&mut self, settled: bool) {
         assert!(self.is_tombstone() && self.is_settled() != settled, "only a tombstone settles, and only once");
@@ -160,9 +242,27 @@ impl Record {
         self.0[at] = u8::from(settled);
     }
 
-    fn payload_at(&self) -> usize {
+    fn seen_at(&self) -> usize {
         KEY_AT + usize::from(u16::from_be_bytes([self.0[LENGTH_AT], self.0[LENGTH_AT + 1]]))
     }
+
+    fn payload_at(&self) -> usize {
+        let seen_at = self.seen_at();
+        match self.has_seen_nothing() {
+            true => seen_at,
+            false => seen_at + 1 + usize::from(self.0[seen_at]) * Version::ENCODED_BYTES,
+        }
+    }
+}
+
+/// The part *seen* of a write by `writer`, and what follows it: one version or more, each of another node than the one
+/// before, and none of the writer's own.
+fn decode_seen(bytes: &[u8], writer: NodeId) -> Option<(Vec<Version>, &[u8])> {
+    let (&count, rest) = bytes.split_first()?;
+    let (seen, rest) = rest.split_at_checked(usize::from(count) * Version::ENCODED_BYTES)?;
+    let seen: Option<Vec<Version>> = seen.chunks(Version::ENCODED_BYTES).map(Version::decode).collect();
+    let seen = seen.filter(|seen| seen.is_sorted_by(|a, b| a.node < b.node) && !seen.is_empty())?;
+    seen.iter().all(|version| version.node != writer).then_some((seen, rest))
 }
 
 impl fmt::Debug for Record {
@@ -195,8 +295,7 @@ mod tests {
         #[test]
         fn decoding_rubbish_does_not_panic(bytes: Vec<u8>) {
             if let Some(record) = Record::decode(&bytes) {
-                let value_len = record.content().value().map_or(0, <[u8]>::len);
-                prop_assert_eq!(record.key().len() + Record::HEADER_BYTES + value_len, bytes.len());
+                prop_assert_eq!(record.encode(), &bytes);
             }
         }
     }
@@ -237,12 +336,79 @@ mod tests {
         assert_eq!(Record::decode(&value[..KEY_AT + 2]), None);
         // A tombstone with one byte too many.
         assert_eq!(Record::decode(&[&tombstone[..], b"v"].concat()), None);
-        for flag in (1..8).map(|bit| 1u8 << bit) {
+        for flag in (3..8).map(|bit| 1u8 << bit) {
             for mut unknown in [value.clone(), tombstone.clone()] {
                 unknown[FLAGS_AT] |= flag;
                 assert_eq!(Record::decode(&unknown), None, "flag {flag}");
             }
         }
+        let mut known_to_all = value.clone();
+        known_to_all[FLAGS_AT] |= SEEN_BY_ALL;
+        assert_eq!(Record::decode(&known_to_all), None, "only a tombstone is seen by all");
+    }
+
+    /// By nodes 1, 2 and so on, at these times.
+    fn seen(times: &[u64]) -> Vec<Version> {
+        let version = |(index, &time)| Version::new(Timestamp::from_millis(time), NodeId(index as u16 + 1));
+        times.iter().enumerate().map(version).collect()
+    }
+
+    fn with_seen(content: Content<'_>, seen: &[Version]) -> Record {
+        Record::with_seen(b"key", Entry { version: Version::new(Timestamp::from_millis(7), NodeId(3)), content }, seen)
+    }
+
+    #[test]
+    fn what_was_seen_travels_but_does_not_count_in_the_digest() {
+        for content in [Content::Value(b"value"), Content::Value(b""), Content::Tombstone] {
+            let (plain, full) = (with_seen(content, &[]), with_seen(content, &seen(&[5, 6])));
+            assert_eq!((full.key(), full.entry()), (&b"key"[..], plain.entry()));
+            assert_eq!(full.seen().collect::<Vec<_>>(), seen(&[5, 6]));
+            assert_eq!((plain.has_seen_nothing(), full.has_seen_nothing()), (true, false));
+            assert_eq!(full.bytes(), plain.bytes() + 1 + 2 * Version::ENCODED_BYTES);
+            assert_eq!((full.digest(), full.check()), (plain.digest(), plain.check()));
+            assert_eq!(Record::decode(full.encode()), Some(full));
+        }
+    }
+
+    #[test]
+    fn a_tombstone_keeps_its_notes_when_it_learns() {
+        let mut tombstone = with_seen(Content::Tombstone, &[]);
+        tombstone.set_arrival(Arrival(9));
+        tombstone.set_settled(true);
+        tombstone.set_seen_by_all();
+        assert!(tombstone.learn(&with_seen(Content::Tombstone, &seen(&[4]))));
+        assert_eq!((tombstone.arrival(), tombstone.is_settled()), (Some(Arrival(9)), true));
+        assert_eq!((tombstone.seen().collect(), tombstone.is_seen_by_all()), (seen(&[4]), true));
+        assert!(!tombstone.learn(&with_seen(Content::Tombstone, &seen(&[4]))), "nothing new");
+        let mut copy = with_seen(Content::Tombstone, &[]);
+        assert!(copy.learn(&tombstone) && copy.is_seen_by_all());
+        assert_eq!(Record::decode(copy.encode()).map(|copy| copy.is_seen_by_all()), Some(true));
+        assert_eq!(copy.digest(), with_seen(Content::Tombstone, &[]).digest());
+    }
+
+    #[test]
+    fn a_part_seen_that_does_not_fit_is_malformed() {
+        let whole = with_seen(Content::Tombstone, &seen(&[5, 6])).encode().to_vec();
+        let count_at = KEY_AT + 3;
+        let changed = |at: usize, byte: u8| {
+            let mut bytes = whole.clone();
+            bytes[at] = byte;
+            Record::decode(&bytes)
+        };
+        assert!(Record::decode(&whole).is_some());
+        assert_eq!(Record::decode(&whole[..whole.len() - 1]), None, "cut off");
+        assert_eq!(Record::decode(&whole[..count_at]), None, "no count");
+        assert_eq!(changed(count_at, 0), None, "nothing was seen, but something follows");
+        assert_eq!(changed(count_at, 3), None, "more than there is");
+        let [first_node, second_node] = [1, 2].map(|index| count_at + index * Version::ENCODED_BYTES);
+        assert_eq!(changed(first_node, 2), None, "one node twice");
+        assert_eq!(changed(first_node, 4), None, "not in order");
+        assert_eq!(changed(second_node, 3), None, "the writer itself");
+        assert_eq!(changed(first_node, 0), None, "no node");
+        let empty = [&with_seen(Content::Value(b""), &[]).encode()[..], &[0]].concat();
+        let mut empty = empty;
+        empty[FLAGS_AT] |= SEEN;
+        assert_eq!(Record::decode(&empty), None, "a part without a version");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::arrival::{Arrival, TickNumber};
 use super::clock::Timestamp;
 use super::digest::{Digest, FANOUT, LEAVES, Prefix};
 use super::graveyard::{Grave, Graveyard};
-use super::merge::{Outcome, merge};
+use super::merge::{Effect, Outcome, merge};
 use super::record::Record;
 use super::version::Version;
 use super::{SHARDS, hash_key};
@@ -67,6 +67,13 @@ impl Ledger {
         }
         arrival
     }
+
+    /// Tells the output that more is known of an entry. The shard is locked for writing.
+    fn learned(&self, record: &Record) {
+        if let Some(output) = &self.output {
+            output.learned(record);
+        }
+    }
 }
 
 /// About what the table and the allocator take for a record beside its bytes: a slot of 17 bytes in a table that is 45
@@ -102,13 +109,19 @@ impl Shard {
         let slot =
             self.tables[table_index(hash)].entry(spread(hash), same_key, |record| spread(hash_key(record.key())));
         let (outcome, survivor) = match slot {
-            Slot::Vacant(slot) => (Outcome::Replaced(None), slot.insert(incoming).into_mut()),
+            Slot::Vacant(slot) => (Outcome::NEW, slot.insert(incoming).into_mut()),
             Slot::Occupied(slot) => {
                 let current = slot.into_mut();
-                (merge(current, incoming, ledger.rules), current)
+                let before = current.bytes();
+                let outcome = merge(current, incoming, ledger.rules);
+                if outcome.has_learned {
+                    ledger.bytes.fetch_add(current.bytes() - before, Relaxed);
+                    ledger.learned(current);
+                }
+                (outcome, current)
             }
         };
-        if let Outcome::Replaced(replaced) = &outcome {
+        if let Effect::Replaced(replaced) = &outcome.effect {
             let arrival = ledger.accept(survivor);
             let (digest, is_tombstone, bytes) = (survivor.digest(), survivor.is_tombstone(), bytes_of(survivor));
             ledger.bytes.fetch_add(bytes, Relaxed);
@@ -154,7 +167,7 @@ impl Shard {
     // -----------------------------------------------------------------------------------------------------
 
     /// Settles the waiting tombstones that arrived up to `up_to` and do not lie ahead of `clock`; returns how many.
-    pub(super) fn settle(&mut self, up_to: Arrival, clock: Timestamp, tick: TickNumber) -> usize {
+    pub(super) fn settle(&mut self, up_to: Arrival, clock: Timestamp, tick: TickNumber, ledger: &Ledger) -> usize {
         let mut settled = 0;
         for grave in self.graveyard.waiting_up_to(up_to) {
             let tombstone = self.tombstone_mut(grave);
@@ -162,6 +175,10 @@ impl Shard {
                 continue;
             }
             tombstone.set_settled(true);
+            if ledger.rules.has(Rule::VersionVectors) && !tombstone.is_seen_by_all() {
+                tombstone.set_seen_by_all();
+                ledger.learned(tombstone);
+            }
             let digest = tombstone.digest();
             self.unlist(grave.hash, digest);
             self.graveyard.settle(grave, tick);

@@ -97,7 +97,9 @@ proptest! {
                 Event::IsKilled => {
                     node.log.before_answer().expect("the disk works");
                     directory = directory.copy();
+                    let held = node.whole_contents();
                     node = Stage::start(&directory);
+                    prop_assert_eq!(node.whole_contents(), held, "what was seen is on the disk, too");
                     prop_assert!(node.log.confirmation() >= greatest && node.loaded.torn.is_none());
                 }
             }
@@ -344,7 +346,11 @@ fn no_delete_that_was_forgotten_comes_back() {
     assert_eq!(node.forget_all(), KEYS);
     node.log.before_answer().expect("the disk works");
     let again = scratch.start();
-    assert_eq!((again.contents().len(), again.loaded.frames), (0, 3 * KEYS as u64));
+    assert_eq!(
+        (again.contents().len(), again.loaded.frames),
+        (0, 4 * KEYS as u64),
+        "a value, a delete, the word that all have seen it, and that it is forgotten"
+    );
     again.log.rewrite(&again.replica, &|| true).expect("the disk works");
     let again = scratch.start();
     assert_eq!((again.contents().len(), again.loaded.frames), (0, 1), "its last confirmation");

@@ -61,19 +61,34 @@ impl Stage {
         self.replica.store().merge(record(key, time, content));
     }
 
-    /// Forgets all tombstones, as if every peer held them.
-    pub(crate) fn forget_all(&self) -> usize {
+    /// Settles all tombstones, as if every peer held them.
+    pub(crate) fn settle_all(&self) {
         let store = self.replica.store();
         store.settle(store.arrivals(), Timestamp::YEAR_2200, TickNumber(0));
-        store.forget(TickNumber(0))
     }
 
-    /// Everything that the replica holds, tombstones included.
+    /// The same, and forgets them.
+    pub(crate) fn forget_all(&self) -> usize {
+        self.settle_all();
+        self.replica.store().forget(TickNumber(0))
+    }
+
+    /// Everything that the replica holds, tombstones included, without who has seen what.
     pub(crate) fn contents(&self) -> Contents {
+        let bare = |record: &Record| Record::new(record.key(), record.entry()).encode().into();
+        self.contents_as(bare)
+    }
+
+    /// Everything that the replica holds, tombstones included, with all that travels.
+    pub(crate) fn whole_contents(&self) -> Contents {
+        self.contents_as(|record| record.encode().into())
+    }
+
+    fn contents_as(&self, encode: impl Fn(&Record) -> Box<[u8]>) -> Contents {
         let store = self.replica.store();
         assert_eq!(store.root(), store.rebuilt_root(), "the digests fit the entries");
         let mut contents = Contents::new();
-        let mut add = |record: &Record| drop(contents.insert(record.key().into(), record.encode().into()));
+        let mut add = |record: &Record| drop(contents.insert(record.key().into(), encode(record)));
         (0..KeyValueStore::PARTS).for_each(|part| store.visit_part(part, &mut add));
         contents
     }

@@ -150,6 +150,10 @@ impl Accepted for AcceptedEntries {
         self.log.iter().for_each(|log| log.accepted(record, arrival));
     }
 
+    fn learned(&self, record: &Record) {
+        self.log.iter().for_each(|log| log.learned(record));
+    }
+
     fn forgotten(&self, key: &[u8], version: Version) {
         self.log.iter().for_each(|log| log.forgotten(key, version));
     }

@@ -38,8 +38,8 @@ directory away, and the node starts empty.
     node2: tick begins
     node2: opens connection 3 to node1
     node2 ──▶ node1  PEER node2 incarnation 2 clock 12:00:00.000+0, confirmation 2, heard 2 of 1.1
-    node2 ◀── node1  OLDCOPY the disk of node2 is an old copy: it knows of 2 confirmations, node1 has heard 4
-    node2: round with node1 failed: the disk of node2 is an old copy: it knows of 2 confirmations, node1 has heard 4
+    node2 ◀── node1  OLDCOPY the disk of node2 is an old copy: it knows of 2 confirmations, node1 has heard 5
+    node2: round with node1 failed: the disk of node2 is an old copy: it knows of 2 confirmations, node1 has heard 5
     node2: ends: its disk is an old copy
     node2: starts again, its memory and its disk are gone
 > show cart
@@ -55,7 +55,7 @@ one of those could be an old copy, too. From the second tick on they fill it.
     node2: tick begins
     node2: opens connection 4 to node1
     node2 ──▶ node1  PEER node2 incarnation 3 clock 0
-    node2 ◀── node1  node1 incarnation 1 clock 12:00:00.000+16, confirmation 4, heard 4 of 2.1, arrivals 3
+    node2 ◀── node1  node1 incarnation 1 clock 12:00:00.000+16, confirmation 5, heard 5 of 2.1, arrivals 3
     node2: round with node1 failed: node2 is new, and still asks its peers whether they know the disk of node1
     node2: tick not complete: 0 settled, 0 forgotten, 0 wait
 > show cart milk
@@ -82,10 +82,10 @@ counts on anything that it lacks.
 > tick node2
     node2: tick begins
     node2: opens connection 6 to node1
-    node2 ──▶ node1  PEER node2 incarnation 4 clock 12:00:00.000+16, confirmation 2, heard 4 of 2.1
-    node2 ◀── node1  node1 incarnation 1 clock 12:00:00.000+17, confirmation 4, heard 4 of 2.1, 2 of 2.3, arrivals 3
+    node2 ──▶ node1  PEER node2 incarnation 4 clock 12:00:00.000+16, confirmation 2, heard 5 of 2.1
+    node2 ◀── node1  node1 incarnation 1 clock 12:00:00.000+17, confirmation 5, heard 5 of 2.1, 2 of 2.3, arrivals 3
     node2 ──▶ node1  PEER node2 incarnation 4 clock 12:00:00.000+17, confirmation 2
-    node2 ◀── node1  node1 incarnation 1 clock 12:00:00.000+17, confirmation 4, arrivals 3
+    node2 ◀── node1  node1 incarnation 1 clock 12:00:00.000+17, confirmation 5, arrivals 3
     node2 ──▶ node1  DIGEST
     node2 ◀── node1  root e6851fb438d2f9ba
     node2 ──▶ node1  CONFIRM 3, confirmation 3

@@ -23,9 +23,9 @@ This is story 20, with the rule off.
     node2: tick begins
     node2: opens connection 3 to node1
     node2 ──▶ node1  PEER node2 incarnation 2 clock 12:00:00.000+0, confirmation 2, heard 2 of 1.1
-    node2 ◀── node1  node1 incarnation 1 clock 12:00:00.000+15, confirmation 4, heard 4 of 2.1, arrivals 2
+    node2 ◀── node1  node1 incarnation 1 clock 12:00:00.000+15, confirmation 5, heard 5 of 2.1, arrivals 2
     node2 ──▶ node1  PEER node2 incarnation 2 clock 12:00:00.000+15, confirmation 2
-    node2 ◀── node1  node1 incarnation 1 clock 12:00:00.000+15, confirmation 4, arrivals 2
+    node2 ◀── node1  node1 incarnation 1 clock 12:00:00.000+15, confirmation 5, arrivals 2
     node2 ──▶ node1  DIGEST
     node2 ◀── node1  root 0000000000000000
     node2 ──▶ node1  DIGEST ""

@@ -1,0 +1,174 @@
+//! Which of two writes had seen the other, if any: version vectors.
+//!
+//! **The problem.** Two clients write one key on two nodes, and both are told OK. One of the two writes survives, the
+//! other is thrown away. When is that what the clients wanted, and when is something lost that nobody knew of?
+//!
+//! **The obvious answers.**
+//! * *By the time of the writes.* A version says which write is later, and the later one survives. But "later" is not
+//!   "in knowledge of": when node 2 writes `pear` at 10:00:01, it may have known node 1's `apple` of 10:00:00, and then
+//!   the client has replaced it on purpose. Or the two nodes were cut off from each other since 9:59, and then an
+//!   apple was lost. Both look the same: two versions, one greater.
+//! * *By what was replaced.* Each write carries the version that it has replaced. But a chain breaks: node 1 writes a,
+//!   then b upon it, and node 2, which has seen both, writes c. A node that still holds a receives c, which says only
+//!   that it replaced b. Where the losers of earlier conflicts are left out, too, it is worse. (In a model of this
+//!   store, a third of the lost writes went unseen in this way, and thousands of others were reported without reason.)
+//! * *By the whole history.* Right, and never ends.
+//!
+//! **The vector.** The writes of one key by one node are a chain: a node has seen what it wrote itself. So it is enough
+//! to know, for each node, *how far* its chain was seen: a version vector (Parker et al., "Detection of Mutual
+//! Inconsistency in Distributed Systems", 1983). An entry carries one, [`Record::seen`]: for each *other* node, the
+//! latest version that the writer of this entry had seen from it. How far it had seen its own node is said by its own
+//! version. This is the *dotted* form (Preguiça et al., "Dotted Version Vectors", 2010): the write itself, the dot, is
+//! kept apart from what it had seen. A plain vector, in which the writer counts itself up, could not say of two writes
+//! that one node took at the same time from two clients that neither had seen the other. Here no such two exist, since
+//! a node's writes of a key are one chain; what the form gives this store is that the version is there already, and
+//! that a key that only one node writes carries nothing else.
+//!
+//! **The rule.**
+//! * An entry a *covers* b if b's node is a's node and b is not later, or if a had seen b's node up to b or further.
+//! * A local write takes over what the entry had seen that it replaces, and adds that entry's version.
+//! * When two entries meet, the greater version survives, whatever they had seen ([`mod@merge`](super::merge)). If
+//!   neither covers the other, they are *concurrent*: the writer of the one that survives did not know the one that is
+//!   lost. That is a [`Conflict`], unless both say the same.
+//! * Afterwards the survivor has seen whatever the loser had seen, and the loser itself. So the same pair is a conflict
+//!   once, and what somebody writes upon the survivor is none.
+//!
+//! Content by a total order, `seen` by the maximum for each node: both are semilattices, so merging stays commutative,
+//! associative and idempotent.
+//!
+//! **What is not compared.** `seen` is not in the digest. Two nodes that hold the same write may have seen different
+//! losers meet it. That harms nobody, and costs no exchange: `seen` travels with its entry, and is united where
+//! two copies meet.
+//!
+//! **Deletes.** A tombstone is an entry like any other: a delete that a concurrent write undoes is a conflict, and so
+//! is a value that a concurrent delete removes. But tombstones are [forgotten](crate::replication::tombstones). A node
+//! that has forgotten one writes the key anew, and does not know any more what it had seen. Before that, every node had
+//! held the tombstone. So from the moment in which it settles, a tombstone is marked as *seen by all*, wherever a copy
+//! of it goes, and everything covers it.
+//!
+//! **What is pruned.** Nothing, by age: an entry that has lost a part of what it had seen would be reported as the
+//! conflict of two writes of which one had seen the other. A vector has one version for each node that ever wrote the
+//! key, [`MAX_SEEN`] at most; beyond that the oldest is dropped. A system with thousands of writers cannot do that.
+//! Where every *client* is a writer, as in the first Dynamo (DeCandia et al., 2007), vectors are pruned by age and
+//! length, and false conflicts accepted. Riak counts servers instead, as this store does. Where the servers of a key
+//! are thousands, too, one keeps whole sets of versions apart (dotted version vector sets, Almeida et al., 2014), or
+//! gives every key a small group of nodes that write it, which is the usual way.
+//!
+//! **What remains.** A node that has lost its memory has still "seen what it wrote itself": what it wrote before, and
+//! what only others hold of it, is covered by what it writes afterwards. And if its clock was put back as well, what it
+//! writes can pass for something that others had seen.
+
+use super::content::Content;
+use super::record::Record;
+use super::version::{NodeId, Version};
+use crate::limits::{CONFLICT_KEPT_BYTES, CONFLICT_LOST_BYTES, MAX_SEEN};
+
+/// Whether the writer of `a` had seen `b`.
+pub fn covers(a: &Record, b: &Record) -> bool {
+    has_seen(a, b.version()) || b.is_seen_by_all()
+}
+
+/// Whether the writer of `entry` had seen the write with this version, or has written it itself.
+fn has_seen(entry: &Record, version: Version) -> bool {
+    let from_its_node = |seen: &Version| seen.node == version.node;
+    from_its_node(&entry.version()) && version <= entry.version()
+        || entry.seen().find(from_its_node).is_some_and(|seen| version <= seen)
+}
+
+/// What a write by `writer` has seen that replaces `replaced`.
+pub(super) fn seen_after(replaced: &Record, writer: NodeId) -> Vec<Version> {
+    if replaced.version().node == writer && replaced.has_seen_nothing() {
+        return Vec::new();
+    }
+    united(replaced.seen().chain([replaced.version()]), writer)
+}
+
+/// What `survivor` has seen after it has met `other`, another entry of its key, or another copy of itself. `None` if
+/// that is nothing new.
+pub(super) fn seen_together(survivor: &Record, other: &Record) -> Option<Vec<Version>> {
+    let writer = survivor.version().node;
+    let is_new = |version: &Version| version.node != writer && !has_seen(survivor, *version);
+    let is_other = survivor.version() != other.version() && !other.is_seen_by_all();
+    let news: Vec<Version> = other.seen().chain(is_other.then(|| other.version())).filter(is_new).collect();
+    (!news.is_empty()).then(|| united(survivor.seen().chain(news), writer))
+}
+
+/// For each node but `writer` the latest of these versions, in the order of the nodes; of [`MAX_SEEN`] nodes at most.
+fn united(versions: impl Iterator<Item = Version>, writer: NodeId) -> Vec<Version> {
+    let mut seen: Vec<Version> = versions.filter(|version| version.node != writer).collect();
+    seen.sort_unstable();
+    // The latest come first: of each node the first one stays, and too many are cut off at the end.
+    seen.reverse();
+    let mut nodes = Vec::new();
+    seen.retain(|version| {
+        let is_first = !nodes.contains(&version.node);
+        nodes.push(version.node);
+        is_first
+    });
+    seen.truncate(MAX_SEEN);
+    seen.sort_unstable_by_key(|version| version.node);
+    seen
+}
+
+/// Two writes of one key that did not know of each other, and said different things. One of them was thrown away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The key.
+    pub key: Box<[u8]>,
+    /// The write that survives. Of its value only the beginning is kept here: it stands in the store.
+    pub kept: Write,
+    /// The write that was thrown away.
+    pub lost: Write,
+}
+
+/// One side of a conflict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// When and by which node it was written.
+    pub version: Version,
+    /// The value; `None` for a delete.
+    pub value: Option<Excerpt>,
+}
+
+/// A value, or the beginning of a long one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt {
+    /// The bytes that are kept.
+    pub bytes: Box<[u8]>,
+    /// How long the whole value was.
+    pub length: usize,
+}
+
+impl Excerpt {
+    /// Whether something was cut off.
+    pub fn is_cut(&self) -> bool {
+        self.bytes.len() < self.length
+    }
+}
+
+impl Conflict {
+    /// What was lost when `kept` and `lost` met; `None` if one writer had seen the other's write, or both said the
+    /// same.
+    pub(super) fn between(kept: &Record, lost: &Record) -> Option<Box<Self>> {
+        if covers(kept, lost) || covers(lost, kept) || kept.content() == lost.content() {
+            return None;
+        }
+        let write = |record: &Record, most: usize| Write {
+            version: record.version(),
+            value: match record.content() {
+                Content::Value(value) => {
+                    Some(Excerpt { bytes: value[..value.len().min(most)].into(), length: value.len() })
+                }
+                Content::Tombstone => None,
+            },
+        };
+        let (key, kept, lost) = (kept.key().into(), write(kept, CONFLICT_KEPT_BYTES), write(lost, CONFLICT_LOST_BYTES));
+        Some(Box::new(Self { key, kept, lost }))
+    }
+
+    /// How many bytes key and values take.
+    pub fn bytes(&self) -> usize {
+        let length = |write: &Write| write.value.as_ref().map_or(0, |value| value.bytes.len());
+        self.key.len() + length(&self.kept) + length(&self.lost)
+    }
+}

@@ -53,6 +53,13 @@ pub const CONFLICT_KEPT_BYTES: usize = 64;
 /// How often the log tells of conflicts, at most.
 pub const CONFLICT_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long a client that has said that it sends nothing more (`nc -N`) may still wait for its peers: it may be there
+/// and read, or gone.
+pub const WAIT_AFTER_HANG_UP: Duration = Duration::from_secs(10);
+
+/// How many clients that hang up while they wait are noticed with one system call.
+pub const HANG_UPS_AT_ONCE: usize = 64;
+
 /// How many bytes of frames may wait in memory while a round merges, before they are written to the log.
 pub const JOURNAL_RELIEF_BYTES: usize = 1024 * 1024;
 

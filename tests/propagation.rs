@@ -72,7 +72,7 @@ impl Side {
     /// Takes a batch of at most `most` keys.
     fn take(&mut self, most: usize, peer_is_up: bool) {
         let first = self.queue.keys().try_recv().expect("a key waits");
-        self.propagation.take(first, self.queue.keys(), most, peer_is_up);
+        self.propagation.take(first, (self.queue.keys(), &self.queue), most, peer_is_up);
     }
 
     fn deliver(&mut self, peer: &mut Notes) -> Result<Delivered, PeerError> {

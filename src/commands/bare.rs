@@ -1,5 +1,7 @@
 //! A replica that executes commands without a node around it: for tests, which need no threads and sockets then.
 
+use std::time::Duration;
+
 use super::call::{Flow, execute};
 use super::conversation::Conversation;
 use super::host::{ConnectionInfo, Host};
@@ -8,6 +10,7 @@ use crate::framing::{Args, Form};
 use crate::replication::journal::DiskFailed;
 use crate::replication::replica::Replica;
 use crate::secret::Secret;
+use crate::store::version::Version;
 
 /// A replica and one client that speaks with it.
 pub struct Bare {
@@ -73,6 +76,22 @@ impl Host for Nothing<'_> {
 
     fn disk_failure(&self) -> Option<DiskFailed> {
         None
+    }
+
+    fn wait_for_peers(&mut self, _: usize, _: Option<Duration>) -> usize {
+        0
+    }
+
+    fn wait_for_disks(&mut self, _: bool, _: usize, _: Option<Duration>) -> Result<(bool, usize), DiskFailed> {
+        Ok((false, 0))
+    }
+
+    fn wait_for_entry(&mut self, key: &[u8], version: Version, _: Option<Duration>) -> bool {
+        self.0.holds(key, version)
+    }
+
+    fn has_disk(&self) -> bool {
+        false
     }
 
     fn save(&self) -> bool {

@@ -140,6 +140,11 @@ impl<'a> Call<'a> {
         held
     }
 
+    /// Whether earlier answers to this client are not sent yet. A command that waits lets them go first.
+    pub(super) fn has_earlier_answers(&self) -> bool {
+        self.before > 0
+    }
+
     /// Answers with one value that may be large.
     pub(super) fn answer_value(&mut self, value: Option<&[u8]>) -> Outcome {
         if self.add_value(value) { DONE } else { self.no_room("OOM", TOO_MANY_ANSWERS) }

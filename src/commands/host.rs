@@ -7,6 +7,7 @@ use super::stats::{RoundSummary, Stats};
 use crate::framing::Args;
 use crate::replication::journal::DiskFailed;
 use crate::secret::Secret;
+use crate::store::version::Version;
 
 /// The node that serves a client, as that client's commands see it: all they need beside the replica.
 ///
@@ -47,6 +48,28 @@ pub trait Host {
 
     /// Why writes must be refused, if the node has a disk that has failed.
     fn disk_failure(&self) -> Option<DiskFailed>;
+
+    /// Waits until so many peers are known to hold all that the client has written, or something newer; at most so
+    /// long. Returns how many do.
+    fn wait_for_peers(&mut self, peers: usize, patience: Option<Duration>) -> usize;
+
+    /// Waits until all that the client has written is on this node's disk (`local`), and on the disks of so many peers,
+    /// as far as they have confirmed it; at most so long. Returns whether it is here, and at how many peers.
+    ///
+    /// # Errors
+    /// When this node's disk has failed.
+    fn wait_for_disks(
+        &mut self,
+        local: bool,
+        peers: usize,
+        patience: Option<Duration>,
+    ) -> Result<(bool, usize), DiskFailed>;
+
+    /// Waits until this node holds this version of a key, or a newer one; at most so long. Returns whether it does.
+    fn wait_for_entry(&mut self, key: &[u8], version: Version, patience: Option<Duration>) -> bool;
+
+    /// Whether the node has a disk.
+    fn has_disk(&self) -> bool;
 
     /// Asks for a snapshot on the disk. Returns whether there is a disk.
     fn save(&self) -> bool;

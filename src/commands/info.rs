@@ -44,8 +44,7 @@ fn server(stats: &Stats) -> Section {
 fn clients(stats: &Stats) -> Section {
     let lines = vec![
         format!("connected_clients:{}", stats.connected),
-        // No command waits for what another client does.
-        "blocked_clients:0".into(),
+        format!("blocked_clients:{}", stats.blocked),
         format!("maxclients:{}", stats.max_connections),
         format!("total_connections_received:{}", stats.connections_received),
         format!("rejected_connections:{}", stats.connections_rejected),

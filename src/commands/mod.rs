@@ -10,6 +10,7 @@
 //! | `keys` | keys, whatever stands under them: DEL, SCAN |
 //! | `agreement` | how the nodes agree: VERSION, DIGEST, SYNC, FORGET |
 //! | `conflicts` | what was overruled by a write that had not seen it: CONFLICTS |
+//! | `waiting` | until peers hold something, or this node does: WAIT, WAITAOF, WAITFOR |
 //! | `connection` | one connection: PING, AUTH, HELLO |
 //! | `clients` | all connections: CLIENT |
 //! | `server` | the node and this table: INFO, HELP, COMMAND |
@@ -39,6 +40,7 @@ pub mod stats;
 mod strings;
 mod transactions;
 pub mod usage;
+mod waiting;
 mod words;
 
 pub use call::{Flow, execute};
@@ -50,11 +52,12 @@ use crate::limits::MAX_ANSWER_BYTES;
 pub const REDIS_VERSION: &str = "7.2.4";
 
 /// The whole table. Names are looked up in this order, so the frequent commands come first.
-const FAMILIES: [&[Spec]; 8] = [
+const FAMILIES: [&[Spec]; 9] = [
     strings::COMMANDS,
     keys::COMMANDS,
     agreement::COMMANDS,
     conflicts::COMMANDS,
+    waiting::COMMANDS,
     connection::COMMANDS,
     clients::COMMANDS,
     server::COMMANDS,

@@ -39,6 +39,8 @@ pub struct Stats {
     pub connected: usize,
     /// How many may be.
     pub max_connections: usize,
+    /// Clients that wait for what others do.
+    pub blocked: usize,
     /// How many connections were accepted since the start.
     pub connections_received: u64,
     /// How many of them were turned away because too many were connected.
@@ -101,6 +103,7 @@ impl Stats {
 
             connected: 0,
             max_connections: 0,
+            blocked: 0,
             connections_received: 0,
             connections_rejected: 0,
             commands: 0,

@@ -232,6 +232,11 @@ impl Log {
         Ok(())
     }
 
+    /// Whether everything up to this position is durable.
+    pub fn is_synced(&self, up_to: u64) -> bool {
+        self.synced.load(Acquire) >= up_to && !self.is_failed.load(Acquire)
+    }
+
     /// Makes everything durable that was appended. Called every second, and at the end.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use log::warn;
 
 use super::clients::Incoming;
 use super::memory::Usage;
+use super::written::Written;
 use super::{Shared, stats};
 use crate::commands::conversation::Conversation;
 use crate::commands::host::{ConnectionInfo, Host};
@@ -18,6 +19,7 @@ use crate::limits::WRONG_SECRET_DELAY;
 use crate::replication::journal::DiskFailed;
 use crate::replication::queue::Outbox;
 use crate::secret::Secret;
+use crate::store::version::Version;
 
 /// A client that speaks on a connection.
 pub(super) struct ClientSide<'a> {
@@ -27,18 +29,19 @@ pub(super) struct ClientSide<'a> {
     conversation: Conversation,
     /// Whether the client has changed anything that the disk must have before it is answered.
     changed: Cell<bool>,
+    written: Written,
 }
 
 impl<'a> ClientSide<'a> {
     pub(super) fn new(node: &'a Shared, incoming: &'a Incoming, outbox: Outbox) -> Self {
         let conversation = Conversation::new(node.config.secret.is_none());
-        Self { node, incoming, outbox, conversation, changed: Cell::new(false) }
+        Self { node, incoming, outbox, conversation, changed: Cell::new(false), written: Written::default() }
     }
 
     /// Executes a request, and writes its answer behind those that stand in `unread`.
     pub(super) fn answer(&mut self, request: (Form, Args<'_>), usage: &mut Usage, unread: &mut Vec<u8>) -> Flow {
-        let Self { node, incoming, outbox, conversation, changed } = self;
-        let mut host = ClientHost { node, incoming, outbox, usage, changed };
+        let Self { node, incoming, outbox, conversation, changed, written } = self;
+        let mut host = ClientHost { node, incoming, outbox, usage, changed, written };
         commands::execute(&node.replica, &mut host, conversation, request, unread)
     }
 
@@ -65,6 +68,7 @@ struct ClientHost<'a> {
     outbox: &'a Outbox,
     usage: &'a mut Usage,
     changed: &'a Cell<bool>,
+    written: &'a mut Written,
 }
 
 impl Host for ClientHost<'_> {
@@ -83,6 +87,7 @@ impl Host for ClientHost<'_> {
 
     fn changed(&self, key: &[u8]) {
         self.changed.set(true);
+        self.written.has_news.set(true);
         self.outbox.changed(key);
     }
 
@@ -109,6 +114,32 @@ impl Host for ClientHost<'_> {
 
     fn disk_failure(&self) -> Option<DiskFailed> {
         self.node.disk.as_ref().and_then(|disk| disk.log.failure())
+    }
+
+    fn wait_for_peers(&mut self, peers: usize, patience: Option<Duration>) -> usize {
+        self.written.wait_for_peers((self.node, self.incoming), peers, patience)
+    }
+
+    fn wait_for_disks(
+        &mut self,
+        local: bool,
+        peers: usize,
+        patience: Option<Duration>,
+    ) -> Result<(bool, usize), DiskFailed> {
+        self.written.wait_for_disks((self.node, self.incoming), local, peers, patience)
+    }
+
+    fn wait_for_entry(&mut self, key: &[u8], version: Version, patience: Option<Duration>) -> bool {
+        let replica = &self.node.replica;
+        self.node.waiters.wait(self.incoming, patience, |wake| {
+            let waiting = replica.wait_for_entry(key, version, wake);
+            (waiting.is_none(), waiting)
+        });
+        replica.holds(key, version)
+    }
+
+    fn has_disk(&self) -> bool {
+        self.node.disk.is_some()
     }
 
     fn save(&self) -> bool {

@@ -12,7 +12,7 @@ use crate::framing::resp::{self, Frame};
 use crate::limits::{KEPT_BUFFER_BYTES, MAX_ADDRESSES};
 use crate::replication::message::{Reply, Request};
 use crate::replication::reconcile::{Met, greet};
-use crate::replication::replica::{Member, Replica};
+use crate::replication::replica::Replica;
 use crate::replication::{Peer, PeerError};
 use crate::secret::Secret;
 
@@ -87,17 +87,17 @@ impl Connection {
 
     /// Introduces this node to the peer and the peer to this node. If there is a secret, both prove first that they
     /// know it.
-    pub(super) fn introduce(&mut self, replica: &Replica, secret: Option<&Secret>) -> Result<Arc<Member>, PeerError> {
+    pub(super) fn introduce(&mut self, replica: &Replica, secret: Option<&Secret>) -> Result<Met, PeerError> {
         let proven = match secret {
             Some(secret) => Some(auth::introduce(secret, replica.identity(), |request| self.call(&request))?),
             None => None,
         };
-        let Met { member, incarnation, .. } = greet(replica, self)?;
-        if proven.is_some_and(|proven| proven != (member.name.clone(), incarnation)) {
-            let name = &member.name;
+        let met = greet(replica, self)?;
+        if proven.is_some_and(|proven| proven != (met.member.name.clone(), met.incarnation)) {
+            let name = &met.member.name;
             return Err(PeerError::Refused(format!("{name} has proved itself under another name or incarnation")));
         }
-        Ok(member)
+        Ok(met)
     }
 
     /// Sends a request that comes before the peer protocol's, and returns the items of the reply; none for `+OK`.

@@ -8,6 +8,8 @@
 //! rests on that. The replicator and the anti-entropy rounds share it: a thread locks it, sends its requests, and waits
 //! for the replies before another thread may use it.
 
+use std::io;
+use std::mem::MaybeUninit;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{
     AtomicBool, AtomicU64,
@@ -17,11 +19,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use log::{debug, info, warn};
+use nix::libc::{MSG_DONTWAIT, MSG_PEEK};
 use parking_lot::Mutex;
+use socket2::SockRef;
 
 use super::connection::{Connection, ConnectionNumber, Timeouts, dial};
 use crate::limits::{DRAIN_CONNECT_TIMEOUT, PEER_CONNECT_TIMEOUT, PEER_IO_TIMEOUT};
 use crate::replication::PeerError;
+use crate::replication::delivery::Delivery;
+use crate::replication::reconcile::Met;
 use crate::replication::replica::{Member, Replica};
 use crate::secret::Secret;
 
@@ -30,6 +36,8 @@ pub(super) struct Link {
     /// Where the peer listens, as it was configured.
     pub(super) address: String,
     secret: Option<Secret>,
+    /// What the peer is known to hold.
+    delivery: Arc<Delivery>,
     /// The open connection. Locked for a whole exchange: up to [`PEER_IO_TIMEOUT`].
     pub(super) connection: Mutex<Option<Connection>>,
     /// The socket of the connection, so that it can be shut down while a thread waits on it.
@@ -84,12 +92,18 @@ enum Status {
 
 impl Link {
     /// The link of a node that is loading, to the peer at `address`.
-    pub(super) fn new(address: String, secret: Option<Secret>, load_patience: Duration) -> Self {
+    pub(super) fn new(
+        address: String,
+        secret: Option<Secret>,
+        load_patience: Duration,
+        delivery: Arc<Delivery>,
+    ) -> Self {
         let io_timeout = load_patience.clamp(PEER_CONNECT_TIMEOUT, PEER_IO_TIMEOUT);
         let (status, since) = (Status::Untried, Instant::now());
         Self {
             address,
             secret,
+            delivery,
             connection: Mutex::new(None),
             socket: Mutex::new(None),
             opened: AtomicU64::new(0),
@@ -184,7 +198,8 @@ impl Link {
         }
         let number = ConnectionNumber(self.opened.fetch_add(1, Relaxed) + 1);
         let mut connection = Connection::new(number, stream, timeouts.io);
-        let peer = connection.introduce(replica, self.secret.as_ref())?;
+        let Met { member: peer, incarnation, .. } = connection.introduce(replica, self.secret.as_ref())?;
+        self.delivery.opened(incarnation);
         replica.reached(&peer, &self.address);
         self.report_up(&replica.identity().name, peer, number);
         Ok(connection)
@@ -203,7 +218,21 @@ impl Link {
     /// Ends the connection in `slot`, which the caller has locked.
     pub(super) fn end_locked(&self, slot: &mut Option<Connection>) {
         *slot = None;
+        self.delivery.closed();
         self.state.lock().open = None;
+    }
+
+    /// Whether the peer has ended the connection, as a process does that is killed, and nothing was sent since that
+    /// would show it.
+    pub(super) fn was_ended_by_peer(&self) -> bool {
+        let mut byte = [MaybeUninit::uninit()];
+        let peek =
+            |socket: &Arc<TcpStream>| SockRef::from(&**socket).recv_with_flags(&mut byte, MSG_PEEK | MSG_DONTWAIT);
+        match self.socket.lock().as_ref().map(peek) {
+            None | Some(Ok(1..)) => false,
+            Some(Ok(0)) => true,
+            Some(Err(error)) => error.kind() != io::ErrorKind::WouldBlock,
+        }
     }
 
     /// The load is over: the peer may take its time.

@@ -49,6 +49,8 @@ mod speaker;
 mod stats;
 mod threads;
 mod unread;
+mod waiting;
+mod written;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
@@ -69,7 +71,7 @@ use crate::replication::message::StoreId;
 use crate::replication::replica::Replica;
 use disk::Disk;
 use shared::{Shared, Stop};
-use threads::{join, start_disk_threads, start_peer_threads, wake};
+use threads::{join, start_disk_threads, start_hang_up_thread, start_peer_threads, wake};
 
 /// A node that listens, but does not answer yet.
 pub struct BoundNode {
@@ -142,6 +144,8 @@ pub struct Node {
     peer_threads_end: Receiver<()>,
     /// The threads of the disk, if the node has one.
     disk: Vec<JoinHandle<()>>,
+    /// The thread that notices when clients hang up while they wait.
+    hang_ups: JoinHandle<()>,
 }
 
 impl Node {
@@ -159,7 +163,7 @@ impl Node {
         let (ticks, ticks_asked) = bounded(SYNC_QUEUE);
         let (end, fatal) = bounded(1);
         let disk = Disk::open(&config, StoreId(fastrand::u64(1..))).map_err(io::Error::other)?;
-        let (shared, outbox) = Shared::new(config, address, disk, ticks, (Stop::new(stop), end));
+        let (shared, outbox) = Shared::new(config, address, disk, ticks, (Stop::new(stop), end))?;
         if let Some(disk) = &shared.disk {
             disk.load(&shared.replica).map_err(io::Error::other)?;
         }
@@ -169,11 +173,12 @@ impl Node {
         }
         let (peer_threads, peer_threads_end) = start_peer_threads(&shared, ticks_asked)?;
         let disk = start_disk_threads(&shared)?;
+        let hang_ups = start_hang_up_thread(&shared)?;
         let node = Arc::clone(&shared);
         let accept = thread::Builder::new()
             .name(format!("{} accept", shared.name()))
             .spawn(move || listener::run(&node, &listener, &outbox))?;
-        Ok(Self { shared, stopping, fatal, accept, peer_threads, peer_threads_end, disk })
+        Ok(Self { shared, stopping, fatal, accept, peer_threads, peer_threads_end, disk, hang_ups })
     }
 
     /// Where the node listens.
@@ -213,7 +218,7 @@ impl Node {
     /// Stops the node: ends all connections, delivers what is queued for the peers if they take it within
     /// [`DRAIN_TIME`], and returns when every thread has ended.
     pub fn stop(self) {
-        let Self { shared, stopping, accept, peer_threads, peer_threads_end, disk, .. } = self;
+        let Self { shared, stopping, accept, peer_threads, peer_threads_end, disk, hang_ups, .. } = self;
         drop(stopping);
         let drain_until = Instant::now() + DRAIN_TIME;
         shared.peers.iter().for_each(|peer| peer.link.hurry(drain_until));
@@ -222,6 +227,8 @@ impl Node {
         // Again, for connections that were accepted after the first time.
         shared.clients.shut_down();
         sessions.into_iter().for_each(join);
+        shared.waiters.end();
+        join(hang_ups);
         if let Some(late) = shared.disk.as_ref().and_then(|disk| disk.late.as_ref()) {
             late.end();
         }

@@ -21,7 +21,7 @@ pub(super) fn run(node: &Shared, peer: &PeerHandle) {
     // A handle of its own: what stands beside the queue's gauge moves from core to core with every write.
     let keys = queue.keys().clone();
     while let Ok(first) = keys.recv() {
-        propagation.take(first, &keys, PROPAGATION_BATCH, link.is_up());
+        propagation.take(first, (&keys, queue), PROPAGATION_BATCH, link.is_up());
         while propagation.is_under_way() {
             if link.is_drained() {
                 let lost = propagation.under_way() + queue.len();

@@ -1,5 +1,6 @@
 //! What the threads of a node share.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -15,6 +16,7 @@ use super::link::Link;
 use super::memory::Memory;
 use super::refusals::Refusals;
 use super::round_log::{Holdups, RoundLog};
+use super::waiting::Waiters;
 use crate::commands::stats::RoundSummary;
 use crate::config::Config;
 use crate::framing::Args;
@@ -36,6 +38,8 @@ pub(super) struct Shared {
     /// The node's disk, if it has one.
     pub(super) disk: Option<Disk>,
     pub(super) clients: Clients,
+    /// The clients that wait for something.
+    pub(super) waiters: Waiters,
     /// The configured peers, in the order of the configuration.
     pub(super) peers: Vec<PeerHandle>,
     pub(super) holdups: Holdups,
@@ -74,19 +78,23 @@ pub(super) enum TickRequest {
 
 impl Shared {
     /// The state of a node that has not started any thread yet; and the queues' ends for those that write.
+    ///
+    /// # Errors
+    /// When the machine has no descriptor left.
     pub(super) fn new(
         config: Config,
         address: SocketAddr,
         disk: Option<Disk>,
         ticks: Sender<TickRequest>,
         (stop, fatal): (Stop, Sender<String>),
-    ) -> (Self, Outbox) {
+    ) -> io::Result<(Self, Outbox)> {
         let memory = Memory::new(config.max_memory);
         let count = config.peers.len();
         let (outbox, queues) = queues(count, config.propagation_queue, memory.queue_limit(count));
-        let outbox = if config.rules.has(Rule::Propagation) { outbox } else { Outbox::none() };
+        let outbox = if config.rules.has(Rule::Propagation) { outbox } else { outbox.mute() };
         let handle = |(peer, queue): (&String, Queue)| {
-            let link = Link::new(peer.clone(), config.secret.clone(), config.load_patience);
+            let delivery = Arc::clone(queue.delivery());
+            let link = Link::new(peer.clone(), config.secret.clone(), config.load_patience, delivery);
             PeerHandle { link, queue, rounds: RoundLog::default() }
         };
         let peers = config.peers.iter().zip(queues).map(handle).collect();
@@ -101,6 +109,7 @@ impl Shared {
             replica: Replica::with_journal(identity, config.rules, Box::new(move || wall_clock()), journal),
             disk,
             clients: Clients::default(),
+            waiters: Waiters::new()?,
             peers,
             holdups: Holdups::default(),
             ticks,
@@ -115,7 +124,7 @@ impl Shared {
             config,
         };
         shared.replica.conflicts().limit(shared.memory.conflict_limit());
-        (shared, outbox)
+        Ok((shared, outbox))
     }
 
     pub(super) fn name(&self) -> &str {

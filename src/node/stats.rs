@@ -20,6 +20,7 @@ pub(super) fn gather(node: &Shared) -> Stats {
 
         connected: clients.connected(),
         max_connections: node.config.max_connections,
+        blocked: node.waiters.count(),
         connections_received: clients.received(),
         connections_rejected: clients.rejected.load(Relaxed),
         commands: clients.commands.load(Relaxed),

@@ -50,6 +50,12 @@ pub(super) fn start_disk_threads(shared: &Arc<Shared>) -> io::Result<Vec<JoinHan
     }
 }
 
+/// Starts the thread that notices when clients hang up while they wait.
+pub(super) fn start_hang_up_thread(shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
+    let node = Arc::clone(shared);
+    thread::Builder::new().name(format!("{} hang-ups", shared.name())).spawn(move || node.waiters.run())
+}
+
 /// Wakes the accept thread, which then sees that the node stops.
 pub(super) fn wake<T>(accept: JoinHandle<T>, mut address: SocketAddr) -> JoinHandle<T> {
     match address.ip() {

@@ -74,6 +74,8 @@ pub struct Progress {
     /// The node holds everything that arrived here up to this number, or something newer. [`Arrival::NONE`] at first
     /// and after each change of the incarnation, otherwise only grows.
     pub confirmed: Arrival,
+    /// As `confirmed`, for what is on the node's disk; `None` as long as it has confirmed nothing of the kind.
+    pub durable: Option<Arrival>,
     /// The number of the node's newest connection to us. Requests on older ones are refused. Only grows, with each new
     /// connection and each new incarnation.
     pub(super) connection: u64,

@@ -64,13 +64,15 @@ impl Propagation {
         self.batch.len()
     }
 
-    /// Begins a batch of at most `most` keys: `first`, and what has gathered behind it. `keys` is the queue's channel.
-    pub fn take(&mut self, first: Key, keys: &Receiver<Key>, most: usize, peer_is_up: bool) {
+    /// Begins a batch of at most `most` keys: `first`, and what has gathered behind it in the queue. `keys` is its
+    /// channel.
+    pub fn take(&mut self, first: Key, (keys, queue): (&Receiver<Key>, &Queue), most: usize, peer_is_up: bool) {
         assert!(!self.is_under_way(), "the last batch is delivered before the next is taken");
         self.batch.reserve(1 + keys.len().min(most));
         self.batch.push(first);
         self.batch.extend(keys.try_iter().take(most - 1));
         (self.taken, self.taken_bytes) = (self.batch.len(), self.batch.iter().map(bytes_of).sum());
+        queue.taken(self.taken);
         self.batch.sort_unstable();
         self.batch.dedup();
         self.was_away = !peer_is_up;
@@ -85,7 +87,7 @@ impl Propagation {
             self.was_away = true;
             return Err(error);
         }
-        queue.delivered(self.taken_bytes);
+        queue.delivered(self.taken, self.taken_bytes);
         let keys = self.batch.len();
         self.batch.clear();
         self.backoff = Backoff::default();

@@ -5,9 +5,11 @@
 
 use std::iter;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::delivery::Delivery;
 
 /// A key that has changed.
 pub type Key = Arc<[u8]>;
@@ -26,7 +28,11 @@ pub(super) fn bytes_of(key: &Key) -> usize {
 /// Where writers leave the keys that have changed: the near ends of all peers' queues. Each thread that may write has a
 /// clone. When the last one is dropped, the queues are closed.
 #[derive(Clone)]
-pub struct Outbox(Arc<[Inlet]>);
+pub struct Outbox {
+    inlets: Arc<[Inlet]>,
+    /// Whether every key is dropped.
+    is_mute: bool,
+}
 
 /// The near end of one queue.
 struct Inlet {
@@ -34,15 +40,15 @@ struct Inlet {
     gauge: Arc<Gauge>,
 }
 
-/// How full a queue is.
-#[derive(Debug)]
+/// How full a queue is, and what has become of the keys.
 struct Gauge {
     /// How many bytes the keys take that are in the queue, or were taken from it and are not delivered yet.
     bytes: AtomicUsize,
     /// How many bytes these may be.
     most_bytes: usize,
-    /// How many keys found the queue full. Only grows.
-    dropped: AtomicU64,
+    /// How many keys may be in the queue.
+    most_keys: usize,
+    delivery: Arc<Delivery>,
 }
 
 /// A queue for each of so many peers, with room for so many keys, which may take so many bytes; and the outbox before
@@ -50,25 +56,30 @@ struct Gauge {
 pub fn queues(peers: usize, most_keys: usize, most_bytes: usize) -> (Outbox, Vec<Queue>) {
     let queue = |_| {
         let (sender, receiver) = bounded(most_keys);
-        let gauge = Arc::new(Gauge { bytes: AtomicUsize::new(0), most_bytes, dropped: AtomicU64::new(0) });
+        let gauge = Arc::new(Gauge { bytes: AtomicUsize::new(0), most_bytes, most_keys, delivery: Arc::default() });
         (Inlet { keys: sender, gauge: Arc::clone(&gauge) }, Queue { keys: receiver, gauge })
     };
     let (inlets, queues): (Vec<Inlet>, Vec<Queue>) = (0..peers).map(queue).unzip();
-    (Outbox(inlets.into()), queues)
+    (Outbox { inlets: inlets.into(), is_mute: false }, queues)
 }
 
 impl Outbox {
-    /// An outbox without any queue.
-    pub fn none() -> Self {
-        Self(Arc::new([]))
+    /// The same, but every key is dropped: peers learn of changes in rounds only.
+    #[must_use]
+    pub fn mute(self) -> Self {
+        Self { is_mute: true, ..self }
     }
 
-    /// Tells every replicator that `key` has changed. Never waits: a queue that is full drops the key.
+    /// Tells every replicator that `key` has changed, after it has changed. Never waits: a queue that is full drops the
+    /// key.
     pub fn changed(&self, key: &[u8]) {
-        if self.0.is_empty() {
+        if self.inlets.is_empty() {
             return;
         }
-        for (inlet, key) in self.0.iter().zip(iter::repeat_n(Key::from(key), self.0.len())) {
+        if self.is_mute {
+            return self.inlets.iter().for_each(|inlet| inlet.gauge.delivery.drop_one());
+        }
+        for (inlet, key) in self.inlets.iter().zip(iter::repeat_n(Key::from(key), self.inlets.len())) {
             inlet.put(key);
         }
     }
@@ -78,9 +89,10 @@ impl Inlet {
     fn put(&self, key: Key) {
         let (gauge, bytes) = (&self.gauge, bytes_of(&key));
         let fits = gauge.bytes.fetch_add(bytes, Relaxed) + bytes <= gauge.most_bytes;
-        if !fits || self.keys.try_send(key).is_err() {
+        // Who has a place finds room in the channel: it is as large as there are places.
+        if !fits || !gauge.delivery.put(gauge.most_keys) || self.keys.try_send(key).is_err() {
             gauge.bytes.fetch_sub(bytes, Relaxed);
-            gauge.dropped.fetch_add(1, Relaxed);
+            gauge.delivery.drop_one();
         }
     }
 }
@@ -117,12 +129,23 @@ impl Queue {
 
     /// How many keys found the queue full. Only grows.
     pub fn dropped(&self) -> u64 {
-        self.gauge.dropped.load(Relaxed)
+        self.gauge.delivery.dropped()
     }
 
-    /// Notes that keys of so many bytes are delivered.
-    pub(super) fn delivered(&self, bytes: usize) {
+    /// What the peer is known to hold.
+    pub fn delivery(&self) -> &Arc<Delivery> {
+        &self.gauge.delivery
+    }
+
+    /// Notes that so many keys were taken from the channel.
+    pub(super) fn taken(&self, keys: usize) {
+        self.gauge.delivery.taken(keys);
+    }
+
+    /// Notes that so many keys are delivered, which took so many bytes.
+    pub(super) fn delivered(&self, keys: usize, bytes: usize) {
         self.gauge.bytes.fetch_sub(bytes, Relaxed);
+        self.gauge.delivery.delivered(keys);
     }
 }
 

@@ -17,6 +17,7 @@ pub use super::member::{Identity, Member, Progress};
 use super::members::Members;
 use super::message::Greeting;
 use super::old_copies::Stores;
+use super::waits::ReplicaWaits;
 use crate::rules::{Rule, Rules};
 use crate::store::KeyValueStore;
 use crate::store::accepted::Accepted;
@@ -52,6 +53,7 @@ pub struct Replica {
     clock_drift_rejected: AtomicU64,
     /// What was overruled here by a write that had not seen it.
     conflicts: Conflicts,
+    pub(super) waits: ReplicaWaits,
     /// How many ticks were complete; see [`tombstones`](super::tombstones).
     complete_ticks: AtomicU64,
     /// How many tombstones were forgotten.
@@ -80,6 +82,7 @@ impl Replica {
             settling: Mutex::default(),
             clock_drift_rejected: AtomicU64::new(0),
             conflicts: Conflicts::default(),
+            waits: ReplicaWaits::default(),
             complete_ticks: AtomicU64::new(0),
             forgotten: AtomicU64::new(0),
         }
@@ -111,12 +114,14 @@ impl Replica {
     /// Stores a value.
     pub fn set(&self, key: &[u8], value: &[u8]) {
         self.store.write(key, Content::Value(value), |replaced| self.stamp(replaced));
+        self.tell_changed(key);
     }
 
     /// Deletes a key, whether or not this replica holds it: a peer may hold a value that has not arrived here, and that
     /// value must lose. Returns whether the delete has replaced a value.
     pub fn delete(&self, key: &[u8]) -> bool {
         let outcome = self.store.write(key, Content::Tombstone, |replaced| self.stamp(replaced));
+        self.tell_changed(key);
         matches!(outcome.effect, Effect::Replaced(Some(replaced)) if !replaced.is_tombstone())
     }
 
@@ -168,7 +173,9 @@ impl Replica {
         if record.version().timestamp >= Timestamp::YEAR_2199 {
             return Some(record);
         }
+        let key = self.key_if_awaited(&record);
         let mut outcome = self.store.merge(record);
+        self.tell_merged(key);
         if let Some(conflict) = outcome.conflict.take() {
             self.conflicts.notice(*conflict, self.wall(), &self.identity.name);
         }

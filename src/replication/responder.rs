@@ -98,6 +98,10 @@ impl Replica {
             self.stores.hear(Heard { store, confirmation, incarnation });
         }
         progress.confirmed = progress.confirmed.max(arrivals);
+        if confirmation != Confirmation::NONE {
+            progress.durable = progress.durable.max(Some(arrivals));
+        }
+        self.waits.confirmations.wake(..=(arrivals, u64::MAX));
         Ok(Reply::Ok)
     }
 

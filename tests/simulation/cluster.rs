@@ -174,7 +174,7 @@ impl Cluster {
         if !propagation.is_under_way() {
             let (keys, is_up) = (link.queue.keys(), link.connection.borrow().is_some());
             let first = keys.try_recv().expect("there is work");
-            propagation.take(first, keys, self.bounds.batch, is_up);
+            propagation.take(first, (keys, &link.queue), self.bounds.batch, is_up);
         }
         let delivered = Wire::open(self, node, peer, &life)
             .and_then(|mut wire| propagation.deliver(&life.replica, &mut wire, &link.queue));

@@ -247,7 +247,7 @@ fn new_life(
         log,
         saving: Cell::new(false),
         accepted,
-        outbox: if rules.has(Rule::Propagation) { outbox } else { Outbox::none() },
+        outbox: if rules.has(Rule::Propagation) { outbox } else { outbox.mute() },
         links: queues.into_iter().map(Link::new).collect(),
         ticking: Cell::new(false),
         to_compare: RefCell::default(),

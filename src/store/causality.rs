@@ -75,12 +75,18 @@ fn has_seen(entry: &Record, version: Version) -> bool {
         || entry.seen().find(from_its_node).is_some_and(|seen| version <= seen)
 }
 
-/// What a write by `writer` has seen that replaces `replaced`.
-pub(super) fn seen_after(replaced: &Record, writer: NodeId) -> Vec<Version> {
-    if replaced.version().node == writer && replaced.has_seen_nothing() {
-        return Vec::new();
-    }
-    united(replaced.seen().chain([replaced.version()]), writer)
+/// Whether one node has written both, and neither knows of anything else: then the later one covers the other, and
+/// nothing is to be learned.
+#[inline]
+pub(super) fn is_one_chain(a: &Record, b: &Record) -> bool {
+    a.node() == b.node() && a.knows_of_one_node() && b.knows_of_one_node()
+}
+
+/// What a write by `writer` has seen that replaces `replaced`. `None` if that is nothing but its own writes.
+#[inline]
+pub(super) fn seen_after(replaced: &Record, writer: NodeId) -> Option<Vec<Version>> {
+    let is_own_chain = replaced.node() == writer && replaced.has_seen_nothing();
+    (!is_own_chain).then(|| united(replaced.seen().chain([replaced.version()]), writer))
 }
 
 /// What `survivor` has seen after it has met `other`, another entry of its key, or another copy of itself. `None` if

@@ -23,7 +23,7 @@
 use std::cmp::Ordering;
 use std::mem;
 
-use super::causality::Conflict;
+use super::causality::{Conflict, is_one_chain};
 use super::content::{Content, Entry};
 use super::record::Record;
 use crate::rules::{Rule, Rules};
@@ -72,25 +72,33 @@ impl Outcome {
 /// Merges an incoming entry into the one that stands under its key. Whichever survives has then seen what the other had
 /// seen, and the other.
 pub fn merge(current: &mut Record, mut incoming: Record, rules: Rules) -> Outcome {
-    let has_vectors = rules.has(Rule::VersionVectors);
-    let conflict = |kept, lost| if has_vectors { Conflict::between(kept, lost) } else { None };
-    match order(incoming.entry(), current.entry(), rules) {
+    let order = order(incoming.entry(), current.entry(), rules);
+    let (mut has_learned, mut conflict) = (false, None);
+    // Most keys are written by one node, and there is nothing to learn.
+    if rules.has(Rule::VersionVectors) && !is_one_chain(current, &incoming) {
+        (has_learned, conflict) = learn(order, current, &mut incoming);
+    }
+    let effect = match order {
+        Ordering::Less => Effect::Stale(incoming),
+        Ordering::Equal => Effect::Same(incoming),
+        Ordering::Greater => Effect::Replaced(Some(mem::replace(current, incoming))),
+    };
+    Outcome { effect, has_learned, conflict }
+}
+
+/// Lets the survivor of two entries learn from the other. Returns whether the current one has, and what was lost.
+#[inline(never)]
+fn learn(order: Ordering, current: &mut Record, incoming: &mut Record) -> (bool, Option<Box<Conflict>>) {
+    match order {
+        Ordering::Equal => (current.learn(incoming), None),
         Ordering::Less => {
-            let conflict = conflict(current, &incoming);
-            let has_learned = has_vectors && current.learn(&incoming);
-            Outcome { effect: Effect::Stale(incoming), has_learned, conflict }
-        }
-        Ordering::Equal => {
-            let has_learned = has_vectors && current.learn(&incoming);
-            Outcome { effect: Effect::Same(incoming), has_learned, conflict: None }
+            let conflict = Conflict::between(current, incoming);
+            (current.learn(incoming), conflict)
         }
         Ordering::Greater => {
-            let conflict = conflict(&incoming, current);
-            if has_vectors {
-                incoming.learn(current);
-            }
-            let replaced = mem::replace(current, incoming);
-            Outcome { effect: Effect::Replaced(Some(replaced)), has_learned: false, conflict }
+            let conflict = Conflict::between(incoming, current);
+            incoming.learn(current);
+            (false, conflict)
         }
     }
 }

@@ -112,8 +112,12 @@ impl KeyValueStore {
         let replaced = shard.find(hash, key);
         let version = stamp(replaced.map(Record::version));
         let replaced = replaced.filter(|_| self.ledger.rules.has(Rule::VersionVectors));
-        let seen = replaced.map_or_else(Vec::new, |replaced| seen_after(replaced, version.node));
-        shard.merge(hash, Record::with_seen(key, Entry { version, content }, &seen), &self.ledger)
+        let entry = Entry { version, content };
+        let record = match replaced.and_then(|replaced| seen_after(replaced, version.node)) {
+            None => Record::new(key, entry),
+            Some(seen) => Record::with_seen(key, entry, &seen),
+        };
+        shard.merge(hash, record, &self.ledger)
     }
 
     /// Merges an entry that was written elsewhere.

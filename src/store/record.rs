@@ -62,42 +62,50 @@ impl Record {
     /// How many bytes the part *seen* has at most.
     pub const MAX_SEEN_BYTES: usize = 1 + MAX_SEEN * Version::ENCODED_BYTES;
 
-    /// Packs a key and its entry, whose writer had seen no other node's write of the key.
+    /// Packs a key and its entry, whose writer had seen no other node's write of the key. A tombstone has no arrival
+    /// number until a store accepts it.
     ///
     /// # Panics
-    /// As [`Record::with_seen`].
+    /// If key or value are longer than they may be: every way in checks that first.
     pub fn new(key: &[u8], entry: Entry<'_>) -> Self {
-        Self::with_seen(key, entry, &[])
-    }
-
-    /// Packs a key, its entry, and what its writer had seen: for each other node the latest version, in the order of
-    /// the nodes. A tombstone has no arrival number until a store accepts it.
-    ///
-    /// # Panics
-    /// If key or value are longer than they may be, or if too much was seen: every way in checks that first.
-    pub fn with_seen(key: &[u8], entry: Entry<'_>, seen: &[Version]) -> Self {
         let (kind, payload): (u8, &[u8]) = match entry.content {
             Content::Value(value) => (VALUE, value),
             Content::Tombstone => (TOMBSTONE, &[0; NOTE_BYTES]),
         };
         assert!(key.len() <= MAX_KEY_BYTES && payload.len() <= MAX_VALUE_BYTES, "lengths are checked on arrival");
-        Self::pack(entry.version, kind, key, seen, payload)
+        let mut bytes = Vec::with_capacity(KEY_AT + key.len() + payload.len());
+        bytes.extend_from_slice(&entry.version.encode());
+        bytes.extend_from_slice(&(key.len() as u16).to_be_bytes());
+        bytes.push(kind);
+        bytes.extend_from_slice(key);
+        bytes.extend_from_slice(payload);
+        Self(bytes.into_boxed_slice())
     }
 
-    fn pack(version: Version, kind: u8, key: &[u8], seen: &[Version], payload: &[u8]) -> Self {
-        let flags = if seen.is_empty() { kind } else { kind | SEEN };
-        let seen_bytes = if seen.is_empty() { 0 } else { 1 + seen.len() * Version::ENCODED_BYTES };
-        let mut bytes = Vec::with_capacity(KEY_AT + key.len() + seen_bytes + payload.len());
-        bytes.extend_from_slice(&version.encode());
-        bytes.extend_from_slice(&(key.len() as u16).to_be_bytes());
-        bytes.push(flags);
-        bytes.extend_from_slice(key);
+    /// Packs a key, its entry, and what its writer had seen: for each other node the latest version, in the order of
+    /// the nodes, of [`MAX_SEEN`] nodes at most.
+    ///
+    /// # Panics
+    /// As [`Record::new`].
+    pub fn with_seen(key: &[u8], entry: Entry<'_>, seen: &[Version]) -> Self {
+        let mut record = Self::new(key, entry);
+        record.set_seen(seen);
+        record
+    }
+
+    /// Replaces what the writer had seen.
+    fn set_seen(&mut self, seen: &[Version]) {
+        let (seen_at, payload_at) = (self.seen_at(), self.payload_at());
+        let mut bytes = Vec::with_capacity(self.0.len() + 1 + seen.len() * Version::ENCODED_BYTES);
+        bytes.extend_from_slice(&self.0[..seen_at]);
+        bytes[FLAGS_AT] &= !SEEN;
         if !seen.is_empty() {
+            bytes[FLAGS_AT] |= SEEN;
             bytes.push(u8::try_from(seen.len()).expect("MAX_SEEN fits in a byte"));
             seen.iter().for_each(|version| bytes.extend_from_slice(&version.encode()));
         }
-        bytes.extend_from_slice(payload);
-        Self(bytes.into_boxed_slice())
+        bytes.extend_from_slice(&self.0[payload_at..]);
+        self.0 = bytes.into_boxed_slice();
     }
 
     /// The key.
@@ -108,6 +116,18 @@ impl Record {
     /// The version of the write that made it.
     pub fn version(&self) -> Version {
         Version::decode(&self.0[..LENGTH_AT]).expect("every way in has checked the version")
+    }
+
+    /// The node that has written it.
+    #[inline]
+    pub(super) fn node(&self) -> NodeId {
+        NodeId(u16::from_be_bytes([self.0[LENGTH_AT - 2], self.0[LENGTH_AT - 1]]))
+    }
+
+    /// Whether it says nothing of other nodes: neither what its writer had seen from them, nor that they have seen it.
+    #[inline]
+    pub(super) fn knows_of_one_node(&self) -> bool {
+        self.0[FLAGS_AT] & (SEEN | SEEN_BY_ALL) == 0
     }
 
     /// What stands under the key.
@@ -133,6 +153,7 @@ impl Record {
     }
 
     /// Whether the writer had seen no other node's write of the key.
+    #[inline]
     pub fn has_seen_nothing(&self) -> bool {
         self.0[FLAGS_AT] & SEEN == 0
     }
@@ -151,23 +172,25 @@ impl Record {
             self.set_seen_by_all();
         }
         let Some(seen) = seen_together(self, other) else { return is_news };
-        let kind = self.0[FLAGS_AT] & !SEEN;
-        *self = Self::pack(self.version(), kind, self.key(), &seen, &self.0[self.payload_at()..]);
+        self.set_seen(&seen);
         true
     }
 
     /// What this entry adds to the digest of its leaf: the hash of key, version and content.
     pub fn digest(&self) -> Digest {
-        let flags = self.0[FLAGS_AT];
-        if flags & !TOMBSTONE == 0 {
-            return Digest::from_bits(xxh3_64(self.encode()));
-        }
+        let hash = if self.knows_of_one_node() { xxh3_64(self.encode()) } else { self.hash_without_seen() };
+        Digest::from_bits(hash)
+    }
+
+    /// The hash that the record has without what was seen. Not inlined: the state of this hash is large.
+    #[inline(never)]
+    fn hash_without_seen(&self) -> u64 {
         let mut hash = Xxh3::new();
         hash.update(&self.0[..FLAGS_AT]);
-        hash.update(&[flags & TOMBSTONE]);
+        hash.update(&[self.0[FLAGS_AT] & TOMBSTONE]);
         hash.update(self.key());
         hash.update(self.content().value().unwrap_or_default());
-        Digest::from_bits(hash.digest())
+        hash.digest()
     }
 
     /// The record as it travels: without what only this node knows.

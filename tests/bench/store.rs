@@ -34,6 +34,7 @@ fn main() {
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(4));
     bench_store(&mut criterion);
+    bench_writers(&mut criterion);
     bench_parsers(&mut criterion);
     bench_round(&mut criterion);
     criterion.final_summary();
@@ -78,6 +79,28 @@ fn bench_store(criterion: &mut Criterion) {
         });
         bench("merge", &|key| {
             store.merge(Record::new(&key, Entry { version: next(), content: Content::Value(&VALUE) }));
+        });
+    }
+    group.finish();
+}
+
+/// What it costs to know what the writer of a key had seen: nothing while one node writes it.
+fn bench_writers(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("keys that several nodes write");
+    for writers in [1, 2, 5] {
+        let store = KeyValueStore::new(Rules::default());
+        let writes = AtomicU64::new(1);
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut write = |number: u64| {
+            let node = NodeId(random.u16(1..=writers));
+            let timestamp = Timestamp::from_bits(writes.fetch_add(1, Relaxed));
+            store.write(&key(number), Content::Value(&VALUE), |_| Version::new(timestamp, node));
+        };
+        (0..20 * KEYS / 10).for_each(|write_number| write(write_number % (KEYS / 10)));
+        println!("keys that {writers} nodes write: {} bytes a key", store.bytes() as u64 / (KEYS / 10));
+        let mut numbers = fastrand::Rng::with_seed(2);
+        group.bench_function(format!("set, {writers} nodes"), |bencher| {
+            bencher.iter(|| write(numbers.u64(..KEYS / 10)));
         });
     }
     group.finish();

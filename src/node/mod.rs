@@ -20,11 +20,14 @@
 //!      before answers └───────────┘                        └──────┘  one more that sends answers
 //! ```
 //!
+//! One more thread notices when clients hang up while they wait ([`waiting`]).
+//!
 //! No lock of the store is held while a thread waits for a socket. To stop a node ([`Node::stop`]), each thread is
-//! woken from what it blocks on: the accept thread by a connection, the sessions by the shutdown of their sockets, the
-//! anti-entropy thread by the stop channel. When the last thread that could write has ended, the queues close by
-//! themselves. The replicators have [`DRAIN_TIME`] to deliver what is in them. Then the links are shut down, which
-//! wakes the threads that still wait for a peer. When nothing can write any more, the disk is synced a last time.
+//! woken from what it blocks on: the accept thread by a connection, the sessions by the shutdown of their sockets
+//! (those that wait, too: the thread for hang-ups tells them), the anti-entropy thread by the stop channel. When the
+//! last thread that could write has ended, the queues close by themselves. The replicators have [`DRAIN_TIME`] to
+//! deliver what is in them. Then the links are shut down, which wakes the threads that still wait for a peer. When
+//! nothing can write any more, the disk is synced a last time.
 
 mod anti_entropy;
 mod auth;

@@ -428,8 +428,7 @@ mod tests {
         assert_eq!(changed(first_node, 4), None, "not in order");
         assert_eq!(changed(second_node, 3), None, "the writer itself");
         assert_eq!(changed(first_node, 0), None, "no node");
-        let empty = [&with_seen(Content::Value(b""), &[]).encode()[..], &[0]].concat();
-        let mut empty = empty;
+        let mut empty = [with_seen(Content::Value(b""), &[]).encode(), &[0]].concat();
         empty[FLAGS_AT] |= SEEN;
         assert_eq!(Record::decode(&empty), None, "a part without a version");
     }

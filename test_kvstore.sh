@@ -4,7 +4,7 @@
 #
 #   1. basic operations      SET, GET, DEL
 #   2. anti-entropy          a node that was away catches up: one that was paused, and one that was killed
-#   3. conflict resolution   of two writes to one key, the later one wins on both nodes
+#   3. conflict resolution   of two writes to one key, the later one wins on both nodes; what was lost is listed
 #   4. bidirectional sync    a write to either node reaches the other
 #   5. durability            nodes with a data directory hold everything after both were killed at once
 #
@@ -81,6 +81,12 @@ both_each() {
 
 # is_saved NODE: prints "yes" if the node has written a snapshot since it started.
 is_saved() { if [[ $(ask "$1" LASTSAVE) == 0 ]]; then echo no; else echo yes; fi; }
+
+# lost KEY: prints what the nodes say was lost of a key, without times. Several nodes may say the same.
+lost() {
+  local node
+  for node in "${!pids[@]}"; do ask "$node" "CONFLICTS KEY $1"; done | sed '/^END$/d; s/^[^ ]* //; s/ ([^)]*)//g' | sort -u
+}
 
 # digests: prints "equal" if nodes 1 and 2 hold the same. DIGEST is a hash of all that a node holds.
 digests() {
@@ -280,6 +286,22 @@ expect_soon "both have the later delete of node 1" \
   "Key not found" both "GET sun"
 expect_soon "the DIGESTs of both nodes are equal" \
   "equal" digests
+
+# Neither node had seen what the other was told, and so something was lost. The nodes on which the writes met list it.
+expect_soon "CONFLICTS shows the value of node 1 that was lost" \
+  "sky: node 2's value \"grey\" survives, node 1's value \"blue\" was lost" lost sky
+expect_soon "and the values of node 2, one of them by a delete" \
+  "sea: node 1's value \"rough\" survives, node 2's value \"calm\" was lost
+sun: node 1's delete survives, node 2's value \"up\" was lost" eval "lost sea; lost sun"
+
+ask 1 "SET moon new" >/dev/null
+expect_soon "node 2 has seen what node 1 was told" \
+  "new" both "GET moon"
+ask 2 "SET moon full" >/dev/null
+expect_soon "and replaces it on both" \
+  "full" both "GET moon"
+expect "which is no conflict" \
+  "" lost moon
 
 # ---- 4 ---------------------------------------------------------------------------------------------------------------
 

@@ -85,7 +85,8 @@ is_saved() { if [[ $(ask "$1" LASTSAVE) == 0 ]]; then echo no; else echo yes; fi
 # lost KEY: prints what the nodes say was lost of a key, without times. Several nodes may say the same.
 lost() {
   local node
-  for node in "${!pids[@]}"; do ask "$node" "CONFLICTS KEY $1"; done | sed '/^END$/d; s/^[^ ]* //; s/ ([^)]*)//g' | sort -u
+  for node in "${!pids[@]}"; do ask "$node" "CONFLICTS KEY $1"; done |
+    sed '/^END$/d; s/^[^ ]* //; s/ ([^)]*)//g' | sort -u
 }
 
 # digests: prints "equal" if nodes 1 and 2 hold the same. DIGEST is a hash of all that a node holds.

@@ -176,7 +176,8 @@ impl Judge {
             let record = life.replica.store().record(key.as_bytes());
             let seen = &mut self.seen[node][k];
             let is_same = match (&record, &seen.last) {
-                (Some(record), Some(last)) => record.encode() == last.encode(),
+                // What an entry has learned since makes no other entry of it.
+                (Some(record), Some(last)) => record.entry() == last.entry(),
                 (record, last) => record.is_none() && last.is_none(),
             };
             if is_same {

@@ -44,7 +44,8 @@
 //! is a value that a concurrent delete removes. But tombstones are [forgotten](crate::replication::tombstones). A node
 //! that has forgotten one writes the key anew, and does not know any more what it had seen. Before that, every node had
 //! held the tombstone. So from the moment in which it settles, a tombstone is marked as *seen by all*, wherever a copy
-//! of it goes, and everything covers it.
+//! of it goes, and everything that survives it covers it. Not so if the tombstone survives: then the other write is
+//! lost, and its writer may be a node that has lost its memory, and whose clock is behind.
 //!
 //! **What is pruned.** Nothing, by age: an entry that has lost a part of what it had seen would be reported as the
 //! conflict of two writes of which one had seen the other. A vector has one version for each node that ever wrote the
@@ -156,7 +157,9 @@ impl Conflict {
     /// What was lost when `kept` and `lost` met; `None` if one writer had seen the other's write, or both said the
     /// same.
     pub(super) fn between(kept: &Record, lost: &Record) -> Option<Box<Self>> {
-        if covers(kept, lost) || covers(lost, kept) || kept.content() == lost.content() {
+        // That a surviving tombstone was seen by all says nothing about a write that it overrules: its writer may have
+        // started empty since, with its clock behind.
+        if covers(kept, lost) || has_seen(lost, kept.version()) || kept.content() == lost.content() {
             return None;
         }
         let write = |record: &Record, most: usize| Write {
@@ -176,5 +179,25 @@ impl Conflict {
     pub fn bytes(&self) -> usize {
         let length = |write: &Write| write.value.as_ref().map_or(0, |value| value.bytes.len());
         self.key.len() + length(&self.kept) + length(&self.lost)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::clock::Timestamp;
+    use super::super::content::Entry;
+    use super::*;
+
+    fn record(millis: u64, node: u16, content: Content<'_>) -> Record {
+        Record::new(b"k", Entry { version: Version::new(Timestamp::from_millis(millis), NodeId(node)), content })
+    }
+
+    #[test]
+    fn a_tombstone_that_was_seen_by_all_is_covered_by_what_survives_it_and_not_by_what_it_overrules() {
+        let mut tombstone = record(5, 1, Content::Tombstone);
+        tombstone.set_seen_by_all();
+        let (older, later) = (record(4, 2, Content::Value(b"a")), record(6, 2, Content::Value(b"a")));
+        assert_eq!(Conflict::between(&later, &tombstone), None);
+        assert!(Conflict::between(&tombstone, &older).is_some());
     }
 }

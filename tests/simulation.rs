@@ -158,6 +158,8 @@ mod faults;
 mod invariants;
 #[path = "simulation/judge.rs"]
 mod judge;
+#[path = "simulation/losses.rs"]
+mod losses;
 #[path = "common/memory_disk.rs"]
 #[allow(dead_code, reason = "the tests of the disk need more of it")]
 mod memory_disk;
@@ -321,4 +323,9 @@ fn without_durable_confirm_a_power_cut_takes_back_what_was_confirmed() {
 #[test]
 fn without_stale_disk_an_old_copy_brings_a_deleted_key_back() {
     breaks_without(Rule::StaleDisk, Invariant::NoDeletedKeyReturns);
+}
+
+#[test]
+fn without_version_vectors_a_write_is_lost_in_silence() {
+    breaks_without(Rule::VersionVectors, Invariant::NoSilentLoss);
 }

@@ -175,6 +175,9 @@ impl Cluster {
         self.step();
         let machine = &self.nodes[node];
         let before = machine.life().log.as_ref().map(|log| (log.store(), log.confirmation()));
+        if let Some(judge) = &self.judge {
+            judge.borrow_mut().look_at_losses(self, node);
+        }
         machine.disk.iter().for_each(|disk| disk.leave(end));
         self.trace.note(node, || match (end, &machine.disk) {
             (End::Empty, None) => "starts again, its memory is gone".into(),

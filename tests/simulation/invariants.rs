@@ -42,6 +42,13 @@ pub(crate) enum Invariant {
     NoDeletedKeyReturns,
     /// No node is said to have an old copy of its disk that has none.
     NoFalseAlarm,
+    /// Of two writes of which neither writer had seen the other, some node lists the one that is thrown away; see
+    /// [`losses`](super::losses).
+    NoSilentLoss,
+    /// A node lists no conflict of two writes of which one had seen the other, or that say the same.
+    NoFalseConflict,
+    /// Once the nodes agree and all messages have arrived, no node notices another conflict.
+    NoLateConflict,
     /// The digest is that of the entries.
     DigestOfEntries,
     /// The store's output is told of every accepted entry, before it is acknowledged: these entries, merged in any
@@ -80,6 +87,9 @@ impl fmt::Display for Invariant {
             Self::Durable => "a disk keeps what was answered, synced or confirmed",
             Self::NoDeletedKeyReturns => "what was deleted does not come back",
             Self::NoFalseAlarm => "only an old copy of a disk is called one",
+            Self::NoSilentLoss => "no write is lost in silence",
+            Self::NoFalseConflict => "a conflict is one: neither write had seen the other",
+            Self::NoLateConflict => "after agreement no conflict is noticed",
             Self::DigestOfEntries => "the digest is that of the entries",
             Self::OutputIsWhole => "the store's output is told of every accepted entry",
             Self::QueueBounds => "queues stay within their bounds",

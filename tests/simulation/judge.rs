@@ -18,6 +18,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::cluster::Cluster;
 use super::describe::in_words;
 use super::invariants::{Invariant, KEYS, Violation};
+use super::losses::Losses;
 use super::node::Life;
 use super::past::Disks;
 
@@ -88,6 +89,7 @@ pub(crate) struct Judge {
     /// By node, the greatest that any peer held when a round with it began that was then completed.
     pub(super) loaded: Vec<Holdings>,
     pub(super) disks: Disks,
+    pub(super) losses: Losses,
 }
 
 impl Judge {
@@ -104,6 +106,7 @@ impl Judge {
             settled: Default::default(),
             loaded: vec![Holdings::default(); nodes],
             disks: Disks::new(nodes),
+            losses: Losses::new(nodes),
         }
     }
 
@@ -165,11 +168,13 @@ impl Judge {
             return self.violate(Invariant::OneContent, format!("{name} has written twice as {}", in_words(version)));
         }
         self.reissued += u64::from(issuer.is_some());
-        self.writes[k].insert(written, Write { step: cluster.steps.get(), lost: false });
+        self.writes[k].insert(written.clone(), Write { step: cluster.steps.get(), lost: false });
+        self.writes(cluster, node, k, &written);
     }
 
     /// Looks at what a node holds. Only after a tick may something be gone.
     pub(crate) fn observe(&mut self, cluster: &Cluster, node: usize, after_tick: bool) {
+        self.look_at_losses(cluster, node);
         let machine = &cluster.nodes[node];
         let life = machine.life();
         for (k, key) in KEYS.iter().enumerate() {
@@ -427,6 +432,7 @@ impl Judge {
                 return self.violate(Invariant::AllForgotten, format!("{}: {:?}", node.name, store.counts()));
             }
         }
+        self.nothing_is_lost_in_silence(cluster);
     }
 
     /// A forgotten tombstone may be followed by nothing, or by what was written after it had settled, by a node that

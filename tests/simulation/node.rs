@@ -139,6 +139,12 @@ impl AcceptedEntries {
         self.entries.lock().expect("no run panics while it is locked").last().map(|(record, _)| record.clone())
     }
 
+    /// Those that were told of after the first `count`.
+    pub(crate) fn since(&self, count: usize) -> Vec<Record> {
+        let entries = self.entries.lock().expect("no run panics while it is locked");
+        entries[count..].iter().map(|(record, _)| record.clone()).collect()
+    }
+
     pub(crate) fn all(&self) -> Vec<(Record, Arrival)> {
         self.entries.lock().expect("no run panics while it is locked").clone()
     }

@@ -277,6 +277,7 @@ impl Judge {
         self.seen[node] = Default::default();
         self.loaded[node] = Default::default();
         self.clocks[node] = Timestamp::ZERO;
+        self.lives_again(node);
         self.disks.is_loading = true;
         self.observe(cluster, node, false);
         self.disks.is_loading = false;

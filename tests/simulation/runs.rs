@@ -155,6 +155,7 @@ fn deliver_what_is_late(cluster: &Cluster, chance: &Chance) {
     }
     if !cluster.failed() {
         judge(cluster).finished(cluster);
+        judge(cluster).all_have_met();
     }
 }
 

@@ -14,6 +14,8 @@ pub(crate) mod grammar;
 pub(crate) mod invariants;
 #[path = "../simulation/judge.rs"]
 pub(crate) mod judge;
+#[path = "../simulation/losses.rs"]
+pub(crate) mod losses;
 #[path = "../common/memory_disk.rs"]
 pub(crate) mod memory_disk;
 #[path = "../simulation/network.rs"]

@@ -1,0 +1,297 @@
+//! The judge's part about what last write wins throws away: nothing goes in silence, and nothing is reported that is no
+//! conflict.
+//!
+//! The judge has a history of its own, made of what was acknowledged and of what the stores' outputs have told. It
+//! looks at no version vector. Of each write it knows which others its writer *had seen*:
+//!
+//! * every write of the key that the writing node had accepted in that life, what it loaded from its disk included,
+//! * whatever the writers of those had seen,
+//! * and the earlier writes of the same node, in whatever life: `causality.rs` says so under "What remains".
+//!
+//! A write that is overruled by one that had not seen it must have been listed by some node, by then. Four kinds need
+//! not be:
+//!
+//! * Another write had seen it, and has thereby replaced it on purpose. If that one is lost, it must be listed itself.
+//! * It is a delete that has settled: every node has held it. It may be forgotten, so a node may not know it any more.
+//! * Another write that had not seen it says the same: two deletes.
+//! * Its node has lost its memory and its clock was put back, and in an earlier life it has given out a version that is
+//!   not less. What others had seen of the node then covers this write, too.
+//!
+//! A node lists 10,000 conflicts, more than a run has writes: none is pushed out.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use kvstore::replication::conflicts::Sentence;
+use kvstore::store::causality;
+
+use super::cluster::Cluster;
+use super::invariants::{Invariant, KEYS};
+use super::judge::{Judge, Rank, rank, show};
+use super::node::Life;
+
+/// A set of writes of one key, by their numbers.
+#[derive(Clone, Debug, Default)]
+struct Set(Vec<u64>);
+
+impl Set {
+    fn insert(&mut self, number: usize) {
+        let word = number / 64;
+        if self.0.len() <= word {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (number % 64);
+    }
+
+    fn contains(&self, number: usize) -> bool {
+        self.0.get(number / 64).is_some_and(|word| word & (1 << (number % 64)) != 0)
+    }
+
+    fn unite(&mut self, other: &Self) {
+        self.0.resize(self.0.len().max(other.0.len()), 0);
+        self.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word |= other);
+    }
+}
+
+/// An acknowledged write.
+struct Write {
+    rank: Rank,
+    /// In which life of its node it was written.
+    life: u64,
+    /// What its writer had seen.
+    seen: Set,
+}
+
+/// All acknowledged writes of one key, numbered in their order.
+#[derive(Default)]
+struct History {
+    writes: Vec<Write>,
+    numbers: HashMap<Rank, usize>,
+    /// Those that the writer of another one had seen.
+    seen: Set,
+    /// Those that some node has listed as lost.
+    listed: Set,
+    /// Those that stood on a node when it ended, and on no other node.
+    lost_with_memory: Set,
+}
+
+/// What the judge knows of one node in its present life.
+#[derive(Default)]
+struct At {
+    /// How many of the entries were looked at that its output has told of.
+    read: usize,
+    /// How many conflicts of those that it has noticed.
+    noticed: u64,
+    /// By key, what stands there. A tombstone may be forgotten meanwhile.
+    stands: [Option<usize>; KEYS.len()],
+    /// By key, what a write has seen that is written there now.
+    known: [Set; KEYS.len()],
+}
+
+/// What was written, seen and listed.
+#[derive(Default)]
+pub(super) struct Losses {
+    keys: [History; KEYS.len()],
+    nodes: Vec<At>,
+    /// How many conflicts were noticed by all nodes.
+    noticed: u64,
+    /// How many of them before the nodes agreed.
+    noticed_before_agreement: Option<u64>,
+}
+
+impl Losses {
+    pub(super) fn new(nodes: usize) -> Self {
+        Self { nodes: (0..nodes).map(|_| At::default()).collect(), ..Self::default() }
+    }
+}
+
+impl History {
+    /// Whether the writer of `one` had seen `other`.
+    fn has_seen(&self, one: usize, other: usize) -> bool {
+        one == other || self.writes[one].seen.contains(other)
+    }
+
+    /// The earlier writes of the node that writes `rank` now.
+    fn chain(&self, rank: &Rank) -> impl Iterator<Item = usize> {
+        let is_earlier = |write: &Write| write.rank.0.node == rank.0.node && write.rank.0 <= rank.0;
+        self.writes.iter().enumerate().filter(move |(_, write)| is_earlier(write)).map(|(number, _)| number)
+    }
+
+    /// Whether another write knows of this one: its writer had seen it, or the two have met.
+    fn is_known(&self, write: usize) -> bool {
+        self.seen.contains(write) || self.listed.contains(write) || self.is_said_again(write)
+    }
+
+    /// Whether another write knows a version that the node of this one has given out in an earlier life, and that is
+    /// not less.
+    fn is_put_back(&self, write: usize) -> bool {
+        let Write { rank, life, .. } = &self.writes[write];
+        let is_ahead = |other: &Write| other.rank.0.node == rank.0.node && other.rank.0 >= rank.0;
+        let mut before = self.writes[..write].iter().enumerate();
+        before.any(|(number, other)| is_ahead(other) && other.life < *life && self.is_known(number))
+    }
+
+    /// Whether another write that did not know this one, and is later, says the same.
+    fn is_said_again(&self, write: usize) -> bool {
+        let (version, is_delete, value) = &self.writes[write].rank;
+        let says_it = |other: &Write| other.rank.0 > *version && (other.rank.1, &other.rank.2) == (*is_delete, value);
+        self.writes.iter().any(|other| says_it(other) && !other.seen.contains(write))
+    }
+}
+
+impl Judge {
+    /// Looks at what a node has accepted, and which conflicts it has noticed, since the last time.
+    pub(super) fn look_at_losses(&mut self, cluster: &Cluster, node: usize) {
+        let life = cluster.nodes[node].life();
+        self.look_at_conflicts(&life, node);
+        for record in life.accepted.since(self.losses.nodes[node].read) {
+            self.losses.nodes[node].read += 1;
+            let k = key_of(record.key());
+            self.accepted(cluster, node, k, &rank(&record));
+        }
+    }
+
+    /// A client's write was acknowledged. It is the last that the output has told of.
+    pub(super) fn writes(&mut self, cluster: &Cluster, node: usize, k: usize, written: &Rank) {
+        let life = cluster.nodes[node].life();
+        for record in life.accepted.since(self.losses.nodes[node].read) {
+            let (key, rank) = (key_of(record.key()), rank(&record));
+            if (key, &rank) != (k, written) {
+                self.losses.nodes[node].read += 1;
+                self.accepted(cluster, node, key, &rank);
+            }
+        }
+        let history = &mut self.losses.keys[k];
+        let mut seen = self.losses.nodes[node].known[k].clone();
+        history.chain(written).for_each(|earlier| seen.insert(earlier));
+        history.seen.unite(&seen);
+        history.numbers.insert(written.clone(), history.writes.len());
+        history.writes.push(Write { rank: written.clone(), life: cluster.nodes[node].lives(), seen });
+        self.look_at_losses(cluster, node);
+    }
+
+    /// A node has accepted an entry.
+    fn accepted(&mut self, cluster: &Cluster, node: usize, k: usize, rank: &Rank) {
+        let history = &self.losses.keys[k];
+        // What no client has written violates another invariant.
+        let Some(&now) = history.numbers.get(rank) else { return };
+        let at = &mut self.losses.nodes[node];
+        at.known[k].unite(&history.writes[now].seen);
+        at.known[k].insert(now);
+        let before = at.stands[k].replace(now);
+        // A node that starts loads the older of two entries first. Nothing is lost by that.
+        let Some(before) = before.filter(|_| !self.disks.is_loading) else { return };
+        // Something smaller follows only a tombstone that was forgotten.
+        if history.writes[before].rank > *rank || history.has_seen(now, before) {
+            return;
+        }
+        // A node has seen what it wrote itself, whatever life it was.
+        if history.writes[before].rank.0.node == rank.0.node {
+            return self.losses.keys[k].seen.insert(before);
+        }
+        if !self.is_accounted_for(k, before) {
+            // It may be listed on a node that was not looked at yet.
+            for node in 0..cluster.nodes.len() {
+                self.look_at_conflicts(&cluster.nodes[node].life(), node);
+            }
+        }
+        if !self.is_accounted_for(k, before) {
+            let lost = show(&self.losses.keys[k].writes[before].rank);
+            let (key, name) = (KEYS[k], &cluster.nodes[node].name);
+            let details = format!("{key} on {name}: {} has replaced {lost}, and no node lists that", show(rank));
+            self.violate(Invariant::NoSilentLoss, details);
+        }
+    }
+
+    /// Whether a write that was overruled by another went for a reason, or was listed.
+    fn is_accounted_for(&self, k: usize, write: usize) -> bool {
+        let history = &self.losses.keys[k];
+        let is_settled = self.settled[k].contains_key(&history.writes[write].rank);
+        history.is_known(write) || is_settled || history.is_put_back(write)
+    }
+
+    /// Looks at the conflicts that a node has noticed since the last time.
+    fn look_at_conflicts(&mut self, life: &Rc<Life>, node: usize) {
+        let conflicts = life.replica.conflicts();
+        let noticed = conflicts.counts().noticed;
+        let news = noticed - self.losses.nodes[node].noticed;
+        if news == 0 {
+            return;
+        }
+        self.losses.nodes[node].noticed = noticed;
+        self.losses.noticed += news;
+        for listed in conflicts.newest(usize::try_from(news).expect("a run is short")).iter().rev() {
+            let conflict = &listed.conflict;
+            let k = key_of(&conflict.key);
+            let sides = [&conflict.kept, &conflict.lost];
+            let history = &mut self.losses.keys[k];
+            let [kept, lost] = sides.map(|side| history.numbers.get(&rank_of(side)).copied());
+            let name = &life.replica.identity().name;
+            let say = |what: &str| format!("{name} lists {}, but {what}", Sentence::whole(listed));
+            let why = match (kept, lost) {
+                (Some(kept), Some(lost)) => {
+                    history.listed.insert(lost);
+                    let [kept_rank, lost_rank] = [kept, lost].map(|side| &history.writes[side].rank);
+                    match () {
+                        () if (kept_rank.1, &kept_rank.2) == (lost_rank.1, &lost_rank.2) => "both say the same",
+                        () if kept_rank <= lost_rank => "what is lost is the later one",
+                        // An old copy of a disk was accepted: what it brings back, those have forgotten that had seen it.
+                        () if sides.iter().any(|side| self.disks.is_excused(k, &rank_of(side))) => continue,
+                        () if history.has_seen(kept, lost) => "the one that survives had seen the other",
+                        () if history.has_seen(lost, kept) => "the one that is lost had seen the other",
+                        () => continue,
+                    }
+                }
+                _ => "no client has written that",
+            };
+            let details = say(why);
+            self.violate(Invariant::NoFalseConflict, details);
+        }
+    }
+
+    /// A node has ended, and has started again with what it has loaded.
+    pub(super) fn lives_again(&mut self, node: usize) {
+        let stood = std::mem::take(&mut self.losses.nodes[node]).stands;
+        for (k, stood) in stood.into_iter().enumerate() {
+            let stands = |number: usize| self.losses.nodes.iter().any(|at| at.stands[k] == Some(number));
+            if let Some(number) = stood.filter(|&number| !stands(number)) {
+                self.losses.keys[k].lost_with_memory.insert(number);
+            }
+        }
+    }
+
+    /// The nodes agree, and nothing is under way: whatever could meet has met.
+    pub(crate) fn all_have_met(&mut self) {
+        self.losses.noticed_before_agreement = Some(self.losses.noticed);
+    }
+
+    /// Each acknowledged write stands, or went for a reason, or was listed.
+    pub(super) fn nothing_is_lost_in_silence(&mut self, cluster: &Cluster) {
+        (0..cluster.nodes.len()).for_each(|node| self.look_at_losses(cluster, node));
+        if let Some(before) = self.losses.noticed_before_agreement.filter(|&before| before < self.losses.noticed) {
+            let details = format!("{before} were noticed before it, {} now", self.losses.noticed);
+            return self.violate(Invariant::NoLateConflict, details);
+        }
+        for (k, key) in KEYS.iter().enumerate() {
+            let history = &self.losses.keys[k];
+            let stands = |number| self.losses.nodes.iter().any(|at| at.stands[k] == Some(number));
+            let is_missing = |&number: &usize| {
+                !history.lost_with_memory.contains(number) && !stands(number) && !self.is_accounted_for(k, number)
+            };
+            if let Some(missing) = (0..history.writes.len()).find(is_missing) {
+                let details = format!("{key}: {} is gone, and no node lists it", show(&history.writes[missing].rank));
+                return self.violate(Invariant::NoSilentLoss, details);
+            }
+        }
+    }
+}
+
+fn key_of(key: &[u8]) -> usize {
+    KEYS.iter().position(|known| known.as_bytes() == key).expect("one of the keys of the run")
+}
+
+/// The values of a run are so short that a conflict keeps all of them.
+fn rank_of(side: &causality::Write) -> Rank {
+    let value = side.value.as_ref().map(|value| value.bytes.to_vec());
+    (side.version, value.is_none(), value.unwrap_or_default())
+}

@@ -101,6 +101,7 @@ fn a_mistake_is_one_line_that_says_what_to_type() {
         ("set node3 color red", "no node is called node3; the cluster has node1 to node2"),
         ("propagate node1 node1", "give two different nodes"),
         ("tick all", "type `tick node1` or `tick all TIMES`"),
+        ("conflicts", "type `conflicts node1`"),
         ("tick all 0", "give a number of ticks from 1 to 1000"),
         ("tik node1", "no such command; did you mean `tick`?"),
         ("pass 5", "give a time like 5s, 10ms, 2m or 1h"),

@@ -76,6 +76,11 @@ pub(crate) fn show(words: &[&str], _nodes: usize) -> Result<Action, Mistake> {
     Ok(Action::Show { keys: words.iter().map(|key| key.to_string()).collect() })
 }
 
+pub(crate) fn conflicts(words: &[&str], nodes: usize) -> Result<Action, Mistake> {
+    let [at] = exactly(words)?;
+    Ok(Action::Conflicts { node: node(at, nodes)? })
+}
+
 pub(crate) fn pass(words: &[&str], _nodes: usize) -> Result<Action, Mistake> {
     let [time] = exactly(words)?;
     let millis = duration(time).ok_or_else(|| "give a time like 5s, 10ms, 2m or 1h".to_string())?;

@@ -25,6 +25,7 @@ pub(crate) enum Action {
     Tick { node: usize },
     TickAll { times: usize },
     Show { keys: Vec<String> },
+    Conflicts { node: usize },
     Digests,
     Tombstones,
     Traffic,
@@ -127,6 +128,7 @@ pub(crate) const COMMANDS: &[Command] = &[
         grammar::tick,
     ),
     command(&["show KEY…"], "what each node holds under these keys", grammar::show),
+    command(&["conflicts node1"], "what this node lists as lost, the newest first", grammar::conflicts),
     command(&["digests"], "the digest of all that each node holds", |words, _| grammar::alone(words, Action::Digests)),
     command(&["tombstones"], "how many tombstones wait, are settled, were forgotten", |words, _| {
         grammar::alone(words, Action::Tombstones)

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use kvstore::disk::SyncPolicy;
 use kvstore::limits::{MAX_WALL_CLOCK_MS, MIN_WALL_CLOCK_MS};
+use kvstore::replication::conflicts::Sentence;
 use kvstore::replication::message::Request;
 use kvstore::rules::Rules;
 use kvstore::store::content::Content;
@@ -21,6 +22,9 @@ use super::trace::{Style, Trace};
 
 /// The queues in a story. They are short, so that a story can show what happens when one is full.
 const BOUNDS: Bounds = Bounds { queue: 8, batch: 4 };
+
+/// How many conflicts a story shows: all that it has.
+const SHOWN_CONFLICTS: usize = 100;
 
 /// A story that is being played.
 #[derive(Default)]
@@ -136,6 +140,7 @@ fn act(cluster: &Cluster, script: &Script, action: &Action) -> Result<(), String
             (0..*times).flat_map(|_| 0..cluster.nodes.len()).try_for_each(|node| tick(cluster, node))?;
         }
         Action::Show { keys } => keys.iter().for_each(|key| show(cluster, key)),
+        Action::Conflicts { node } => conflicts(cluster, *node),
         Action::Digests => digests(cluster),
         Action::Tombstones => tombstones(cluster),
         Action::Traffic => traffic(cluster),
@@ -258,6 +263,13 @@ fn show(cluster: &Cluster, key: &str) {
         });
         cluster.trace.say(&format!("{key} on {}: {held}", machine.name));
     }
+}
+
+fn conflicts(cluster: &Cluster, node: usize) {
+    let (name, life) = (&cluster.nodes[node].name, cluster.nodes[node].life());
+    let listed = life.replica.conflicts().newest(SHOWN_CONFLICTS);
+    cluster.trace.say(&format!("{name} lists{}", if listed.is_empty() { " nothing" } else { ":" }));
+    listed.iter().for_each(|noticed| cluster.trace.say(&Sentence::whole(noticed).to_string()));
 }
 
 fn digests(cluster: &Cluster) {

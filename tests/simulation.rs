@@ -154,6 +154,8 @@ mod describe;
 mod disk;
 #[path = "simulation/faults.rs"]
 mod faults;
+#[path = "simulation/held.rs"]
+mod held;
 #[path = "simulation/invariants.rs"]
 mod invariants;
 #[path = "simulation/judge.rs"]

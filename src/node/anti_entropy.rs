@@ -19,10 +19,10 @@ use super::link::Link;
 use super::remote_peer::RemotePeer;
 use super::shared::{PeerHandle, TickRequest};
 use crate::commands::stats::{Moved, RoundSummary};
-use crate::replication::delivery::{Delivery, Losses};
+use crate::replication::delivery::repair;
 use crate::replication::message::{Reply, Request};
 use crate::replication::propagate::Backoff;
-use crate::replication::reconcile::{FailedRound, RoundReport, reconcile};
+use crate::replication::reconcile::{FailedRound, RoundReport};
 use crate::replication::tombstones::{PeerRound, Rounds, Tick};
 use crate::replication::{Peer, PeerError};
 use crate::rules::Rule;
@@ -131,13 +131,11 @@ impl Rounds for SideBySide<'_> {
 fn run_round(node: &Shared, handle: &PeerHandle) -> PeerRound {
     let link = &handle.link;
     let started = Instant::now();
-    let delivery = handle.queue.delivery();
-    let mut peer = RoundPeer { node, peer: RemotePeer::for_round(link, &node.replica), delivery, losses: None };
-    let result = reconcile(&node.replica, &mut peer);
+    let mut peer = Stoppable { node, peer: RemotePeer::for_round(link, &node.replica) };
+    let result = repair(&node.replica, &mut peer, handle.queue.delivery());
     handle.rounds.record(started, &result);
     match &result {
         Ok(report) => {
-            peer.losses.into_iter().for_each(|losses| delivery.repaired(losses));
             let level = if report.pulled + report.pushed > 0 { log::Level::Info } else { log::Level::Debug };
             let (took, RoundReport { pulled, pushed, .. }) = (started.elapsed(), report);
             log::log!(
@@ -186,23 +184,18 @@ fn summaries(node: &Shared, rounds: &[PeerRound]) -> Vec<RoundSummary> {
     rounds.iter().zip(&node.peers).map(summary).collect()
 }
 
-/// A peer in a round. It is not asked anything more once the node stops: a round may be long.
-struct RoundPeer<'a> {
+/// A peer that is not asked anything more once the node stops: a round may be long.
+struct Stoppable<'a> {
     node: &'a Shared,
     peer: RemotePeer<'a>,
-    delivery: &'a Delivery,
-    /// What had gone wrong when the peer had introduced itself: the round repairs it.
-    losses: Option<Losses>,
 }
 
-impl Peer for RoundPeer<'_> {
+impl Peer for Stoppable<'_> {
     fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
         if self.node.stop.is_stopping() {
             return Err(PeerError::Lost("this node is stopping".into()));
         }
-        let replies = self.peer.exchange(prepare)?;
-        self.losses.get_or_insert_with(|| self.delivery.losses());
-        Ok(replies)
+        self.peer.exchange(prepare)
     }
 }
 

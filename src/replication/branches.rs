@@ -1,13 +1,13 @@
 //! What a replica holds below some branches of the digest tree: what the initiator of a round names, and looks up.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 use super::message::Held;
 use crate::limits::{LEAF_BATCH, LEAF_REQUEST_ENTRIES};
-use crate::store::KeyValueStore;
 use crate::store::clock::Timestamp;
 use crate::store::digest::{Digest, FANOUT, Prefix};
+use crate::store::{KeyValueStore, hash_key};
 
 /// All shards: what a round compares without the rule of digests.
 pub(super) fn whole_tree() -> Vec<Prefix> {
@@ -25,25 +25,29 @@ pub(super) fn affordable<'b>(store: &KeyValueStore, branches: &'b [Prefix]) -> &
     &branches[..fitting.count().max(1)]
 }
 
-/// What we hold below some branches.
-pub(super) fn held_below(store: &KeyValueStore, branches: &[Prefix]) -> Vec<Held> {
+/// The hashes of the keys of entries that were named by their digests.
+pub(super) type Named = HashMap<Digest, u64>;
+
+/// What we hold below some branches, to be named to a peer; and of which keys it is.
+pub(super) fn held_below(store: &KeyValueStore, branches: &[Prefix]) -> (Vec<Held>, Named) {
     let nothing = |&branch: &Prefix| Held { branch, newest: Timestamp::ZERO, digests: Vec::new() };
-    let mut held: Vec<Held> = branches.iter().map(nothing).collect();
+    let (mut held, mut named): (Vec<Held>, Named) = (branches.iter().map(nothing).collect(), Named::new());
     store.visit_below(branches, |index, record| {
-        let held = &mut held[index];
+        let (held, digest) = (&mut held[index], record.digest());
         held.newest = held.newest.max(record.version().timestamp);
-        held.digests.push(record.digest());
+        held.digests.push(digest);
+        named.insert(digest, hash_key(record.key()));
         ControlFlow::Continue(())
     });
-    held
+    (held, named)
 }
 
-/// The keys of the entries below some branches that have these digests.
-pub(super) fn keys_of(store: &KeyValueStore, branches: &[Prefix], digests: &BTreeSet<Digest>) -> Vec<Box<[u8]>> {
+/// The keys below some branches that have these hashes, and something stands under them.
+pub(super) fn keys_of(store: &KeyValueStore, branches: &[Prefix], hashes: &BTreeSet<u64>) -> Vec<Box<[u8]>> {
     let mut keys = Vec::new();
-    if !digests.is_empty() {
+    if !hashes.is_empty() {
         store.visit_below(branches, |_, record| {
-            if digests.contains(&record.digest()) {
+            if hashes.contains(&hash_key(record.key())) {
                 keys.push(record.key().into());
             }
             ControlFlow::Continue(())

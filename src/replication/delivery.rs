@@ -21,8 +21,11 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use parking_lot::Mutex;
 
-use super::message::Incarnation;
+use super::message::{Incarnation, Reply, Request};
+use super::reconcile::{FailedRound, RoundReport, reconcile};
+use super::replica::Replica;
 use super::waits::{Waiting, Waits, Wake};
+use super::{Peer, PeerError};
 
 /// What is known of one peer. All methods may be called from any thread.
 #[derive(Default)]
@@ -186,6 +189,32 @@ impl Delivery {
         }
         let repair = self.repairs.register((), Wake::clone(wake));
         (!self.is_sure(mark)).then_some(Awaited::Repair { _waiting: repair })
+    }
+}
+
+/// Runs one round with a peer, and notes what it repairs.
+///
+/// # Errors
+/// As [`reconcile`].
+pub fn repair(replica: &Replica, peer: &mut dyn Peer, delivery: &Delivery) -> Result<RoundReport, FailedRound> {
+    let mut peer = PeerInRound { peer, delivery, losses: None };
+    let report = reconcile(replica, &mut peer)?;
+    peer.losses.into_iter().for_each(|losses| delivery.repaired(losses));
+    Ok(report)
+}
+
+/// A peer in a round: notes what had gone wrong when it had introduced itself.
+struct PeerInRound<'a> {
+    peer: &'a mut dyn Peer,
+    delivery: &'a Delivery,
+    losses: Option<Losses>,
+}
+
+impl Peer for PeerInRound<'_> {
+    fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
+        let replies = self.peer.exchange(prepare)?;
+        self.losses.get_or_insert_with(|| self.delivery.losses());
+        Ok(replies)
     }
 }
 

@@ -33,7 +33,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::branches::{affordable, held_below, keys_of, whole_tree};
+use super::branches::{Named, affordable, held_below, keys_of, whole_tree};
 use super::member::{Contact, Member, Refusal};
 use super::message::{Differences, Held, Incarnation, Listed, Reply, Request};
 use super::propagate::push;
@@ -43,6 +43,7 @@ use crate::limits::{DIGEST_BATCH, PUSH_BATCH_BYTES};
 use crate::rules::Rule;
 use crate::store::arrival::Arrival;
 use crate::store::digest::{DEPTH, Digest, FANOUT, Prefix};
+use crate::store::hash_key;
 
 /// What a round did.
 #[derive(Clone, Debug)]
@@ -166,10 +167,11 @@ impl Round<'_> {
 
     /// Makes both sides equal below the first of some branches; returns below how many.
     fn reconcile_first(&mut self, branches: &[Prefix]) -> Result<usize, PeerError> {
-        let differences =
-            self.ask_leaf(held_below(self.replica.store(), affordable(self.replica.store(), branches)))?;
+        let store = self.replica.store();
+        let (held, named) = held_below(store, affordable(store, branches));
+        let differences = self.ask_leaf(held)?;
         let covered = differences.covered;
-        let same = self.settle_differences(differences, &branches[..covered])?;
+        let same = self.settle_differences(differences, &named, &branches[..covered])?;
         if covered > 0 {
             return Ok(covered);
         }
@@ -183,11 +185,11 @@ impl Round<'_> {
     fn reconcile_in_parts(&mut self, branch: Prefix, mut same: BTreeSet<Digest>) -> Result<(), PeerError> {
         loop {
             let before = (self.report.pulled, self.report.pushed, same.len());
-            let mut held = held_below(self.replica.store(), &[branch]);
+            let (mut held, named) = held_below(self.replica.store(), &[branch]);
             held[0].digests.extend(&same);
             let differences = self.ask_leaf(held)?;
             let covered = differences.covered;
-            same.extend(self.settle_differences(differences, &[branch][..covered])?);
+            same.extend(self.settle_differences(differences, &named, &[branch][..covered])?);
             if covered > 0 {
                 return Ok(());
             }
@@ -204,31 +206,35 @@ impl Round<'_> {
         }
     }
 
-    /// Takes over what the peer has newer, and sends what it lacks. `below` are the branches that the differences
-    /// cover. Returns the digests of the entries that turn out to be the same on both sides.
+    /// Takes over what the peer has newer, and sends what it lacks. `named` is what we have named, `below` are the
+    /// branches that the differences cover. Returns the digests of the entries that turn out to be the same on both
+    /// sides.
     fn settle_differences(
         &mut self,
         differences: Differences,
+        named: &Named,
         below: &[Prefix],
     ) -> Result<BTreeSet<Digest>, PeerError> {
         let Differences { news, mut listed, lacking, .. } = differences;
         let store = self.replica.store();
         let told = news.len();
+        // What has been replaced here since we named it, the peer lacks all the more. So this goes by keys.
+        let mut lacking: BTreeSet<u64> = lacking.iter().filter_map(|digest| named.get(digest)).copied().collect();
+        news.iter().for_each(|entry| _ = lacking.remove(&hash_key(entry.key())));
         let rejected = self.replica.merge_all(&self.report.peer, news);
         self.report.pulled += (told - rejected.len()) as u64;
         // What has come on another way meanwhile, and settled tombstones, which we have not named.
         listed.extend(rejected.iter().map(Listed::from));
 
         let (mut to_pull, mut to_push, mut same) = (Vec::new(), Vec::new(), BTreeSet::new());
-        let mut lacking: BTreeSet<Digest> = lacking.into_iter().collect();
         for theirs in listed {
+            lacking.remove(&hash_key(&theirs.key));
             // A settled tombstone is kept while a peer lists what it has settled.
             store.keep_settled(&theirs.key, self.replica.current_tick());
             let Some(ours) = store.record(&theirs.key) else {
                 to_pull.push(theirs.key);
                 continue;
             };
-            lacking.remove(&ours.digest());
             match ours.version().cmp(&theirs.version) {
                 Ordering::Less => to_pull.push(theirs.key),
                 Ordering::Greater => to_push.push(theirs.key),
@@ -241,7 +247,6 @@ impl Round<'_> {
             }
         }
         self.pull(to_pull)?;
-        // What else the peer lacks. Looked up after the pulling: what has just been replaced here is no longer found.
         to_push.extend(keys_of(store, below, &lacking));
         // In an order that does not depend on that of a table.
         to_push.sort_unstable();

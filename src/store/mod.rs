@@ -42,7 +42,7 @@ use version::Version;
 const SHARDS: usize = 256;
 
 /// The hash that places a key: the same on every node, on every machine, for ever (xxh3, seed 0).
-fn hash_key(key: &[u8]) -> u64 {
+pub(crate) fn hash_key(key: &[u8]) -> u64 {
     xxh3_64(key)
 }
 

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use kvstore::disk::SyncPolicy;
 use kvstore::replication::PeerError;
+use kvstore::replication::delivery;
 use kvstore::replication::message::Request;
-use kvstore::replication::reconcile::{self, FailedRound, RoundReport};
+use kvstore::replication::reconcile::{FailedRound, RoundReport};
 use kvstore::replication::tombstones::{PeerRound, Rounds, Tick};
 use kvstore::rules::{Rule, Rules};
 use kvstore::store::Counts;
@@ -155,6 +156,7 @@ impl Cluster {
                 format!("the queue for {} is full, this key does not wait there", self.nodes[peer].name)
             });
         }
+        self.may_be_asked_about(node, key);
         self.observe(node);
         self.before_answer(node, &life);
     }
@@ -271,7 +273,7 @@ impl Cluster {
         let mut wire = Wire::open(self, node, peer, life).map_err(|error| FailedRound { error, pulled: 0 })?;
         let connection = Rc::clone(&wire.connection);
         *link.compared_on.borrow_mut() = Some(Rc::clone(&connection));
-        let report = reconcile::reconcile(&life.replica, &mut wire)?;
+        let report = delivery::repair(&life.replica, &mut wire, link.queue.delivery())?;
         *link.met.borrow_mut() = Some(Arc::clone(&report.peer));
         self.observe(node);
         if let Some(judge) = &self.judge {

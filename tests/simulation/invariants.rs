@@ -49,6 +49,8 @@ pub(crate) enum Invariant {
     NoFalseConflict,
     /// Once the nodes agree and all messages have arrived, no node notices another conflict.
     NoLateConflict,
+    /// What WAIT counts is there.
+    HeldIsThere,
     /// The digest is that of the entries.
     DigestOfEntries,
     /// The store's output is told of every accepted entry, before it is acknowledged: these entries, merged in any
@@ -90,6 +92,7 @@ impl fmt::Display for Invariant {
             Self::NoSilentLoss => "no write is lost in silence",
             Self::NoFalseConflict => "a conflict is one: neither write had seen the other",
             Self::NoLateConflict => "after agreement no conflict is noticed",
+            Self::HeldIsThere => "a peer holds what WAIT counts",
             Self::DigestOfEntries => "the digest is that of the entries",
             Self::OutputIsWhole => "the store's output is told of every accepted entry",
             Self::QueueBounds => "queues stay within their bounds",

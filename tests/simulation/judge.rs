@@ -76,6 +76,8 @@ pub(crate) struct Judge {
     pub(crate) reissued: u64,
     /// How many times a write of a node that knew nothing replaced a forgotten tombstone with a greater version.
     pub(crate) after_forgotten: u64,
+    /// How many times WAIT would have counted a peer.
+    pub(crate) held_counted: u64,
     /// By node, then by key.
     pub(super) seen: Vec<[Seen; KEYS.len()]>,
     /// By node, the greatest timestamp that its clock must have passed.
@@ -99,6 +101,7 @@ impl Judge {
             lost_with_memory: 0,
             reissued: 0,
             after_forgotten: 0,
+            held_counted: 0,
             seen: vec![Default::default(); nodes],
             clocks: vec![Timestamp::ZERO; nodes],
             writes: Default::default(),
@@ -175,6 +178,7 @@ impl Judge {
     /// Looks at what a node holds. Only after a tick may something be gone.
     pub(crate) fn observe(&mut self, cluster: &Cluster, node: usize, after_tick: bool) {
         self.look_at_losses(cluster, node);
+        self.look_at_held(cluster, node);
         let machine = &cluster.nodes[node];
         let life = machine.life();
         for (k, key) in KEYS.iter().enumerate() {

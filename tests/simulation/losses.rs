@@ -235,7 +235,8 @@ impl Judge {
                     match () {
                         () if (kept_rank.1, &kept_rank.2) == (lost_rank.1, &lost_rank.2) => "both say the same",
                         () if kept_rank <= lost_rank => "what is lost is the later one",
-                        // An old copy of a disk was accepted: what it brings back, those have forgotten that had seen it.
+                        // An old copy of a disk was accepted: what it brings back, those have forgotten that had seen
+                        // it.
                         () if sides.iter().any(|side| self.disks.is_excused(k, &rank_of(side))) => continue,
                         () if history.has_seen(kept, lost) => "the one that survives had seen the other",
                         () if history.has_seen(lost, kept) => "the one that is lost had seen the other",

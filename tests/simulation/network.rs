@@ -107,7 +107,10 @@ impl<'c> Wire<'c> {
                 Err(_) => {}
             }
         }
-        greeted.inspect_err(|_| link.drop_connection(&wire.connection))?;
+        let met = greeted.inspect_err(|_| link.drop_connection(&wire.connection))?;
+        if link.is_on(&wire.connection) {
+            link.queue.delivery().opened(met.incarnation);
+        }
         Ok(wire)
     }
 

@@ -1,6 +1,7 @@
 //! A simulated node: a machine with a clock, and on it one life of the node after the other.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
@@ -20,6 +21,7 @@ use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};
 
 use super::disk::{self, Disk};
+use super::held::Awaited;
 use super::network::Connection;
 
 /// When every simulated run begins: 2026-01-01T12:00:00Z, in milliseconds since the epoch.
@@ -65,6 +67,8 @@ pub(crate) struct Life {
     pub(crate) outbox: Outbox,
     /// What the node has towards each node of the cluster; the one towards itself is not used.
     pub(crate) links: Vec<Link>,
+    /// What its clients may ask about.
+    pub(crate) awaited: RefCell<VecDeque<Awaited>>,
     /// Whether the anti-entropy thread is in the middle of a tick.
     pub(crate) ticking: Cell<bool>,
     /// The peers whose round of this tick has yet to begin. The rounds run side by side.
@@ -119,6 +123,7 @@ impl Link {
     pub(crate) fn drop_connection(&self, connection: &Rc<Connection>) {
         if self.is_on(connection) {
             *self.connection.borrow_mut() = None;
+            self.queue.delivery().closed();
         }
     }
 
@@ -255,6 +260,7 @@ fn new_life(
         accepted,
         outbox: if rules.has(Rule::Propagation) { outbox } else { outbox.mute() },
         links: queues.into_iter().map(Link::new).collect(),
+        awaited: RefCell::default(),
         ticking: Cell::new(false),
         to_compare: RefCell::default(),
         rounds: RefCell::default(),

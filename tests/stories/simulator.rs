@@ -10,6 +10,8 @@ pub(crate) mod describe;
 pub(crate) mod disk;
 #[path = "../simulation/grammar.rs"]
 pub(crate) mod grammar;
+#[path = "../simulation/held.rs"]
+pub(crate) mod held;
 #[path = "../simulation/invariants.rs"]
 pub(crate) mod invariants;
 #[path = "../simulation/judge.rs"]

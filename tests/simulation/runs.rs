@@ -43,6 +43,7 @@ pub(crate) struct Outcome {
     pub(crate) lost_with_memory: u64,
     pub(crate) reissued: u64,
     pub(crate) after_forgotten: u64,
+    pub(crate) held_counted: u64,
     pub(crate) trace: Vec<String>,
 }
 
@@ -69,6 +70,7 @@ pub(crate) fn run(seed: u64, nodes: usize, rules: Rules, style: Style) -> Outcom
         lost_with_memory: judge.lost_with_memory,
         reissued: judge.reissued,
         after_forgotten: judge.after_forgotten,
+        held_counted: judge.held_counted,
         trace: cluster.trace.take(),
     }
 }

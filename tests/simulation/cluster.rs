@@ -151,7 +151,8 @@ impl Cluster {
         let dropped = || life.links.iter().map(|link| link.queue.dropped());
         let before: Vec<u64> = dropped().collect();
         life.outbox.changed(key);
-        for peer in self.peers(node).filter(|&peer| life.links[peer].queue.dropped() > before[peer]) {
+        let is_dropped = |peer: &usize| life.links[*peer].queue.dropped() > before[*peer];
+        for peer in self.peers(node).filter(|peer| self.rules.has(Rule::Propagation) && is_dropped(peer)) {
             self.trace.note(node, || {
                 format!("the queue for {} is full, this key does not wait there", self.nodes[peer].name)
             });

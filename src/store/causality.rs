@@ -58,6 +58,9 @@
 //! **What remains.** A node that has lost its memory has still "seen what it wrote itself": what it wrote before, and
 //! what only others hold of it, is covered by what it writes afterwards. And if its clock was put back as well, what it
 //! writes can pass for something that others had seen.
+//!
+//! An [old copy](crate::replication::old_copies) of a disk can be accepted, and bring back a write that was replaced on
+//! purpose. If the others have forgotten the delete that followed, they report that write as lost.
 
 use super::content::Content;
 use super::record::Record;

@@ -8,22 +8,31 @@
 //! * whatever the writers of those had seen,
 //! * and the earlier writes of the same node, in whatever life: `causality.rs` says so under "What remains".
 //!
-//! A write that is overruled by one that had not seen it must have been listed by some node, by then. Four kinds need
+//! A write that is overruled by one that had not seen it must have been listed by some node, by then. Five kinds need
 //! not be:
 //!
-//! * Another write had seen it, and has thereby replaced it on purpose. If that one is lost, it must be listed itself.
+//! * A third write had seen it, so it has replaced it on purpose, and has met the write that overrules it. Then the
+//!   third one is listed, or is of one of these kinds itself.
 //! * It is a delete that has settled: every node has held it. It may be forgotten, so a node may not know it any more.
 //! * Another write that had not seen it says the same: two deletes.
+//! * Its node has written past it in a later life. A node has seen what it wrote itself.
 //! * Its node has lost its memory and its clock was put back, and in an earlier life it has given out a version that is
 //!   not less. What others had seen of the node then covers this write, too.
+//!
+//! A write may also be lost with a memory or a disk before it has met any other. At the end of a run nothing else is
+//! missing.
+//!
+//! A conflict is false if a writer had seen the other write, or if both say the same. One thing excuses it: an old copy
+//! of a disk was accepted, which brings back what the others have forgotten; see [`past`](super::past).
 //!
 //! A node lists 10,000 conflicts, more than a run has writes: none is pushed out.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use kvstore::replication::conflicts::Sentence;
+use kvstore::replication::conflicts::{Noticed, Sentence};
 use kvstore::store::causality;
+use kvstore::store::record::Record;
 
 use super::cluster::Cluster;
 use super::invariants::{Invariant, KEYS};
@@ -69,6 +78,8 @@ struct History {
     numbers: HashMap<Rank, usize>,
     /// Those that the writer of another one had seen.
     seen: Set,
+    /// Those that some writer had seen whose own write has met another one: what survives then knows of them, too.
+    passed_on: Set,
     /// Those that some node has listed as lost.
     listed: Set,
     /// Those that stood on a node when it ended, and on no other node.
@@ -112,9 +123,9 @@ impl History {
     }
 
     /// The earlier writes of the node that writes `rank` now.
-    fn chain(&self, rank: &Rank) -> impl Iterator<Item = usize> {
+    fn chain(&self, rank: &Rank) -> Vec<usize> {
         let is_earlier = |write: &Write| write.rank.0.node == rank.0.node && write.rank.0 <= rank.0;
-        self.writes.iter().enumerate().filter(move |(_, write)| is_earlier(write)).map(|(number, _)| number)
+        (0..self.writes.len()).filter(|&number| is_earlier(&self.writes[number])).collect()
     }
 
     /// Whether another write knows of this one: its writer had seen it, or the two have met.
@@ -144,30 +155,35 @@ impl Judge {
     pub(super) fn look_at_losses(&mut self, cluster: &Cluster, node: usize) {
         let life = cluster.nodes[node].life();
         self.look_at_conflicts(&life, node);
-        for record in life.accepted.since(self.losses.nodes[node].read) {
-            self.losses.nodes[node].read += 1;
-            let k = key_of(record.key());
-            self.accepted(cluster, node, k, &rank(&record));
-        }
+        let told = life.accepted.since(self.losses.nodes[node].read);
+        told.iter().for_each(|record| self.reads(cluster, node, record));
     }
 
     /// A client's write was acknowledged. It is the last that the output has told of.
     pub(super) fn writes(&mut self, cluster: &Cluster, node: usize, k: usize, written: &Rank) {
         let life = cluster.nodes[node].life();
-        for record in life.accepted.since(self.losses.nodes[node].read) {
-            let (key, rank) = (key_of(record.key()), rank(&record));
-            if (key, &rank) != (k, written) {
-                self.losses.nodes[node].read += 1;
-                self.accepted(cluster, node, key, &rank);
+        let mut before = life.accepted.since(self.losses.nodes[node].read);
+        before.pop();
+        before.iter().for_each(|record| self.reads(cluster, node, record));
+        let history = &mut self.losses.keys[k];
+        let known = &self.losses.nodes[node].known[k];
+        let mut seen = known.clone();
+        for earlier in history.chain(written) {
+            seen.insert(earlier);
+            if !known.contains(earlier) {
+                history.passed_on.unite(&history.writes[earlier].seen);
             }
         }
-        let history = &mut self.losses.keys[k];
-        let mut seen = self.losses.nodes[node].known[k].clone();
-        history.chain(written).for_each(|earlier| seen.insert(earlier));
         history.seen.unite(&seen);
         history.numbers.insert(written.clone(), history.writes.len());
         history.writes.push(Write { rank: written.clone(), life: cluster.nodes[node].lives(), seen });
         self.look_at_losses(cluster, node);
+    }
+
+    /// A node's output has told of the next entry.
+    fn reads(&mut self, cluster: &Cluster, node: usize, record: &Record) {
+        self.losses.nodes[node].read += 1;
+        self.accepted(cluster, node, key_of(record.key()), &rank(record));
     }
 
     /// A node has accepted an entry.
@@ -187,15 +203,17 @@ impl Judge {
         }
         // A node has seen what it wrote itself, whatever life it was.
         if history.writes[before].rank.0.node == rank.0.node {
-            return self.losses.keys[k].seen.insert(before);
+            let history = &mut self.losses.keys[k];
+            history.passed_on.unite(&history.writes[before].seen);
+            return history.seen.insert(before);
         }
-        if !self.is_accounted_for(k, before) {
+        if !self.is_accounted_for(k, before, false) {
             // It may be listed on a node that was not looked at yet.
             for node in 0..cluster.nodes.len() {
                 self.look_at_conflicts(&cluster.nodes[node].life(), node);
             }
         }
-        if !self.is_accounted_for(k, before) {
+        if !self.is_accounted_for(k, before, false) {
             let lost = show(&self.losses.keys[k].writes[before].rank);
             let (key, name) = (KEYS[k], &cluster.nodes[node].name);
             let details = format!("{key} on {name}: {} has replaced {lost}, and no node lists that", show(rank));
@@ -203,11 +221,18 @@ impl Judge {
         }
     }
 
-    /// Whether a write that was overruled by another went for a reason, or was listed.
-    fn is_accounted_for(&self, k: usize, write: usize) -> bool {
+    /// Whether a write that was overruled by another went for a reason, or was listed. At the end it is enough that any
+    /// writer had seen it.
+    fn is_accounted_for(&self, k: usize, write: usize, is_end: bool) -> bool {
         let history = &self.losses.keys[k];
-        let is_settled = self.settled[k].contains_key(&history.writes[write].rank);
-        history.is_known(write) || is_settled || history.is_put_back(write)
+        if history.listed.contains(write) || history.passed_on.contains(write) {
+            return true;
+        }
+        let is_settled = |write: usize| self.settled[k].contains_key(&history.writes[write].rank);
+        let is_silent = |write| is_settled(write) || history.is_said_again(write) || history.is_put_back(write);
+        let had_seen = |other: &usize| history.writes[*other].seen.contains(write);
+        let mut others = (0..history.writes.len()).filter(had_seen);
+        is_silent(write) || (is_end && history.seen.contains(write)) || others.any(is_silent)
     }
 
     /// Looks at the conflicts that a node has noticed since the last time.
@@ -221,32 +246,33 @@ impl Judge {
         self.losses.nodes[node].noticed = noticed;
         self.losses.noticed += news;
         for listed in conflicts.newest(usize::try_from(news).expect("a run is short")).iter().rev() {
-            let conflict = &listed.conflict;
-            let k = key_of(&conflict.key);
-            let sides = [&conflict.kept, &conflict.lost];
-            let history = &mut self.losses.keys[k];
-            let [kept, lost] = sides.map(|side| history.numbers.get(&rank_of(side)).copied());
-            let name = &life.replica.identity().name;
-            let say = |what: &str| format!("{name} lists {}, but {what}", Sentence::whole(listed));
-            let why = match (kept, lost) {
-                (Some(kept), Some(lost)) => {
-                    history.listed.insert(lost);
-                    let [kept_rank, lost_rank] = [kept, lost].map(|side| &history.writes[side].rank);
-                    match () {
-                        () if (kept_rank.1, &kept_rank.2) == (lost_rank.1, &lost_rank.2) => "both say the same",
-                        () if kept_rank <= lost_rank => "what is lost is the later one",
-                        // An old copy of a disk was accepted: what it brings back, those have forgotten that had seen
-                        // it.
-                        () if sides.iter().any(|side| self.disks.is_excused(k, &rank_of(side))) => continue,
-                        () if history.has_seen(kept, lost) => "the one that survives had seen the other",
-                        () if history.has_seen(lost, kept) => "the one that is lost had seen the other",
-                        () => continue,
-                    }
-                }
-                _ => "no client has written that",
-            };
-            let details = say(why);
-            self.violate(Invariant::NoFalseConflict, details);
+            if let Some(why) = self.is_listed(listed) {
+                let name = &life.replica.identity().name;
+                let details = format!("{name} lists {}, but {why}", Sentence::whole(listed));
+                self.violate(Invariant::NoFalseConflict, details);
+            }
+        }
+    }
+
+    /// A node lists a conflict. Returns why it is none, in words.
+    fn is_listed(&mut self, listed: &Noticed) -> Option<&'static str> {
+        let k = key_of(&listed.conflict.key);
+        let sides = [&listed.conflict.kept, &listed.conflict.lost].map(rank_of);
+        let history = &mut self.losses.keys[k];
+        let [Some(kept), Some(lost)] = [0, 1].map(|side| history.numbers.get(&sides[side]).copied()) else {
+            return Some("no client has written that");
+        };
+        history.listed.insert(lost);
+        history.passed_on.unite(&history.writes[lost].seen);
+        let [kept_rank, lost_rank] = &sides;
+        let is_excused = sides.iter().any(|side| self.disks.is_excused(k, side));
+        match () {
+            () if (kept_rank.1, &kept_rank.2) == (lost_rank.1, &lost_rank.2) => Some("both say the same"),
+            () if kept_rank <= lost_rank => Some("what is lost is the later one"),
+            () if is_excused => None,
+            () if history.has_seen(kept, lost) => Some("the one that survives had seen the other"),
+            () if history.has_seen(lost, kept) => Some("the one that is lost had seen the other"),
+            () => None,
         }
     }
 
@@ -277,7 +303,7 @@ impl Judge {
             let history = &self.losses.keys[k];
             let stands = |number| self.losses.nodes.iter().any(|at| at.stands[k] == Some(number));
             let is_missing = |&number: &usize| {
-                !history.lost_with_memory.contains(number) && !stands(number) && !self.is_accounted_for(k, number)
+                !history.lost_with_memory.contains(number) && !stands(number) && !self.is_accounted_for(k, number, true)
             };
             if let Some(missing) = (0..history.writes.len()).find(is_missing) {
                 let details = format!("{key}: {} is gone, and no node lists it", show(&history.writes[missing].rank));

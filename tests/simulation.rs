@@ -10,7 +10,7 @@
 //! * `disk.rs` is a machine's disk: the real log, over a directory in memory that can lose what was not synced.
 //! * `faults.rs` decides, from a seed, what happens and what goes wrong. `runs.rs` is one run: faults, then healing.
 //! * `invariants.rs` says what must hold, `judge.rs` checks it at every step, `past.rs` whenever a node starts from its
-//!   disk. `trace.rs` tells what happened, in the words of `describe.rs`.
+//!   disk, `losses.rs` whenever a write is thrown away. `trace.rs` tells what happened, in the words of `describe.rs`.
 //! * `script.rs`, `grammar.rs`, `stage.rs` and `cost.rs` belong to the stories, `tests/stories.rs`. They run on the
 //!   same cluster, with a script instead of chance.
 //!
@@ -99,6 +99,26 @@
 //! | a forgotten tombstone takes whatever stands there, when the log is read (15) | nothing | – | – | – |
 //! | forgotten tombstones are applied when all logs were read, or not at all (16) | nothing | – | – | – |
 //! | logs below the snapshot are kept and read (17) | nothing | – | – | – |
+//! | the survivor does not learn what the loser had seen | [`NoFalseConflict`](Invariant::NoFalseConflict) | – | 33 | 25 |
+//! | the survivor does not learn the loser's version (18) | [`NoFalseConflict`](Invariant::NoFalseConflict) | – | 7 | 1 |
+//! | a local write takes over only the version that it replaces (19) | nothing | – | – | – |
+//! | a local write takes over only what the replaced one had seen | [`NoFalseConflict`](Invariant::NoFalseConflict) | 30 | 0 | 66 |
+//! | two copies of an entry do not unite what they have seen (20) | nothing | – | – | – |
+//! | what was seen is dropped on the wire | [`NoFalseConflict`](Invariant::NoFalseConflict) | 0 | 0 | 0 |
+//! | what was seen is dropped when the disk is read | [`NoFalseConflict`](Invariant::NoFalseConflict) | 0 | 0 | 0 |
+//! | what an entry learns is not written to the disk (21) | nothing | – | – | – |
+//! | a tombstone that settles is not marked as seen by all | [`NoFalseConflict`](Invariant::NoFalseConflict) | 35 | 197 | – |
+//! | the mark is lost when settling is taken back | [`NoFalseConflict`](Invariant::NoFalseConflict) | – | 986 | – |
+//! | the mark is not written to the disk (21) | nothing | – | – | – |
+//! | the mark is dropped when the disk is read | [`NoFalseConflict`](Invariant::NoFalseConflict) | – | 986 | – |
+//! | the mark is dropped on the wire | [`NoFalseConflict`](Invariant::NoFalseConflict) | 35 | 986 | – |
+//! | a copy does not take over the mark of another (21) | nothing | – | – | – |
+//! | everything counts as seen by all | [`NoSilentLoss`](Invariant::NoSilentLoss) | 0 | 0 | 0 |
+//! | what a tombstone overrules that was seen by all is not reported | [`NoSilentLoss`](Invariant::NoSilentLoss) | – | – | 106 |
+//! | two writes that say the same are reported | [`NoFalseConflict`](Invariant::NoFalseConflict) | 0 | 1 | 0 |
+//! | a conflict is not noticed where the incoming entry is lost | [`NoSilentLoss`](Invariant::NoSilentLoss) | 0 | 3 | 0 |
+//! | a conflict is not noticed where the entry that stood there is lost | [`NoSilentLoss`](Invariant::NoSilentLoss) | 0 | 0 | 0 |
+//! | `covers` takes only what is earlier than what was seen | [`NoFalseConflict`](Invariant::NoFalseConflict) | 0 | 0 | 0 |
 //!
 //! 1. The peer's own rounds fetch it. Pushing only makes both sides equal sooner; nothing else depends on it. Tests in
 //!    `tests/rounds.rs` and many stories notice.
@@ -139,6 +159,13 @@
 //!     `tests/disk.rs` notice.
 //! 17. All logs together are the whole history, so they do no harm. It takes a kill between two removals, which leaves
 //!     an old log without its successor.
+//! 18. With two nodes it makes the same conflict be listed by both, and nothing else. The judge does not count what a
+//!     node has received in vain as seen. The story `21-two-writes-at-once` notices that.
+//! 19. A local write goes through the same merge as all others, and there the survivor learns what the loser had seen.
+//! 20. It makes the same conflict be listed more often, and nothing else. The unit tests of merging notice: without
+//!     that, it is not commutative.
+//! 21. A node must start again with the tombstone after all others have forgotten it, and one of these must write the
+//!     key before the tombstone has settled once more. The story `24-a-delete-against-a-write` notices at once.
 //!
 //! A reply to LEAF that comes in parts needs more than the six small keys of a run: tests in `tests/rounds.rs` cover
 //! it.

@@ -79,6 +79,43 @@ all, so nothing is listed.
 > conflicts node2
     node2 lists nothing
 
+The mark is on the disk, too. Here node 2 is killed after it has settled the delete, and starts again with the
+tombstone. That waits once more to be settled, but it is still marked.
+
+> cluster 2 with disks
+> set node1 cart book
+    node1: SET cart book: version 12:00:00.000+0@1
+> quietly propagate node1 node2
+> del node2 cart
+    node2: DEL cart: version 12:00:00.000+1@2
+> quietly propagate node2 node1
+> quietly tick node2
+> quietly tick node1
+> quietly tick node2
+> quietly tick node1
+> quietly tick node1
+> quietly tick node1
+> tombstones
+    node1: 0 waiting, 0 settled, 1 forgotten
+    node2: 0 waiting, 1 settled, 0 forgotten
+> kill node2
+    node2: is killed, and starts again
+> tombstones
+    node1: 0 waiting, 0 settled, 1 forgotten
+    node2: 1 waiting, 0 settled, 0 forgotten
+> set node1 cart pen
+    node1: SET cart pen: version 12:00:00.000+8@1
+> propagate node1 node2
+    node1: keeps what it has for node2: the connection broke
+> propagate node1 node2
+    node1: opens connection 3 to node2
+    node1 ──▶ node2  PEER node1 incarnation 1 clock 12:00:00.000+8, confirmation 3, heard 2 of 2.1
+    node1 ◀── node2  node2 incarnation 2 clock 12:00:00.000+8, confirmation 2, heard 3 of 1.1, arrivals 2
+    node1 ──▶ node2  PROPAGATE SET cart pen 12:00:00.000+8@1
+    node1 ◀── node2  1 (won)
+> conflicts node2
+    node2 lists nothing
+
 The mark does not hide a loss. Node 2 has settled its delete. Node 1 loses its memory, its clock is an hour behind, and
 it cannot reach node 2. Its client knows nothing of the delete, and what it writes is older than that. The delete wins,
 and the write is listed.

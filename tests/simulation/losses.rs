@@ -84,6 +84,8 @@ struct History {
     listed: Set,
     /// Those that stood on a node when it ended, and on no other node.
     lost_with_memory: Set,
+    /// Those that a copy of a disk has brought back.
+    brought_back: Set,
 }
 
 /// What the judge knows of one node in its present life.
@@ -265,7 +267,7 @@ impl Judge {
         history.listed.insert(lost);
         history.passed_on.unite(&history.writes[lost].seen);
         let [kept_rank, lost_rank] = &sides;
-        let is_excused = sides.iter().any(|side| self.disks.is_excused(k, side));
+        let is_excused = history.brought_back.contains(lost) || sides.iter().any(|side| self.disks.is_excused(k, side));
         match () {
             () if (kept_rank.1, &kept_rank.2) == (lost_rank.1, &lost_rank.2) => Some("both say the same"),
             () if kept_rank <= lost_rank => Some("what is lost is the later one"),
@@ -273,6 +275,13 @@ impl Judge {
             () if history.has_seen(kept, lost) => Some("the one that survives had seen the other"),
             () if history.has_seen(lost, kept) => Some("the one that is lost had seen the other"),
             () => None,
+        }
+    }
+
+    /// A node has started with a copy of its disk.
+    pub(super) fn brings_back(&mut self, node: usize) {
+        for (history, stands) in self.losses.keys.iter_mut().zip(self.losses.nodes[node].stands) {
+            stands.iter().for_each(|&number| history.brought_back.insert(number));
         }
     }
 

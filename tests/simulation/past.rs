@@ -231,6 +231,9 @@ impl Judge {
             *greatest = number.max(*greatest);
         }
         self.look_at_what_was_loaded(cluster, node);
+        if matches!(start, Start::PutBack(_)) {
+            self.brings_back(node);
+        }
         let Node { now, written, durable, promised, old, .. } = mem::take(&mut self.disks.nodes[node]);
         let life = cluster.nodes[node].life();
         let store = life.replica.identity().store;

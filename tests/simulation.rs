@@ -119,6 +119,13 @@
 //! | a conflict is not noticed where the incoming entry is lost | [`NoSilentLoss`](Invariant::NoSilentLoss) | 0 | 3 | 0 |
 //! | a conflict is not noticed where the entry that stood there is lost | [`NoSilentLoss`](Invariant::NoSilentLoss) | 0 | 0 | 0 |
 //! | `covers` takes only what is earlier than what was seen | [`NoFalseConflict`](Invariant::NoFalseConflict) | 0 | 0 | 0 |
+//! | WAIT does not care what a full queue has dropped | [`HeldIsThere`](Invariant::HeldIsThere) | 48 | 7 | 0 |
+//! | WAIT does not care that a peer has lost its memory | [`HeldIsThere`](Invariant::HeldIsThere) | 10 | 12 | 0 |
+//! | a round repairs what went wrong while it ran | [`HeldIsThere`](Invariant::HeldIsThere) | 268 | 175 | 52 |
+//! | a round that has failed repairs | [`HeldIsThere`](Invariant::HeldIsThere) | 20 | 7 | 22 |
+//! | what was taken from the queue counts as delivered | [`HeldIsThere`](Invariant::HeldIsThere) | 0 | 0 | 0 |
+//! | WAIT is content with one key less | [`HeldIsThere`](Invariant::HeldIsThere) | 0 | 0 | 0 |
+//! | a round looks up by its old digest what the peer lacks | [`HeldIsThere`](Invariant::HeldIsThere) | 418 | 50 | – |
 //!
 //! 1. The peer's own rounds fetch it. Pushing only makes both sides equal sooner; nothing else depends on it. Tests in
 //!    `tests/rounds.rs` and many stories notice.

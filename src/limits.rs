@@ -230,8 +230,8 @@ pub const RESERVE_PATIENCE: Duration = Duration::from_secs(1);
 pub const TURNED_AWAY_AT_ONCE: usize = 64;
 
 /// How many file descriptors a node keeps for itself, beside those of accepted connections and of links: the standard
-/// streams, the listener, the connection that is being accepted, files, and look-ups of names. A dozen are in use at
-/// most.
+/// streams, the listener, the connection that is being accepted, files, look-ups of names, and three with which a
+/// thread notices clients that hang up while they wait. Fifteen are in use at most.
 pub const OWN_DESCRIPTORS: usize = 32;
 
 /// How many file descriptors a link takes: its connection's, and that of the lost one while a new one is opened.

@@ -110,7 +110,7 @@ impl Conflicts {
         self.0.lock().list.iter().rev().filter(|noticed| *noticed.conflict.key == *key).cloned().collect()
     }
 
-    /// Empties the kept.
+    /// Empties the list. What it has counted stays.
     pub fn reset(&self) {
         let mut kept = self.0.lock();
         (kept.list, kept.identities, kept.bytes) = Default::default();

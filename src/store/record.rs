@@ -205,7 +205,7 @@ impl Record {
         let key_len = usize::from(u16::from_be_bytes([header[LENGTH_AT], header[LENGTH_AT + 1]]));
         let (key, rest) = rest.split_at_checked(key_len)?;
         let flags = header[FLAGS_AT];
-        let (seen, payload) = if flags & SEEN == 0 { (Vec::new(), rest) } else { decode_seen(rest, version.node)? };
+        let (seen, payload) = if flags & SEEN == 0 { (Vec::new(), rest) } else { decode_seen(rest, version)? };
         let content = match flags & !SEEN {
             VALUE if payload.len() <= MAX_VALUE_BYTES => Content::Value(payload),
             TOMBSTONE | TOMBSTONE_SEEN_BY_ALL if payload.is_empty() => Content::Tombstone,
@@ -278,14 +278,15 @@ impl Record {
     }
 }
 
-/// The part *seen* of a write by `writer`, and what follows it: one version or more, each of another node than the one
-/// before, and none of the writer's own.
-fn decode_seen(bytes: &[u8], writer: NodeId) -> Option<(Vec<Version>, &[u8])> {
+/// The part *seen* of a write with this version, and what follows it: one version or more, each of another node than the
+/// one before, and none of the writer's own. All are smaller than the write's, since a write is stamped after all that
+/// it has seen. A greater one would cover writes that do not exist yet, and their loss would go unseen.
+fn decode_seen(bytes: &[u8], write: Version) -> Option<(Vec<Version>, &[u8])> {
     let (&count, rest) = bytes.split_first()?;
     let (seen, rest) = rest.split_at_checked(usize::from(count) * Version::ENCODED_BYTES)?;
     let seen: Option<Vec<Version>> = seen.chunks(Version::ENCODED_BYTES).map(Version::decode).collect();
     let seen = seen.filter(|seen| seen.is_sorted_by(|a, b| a.node < b.node) && !seen.is_empty())?;
-    seen.iter().all(|version| version.node != writer).then_some((seen, rest))
+    seen.iter().all(|&version| version.node != write.node && version < write).then_some((seen, rest))
 }
 
 impl fmt::Debug for Record {
@@ -428,6 +429,9 @@ mod tests {
         assert_eq!(changed(first_node, 4), None, "not in order");
         assert_eq!(changed(second_node, 3), None, "the writer itself");
         assert_eq!(changed(first_node, 0), None, "no node");
+        let seen_at = |times| Record::decode(with_seen(Content::Tombstone, &seen(times)).encode());
+        assert!(seen_at(&[5, 7]).is_some(), "of two writes in one instant, the greater node's may have seen the other");
+        assert_eq!(seen_at(&[5, 8]), None, "later than the write itself");
         let mut empty = [with_seen(Content::Value(b""), &[]).encode(), &[0]].concat();
         empty[FLAGS_AT] |= SEEN;
         assert_eq!(Record::decode(&empty), None, "a part without a version");

@@ -333,3 +333,22 @@ fn a_write_for_which_wait_has_said_one_outlives_its_node() {
         assert_eq!(reader.line(format!("GET key{kill}")), expected, "kill {kill}");
     }
 }
+
+#[test]
+fn a_peer_that_is_configured_twice_is_one_node() {
+    let scratch = Scratch::new("twice");
+    let cluster = Cluster::start_with(2, |config| {
+        config.data = Some(scratch.0.join(config.node.to_string()));
+        if config.node == 1 {
+            config.peers.push(config.peers[0].replace("127.0.0.1", "localhost"));
+        }
+    });
+    let mut client = cluster.client(1);
+    let disks = Value::Array(vec![Value::Integer(1), Value::Integer(1)]);
+    for number in 0..50 {
+        assert_eq!(client.line(format!("SET k {number}")), "OK");
+        assert!(wait(&mut client, 2, 10) < 2);
+    }
+    assert_eq!(client.resp(&["WAITAOF", "1", "1", &LONG_MS.to_string()]), disks);
+    assert_eq!(client.resp(&["WAITAOF", "1", "2", "1"]), disks);
+}

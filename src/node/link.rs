@@ -199,9 +199,10 @@ impl Link {
         let number = ConnectionNumber(self.opened.fetch_add(1, Relaxed) + 1);
         let mut connection = Connection::new(number, stream, timeouts.io);
         let Met { member: peer, incarnation, .. } = connection.introduce(replica, self.secret.as_ref())?;
-        self.delivery.opened(incarnation);
         replica.reached(&peer, &self.address);
         self.report_up(&replica.identity().name, peer, number);
+        // Last: it wakes those that wait, and they ask which node it is.
+        self.delivery.opened(incarnation);
         Ok(connection)
     }
 

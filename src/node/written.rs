@@ -1,6 +1,8 @@
 //! What one client has written, and waiting until others hold it.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Shared;
@@ -8,6 +10,7 @@ use super::clients::Incoming;
 use super::shared::PeerHandle;
 use crate::replication::delivery::{Awaited, Mark};
 use crate::replication::journal::DiskFailed;
+use crate::replication::replica::Member;
 use crate::replication::waits::{Waiting, Wake};
 use crate::store::arrival::Arrival;
 
@@ -44,14 +47,15 @@ impl Written {
         self.take_marks(node);
         let mut held = 0;
         node.waiters.wait(incoming, patience, |wake| {
-            let missing: Vec<Awaited<'_>> = node
-                .peers
-                .iter()
-                .zip(&self.marks)
-                .filter_map(|(peer, &mark)| missing(node, peer, mark, wake))
-                .collect();
-            held = node.peers.len() - missing.len();
-            (held >= wanted, missing)
+            let (mut awaited, mut holding) = (Vec::<Awaited<'_>>::new(), Vec::new());
+            for (peer, &mark) in node.peers.iter().zip(&self.marks) {
+                match missing(node, peer, mark, wake) {
+                    Some(missing) => awaited.push(missing),
+                    None => holding.extend(node.member_behind(&peer.link)),
+                }
+            }
+            held = nodes(holding.into_iter());
+            (held >= wanted, awaited)
         });
         held
     }
@@ -72,12 +76,17 @@ impl Written {
         node.waiters.wait(incoming, patience, |wake| {
             let waiting: Waiting<'_, Arrival> = node.replica.wait_for_confirmations(self.arrivals, wake);
             let members = node.peers.iter().filter_map(|peer| node.member_behind(&peer.link));
-            held = members.filter(|member| member.progress().durable >= Some(self.arrivals)).count();
+            held = nodes(members.filter(|member| member.progress().durable >= Some(self.arrivals)));
             (held >= wanted, waiting)
         });
         let is_synced = node.disk.as_ref().is_some_and(|disk| disk.log.is_synced(self.logged));
         Ok((is_synced, held))
     }
+}
+
+/// How many nodes these are. A node that is configured under two addresses counts once: it can only be lost once.
+fn nodes(members: impl Iterator<Item = Arc<Member>>) -> usize {
+    members.map(|member| member.name.clone()).collect::<BTreeSet<String>>().len()
 }
 
 /// What is missing at a peer, with a registration for it; `None` if nothing is.

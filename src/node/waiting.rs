@@ -47,11 +47,15 @@ impl Waiter {
         loop {
             let bound = state.hung_up.map(|since| since + WAIT_AFTER_HANG_UP);
             let deadline = deadline.into_iter().chain(bound).min();
-            if state.is_gone || deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            if state.is_gone {
                 return false;
             }
+            // First: what has come in time counts, however late this thread runs.
             if std::mem::take(&mut state.is_woken) {
                 return true;
+            }
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return false;
             }
             match deadline {
                 None => self.changed.wait(&mut state),
@@ -160,5 +164,20 @@ impl Drop for Watched<'_> {
     fn drop(&mut self) {
         let _ = self.waiters.epoll.delete(self.incoming.stream.as_fd());
         self.waiters.waiting.lock().remove(&self.incoming.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_come_in_time_counts_although_the_thread_runs_late() {
+        let (waiter, over) = (Waiter::default(), Some(Instant::now()));
+        waiter.change(|state| state.is_woken = true);
+        assert!(waiter.sleep(over), "it looks once more");
+        assert!(!waiter.sleep(over), "and only once");
+        waiter.change(|state| (state.is_woken, state.is_gone) = (true, true));
+        assert!(!waiter.sleep(None), "nobody reads the answer");
     }
 }

@@ -11,7 +11,7 @@
 //! code that runs in a node is the code that `tests/simulation` drives through lost messages, restarts and broken
 //! clocks.
 //!
-//! **The first evening: how nodes agree.** About 1,700 lines with their documents.
+//! **The first evening: how nodes agree.** About 1,800 lines with their documents.
 //!
 //! | | read | it is about |
 //! |---|---|---|

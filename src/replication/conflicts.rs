@@ -92,12 +92,16 @@ impl Conflicts {
             kept.identities.remove(&identity(&oldest.conflict));
             kept.forgotten += 1;
         }
-        kept.report(now, node);
+        drop(kept);
+        self.report(now, node);
     }
 
     /// Tells the log of what was noticed since it was last told, unless that was only a moment ago.
     pub fn report(&self, now: Timestamp, node: &str) {
-        self.0.lock().report(now, node);
+        let news = self.0.lock().news(now);
+        if let Some(news) = news {
+            warn!("{node}: two writes at once: {news}; type CONFLICTS");
+        }
     }
 
     /// The newest conflicts, the newest first; at most so many.
@@ -129,15 +133,17 @@ impl Conflicts {
 }
 
 impl Kept {
-    fn report(&mut self, now: Timestamp, node: &str) {
+    /// What the log is to be told now, if anything.
+    fn news(&mut self, now: Timestamp) -> Option<String> {
         let interval = CONFLICT_REPORT_INTERVAL.as_millis() as u64;
         // A clock that was put back counts as a long time.
         let is_soon = self.reported_at.is_some_and(|last| last <= now && now.millis() < last.millis() + interval);
         let news = self.noticed - self.reported;
-        let Some(last) = self.list.back().filter(|_| news > 0 && !is_soon) else { return };
+        let last = self.list.back().filter(|_| news > 0 && !is_soon)?;
         let others = if news > 1 { format!(" ({} more before it)", news - 1) } else { String::new() };
-        warn!("{node}: two writes at once: {}{others}; type CONFLICTS", Sentence::short(&last.conflict));
+        let told = format!("{}{others}", Sentence::short(&last.conflict));
         (self.reported, self.reported_at) = (self.noticed, Some(now));
+        Some(told)
     }
 }
 

@@ -62,6 +62,8 @@
 //! An [old copy](crate::replication::old_copies) of a disk can be accepted, and bring back a write that was replaced on
 //! purpose. If the others have forgotten the delete that followed, they report that write as lost.
 
+use std::cmp::Reverse;
+
 use super::content::Content;
 use super::record::Record;
 use super::version::{NodeId, Version};
@@ -100,23 +102,25 @@ pub(super) fn seen_together(survivor: &Record, other: &Record) -> Option<Vec<Ver
     let is_new = |version: &Version| version.node != writer && !has_seen(survivor, *version);
     let is_other = survivor.version() != other.version() && !other.is_seen_by_all();
     let news: Vec<Version> = other.seen().chain(is_other.then(|| other.version())).filter(is_new).collect();
-    (!news.is_empty()).then(|| united(survivor.seen().chain(news), writer))
+    if news.is_empty() {
+        return None;
+    }
+    let united = united(survivor.seen().chain(news), writer);
+    // What finds no room among MAX_SEEN is no news.
+    (!survivor.seen().eq(united.iter().copied())).then_some(united)
 }
 
 /// For each node but `writer` the latest of these versions, in the order of the nodes; of [`MAX_SEEN`] nodes at most.
 fn united(versions: impl Iterator<Item = Version>, writer: NodeId) -> Vec<Version> {
     let mut seen: Vec<Version> = versions.filter(|version| version.node != writer).collect();
-    seen.sort_unstable();
-    // The latest come first: of each node the first one stays, and too many are cut off at the end.
-    seen.reverse();
-    let mut nodes = Vec::new();
-    seen.retain(|version| {
-        let is_first = !nodes.contains(&version.node);
-        nodes.push(version.node);
-        is_first
-    });
-    seen.truncate(MAX_SEEN);
-    seen.sort_unstable_by_key(|version| version.node);
+    // Of each node the latest one comes first, and stays.
+    seen.sort_unstable_by_key(|version| (version.node, Reverse(version.timestamp)));
+    seen.dedup_by_key(|version| version.node);
+    if seen.len() > MAX_SEEN {
+        seen.sort_unstable_by_key(|&version| Reverse(version));
+        seen.truncate(MAX_SEEN);
+        seen.sort_unstable_by_key(|version| version.node);
+    }
     seen
 }
 
@@ -202,5 +206,23 @@ mod tests {
         let (older, later) = (record(4, 2, Content::Value(b"a")), record(6, 2, Content::Value(b"a")));
         assert_eq!(Conflict::between(&later, &tombstone), None);
         assert!(Conflict::between(&tombstone, &older).is_some());
+    }
+
+    #[test]
+    fn of_too_many_nodes_the_oldest_are_dropped_and_that_is_no_news_the_next_time() {
+        let writer = MAX_SEEN as u16 + 2;
+        let mut survivor = record(10_000, writer, Content::Value(b"a"));
+        for node in 1..=MAX_SEEN as u16 {
+            assert!(survivor.learn(&record(100 + u64::from(node), node, Content::Value(b"b"))));
+        }
+        let full: Vec<Version> = survivor.seen().collect();
+        assert_eq!(full.len(), MAX_SEEN);
+        let one_more = |millis| record(millis, writer - 1, Content::Value(b"b"));
+        assert!(!survivor.learn(&one_more(50)), "it is the oldest");
+        assert_eq!(survivor.seen().collect::<Vec<_>>(), full);
+        assert!(survivor.learn(&one_more(500)));
+        let nodes: Vec<u16> = survivor.seen().map(|version| version.node.0).collect();
+        assert_eq!(nodes, (2..writer).collect::<Vec<_>>(), "that of node 1 was the oldest");
+        assert_eq!(Record::decode(survivor.encode()), Some(survivor));
     }
 }

@@ -278,9 +278,9 @@ impl Record {
     }
 }
 
-/// The part *seen* of a write with this version, and what follows it: one version or more, each of another node than the
-/// one before, and none of the writer's own. All are smaller than the write's, since a write is stamped after all that
-/// it has seen. A greater one would cover writes that do not exist yet, and their loss would go unseen.
+/// The part *seen* of a write with this version, and what follows it: one version or more, each of another node than
+/// the one before, and none of the writer's own. All are smaller than the write's, since a write is stamped after all
+/// that it has seen. A greater one would cover writes that do not exist yet, and their loss would go unseen.
 fn decode_seen(bytes: &[u8], write: Version) -> Option<(Vec<Version>, &[u8])> {
     let (&count, rest) = bytes.split_first()?;
     let (seen, rest) = rest.split_at_checked(usize::from(count) * Version::ENCODED_BYTES)?;

@@ -38,6 +38,12 @@ pub const MAX_DISMISSED: usize = 1024;
 /// only the numbers of nodes that are gone can add up to more.
 pub const MAX_SEEN: usize = 255;
 
+/// How many expired keys of a shard are swept while its lock is held: about a tenth of a millisecond.
+pub const SWEEP_KEYS: usize = 100;
+
+/// How often a node looks for expired keys. Until then they take memory, but read as absent.
+pub const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+
 /// How many conflicts are kept for CONFLICTS. The oldest make room.
 pub const MAX_CONFLICTS: usize = 10_000;
 

@@ -302,7 +302,7 @@ fn take(replica: &Replica, operation: &Operation) {
 
 fn visited(store: &kvstore::store::KeyValueStore) -> BTreeSet<Vec<u8>> {
     let mut keys = BTreeSet::new();
-    store.visit_keys(|key| assert!(keys.insert(key.to_vec()), "a key was visited twice"));
+    store.visit_keys(Timestamp::ZERO, |key| assert!(keys.insert(key.to_vec()), "a key was visited twice"));
     keys
 }
 

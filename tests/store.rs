@@ -106,7 +106,7 @@ fn check_tree(store: &KeyValueStore, branch: Prefix) {
 
 fn visited(store: &KeyValueStore) -> BTreeSet<Vec<u8>> {
     let mut keys = BTreeSet::new();
-    store.visit_keys(|key| assert!(keys.insert(key.to_vec()), "a key was visited twice"));
+    store.visit_keys(Timestamp::ZERO, |key| assert!(keys.insert(key.to_vec()), "a key was visited twice"));
     keys
 }
 
@@ -152,7 +152,7 @@ proptest! {
         }
         for (key, greatest) in &model {
             prop_assert_eq!(store.record(key).map(|record| record.encode().to_vec()), Some(greatest.encode().to_vec()));
-            let value = store.get(key, |value| value.map(<[u8]>::to_vec));
+            let value = store.get(key, || Timestamp::ZERO, |value| value.map(<[u8]>::to_vec));
             prop_assert_eq!(value, greatest.content().value().map(<[u8]>::to_vec));
         }
         prop_assert_eq!(store.root(), model.values().map(Record::digest).sum());
@@ -178,7 +178,7 @@ proptest! {
         operations.iter().for_each(|operation| apply(&store, operation));
         let (mut cursor, mut scanned) = (0, BTreeSet::new());
         loop {
-            let (next, keys) = store.scan(cursor, count);
+            let (next, keys) = store.scan(Timestamp::ZERO, cursor, count);
             for key in keys {
                 prop_assert!(scanned.insert(key.to_vec()), "a key was shown twice");
             }
@@ -237,7 +237,7 @@ fn a_scan_that_stops_within_a_leaf_goes_on_there() {
     });
     let (mut cursor, mut scanned) = (0, Vec::new());
     loop {
-        let (next, page) = store.scan(cursor, 1);
+        let (next, page) = store.scan(Timestamp::ZERO, cursor, 1);
         scanned.extend(page.into_iter().map(Vec::from));
         assert!(next == 0 || next > cursor, "a scan moves on: {next} after {cursor}");
         cursor = next;
@@ -259,7 +259,7 @@ fn a_scan_shows_keys_together_that_its_cursor_cannot_tell_apart() {
     twins.iter().for_each(|key| {
         store.merge(early(key, Content::Value(b"v")));
     });
-    let (cursor, keys) = store.scan(0, 1);
+    let (cursor, keys) = store.scan(Timestamp::ZERO, 0, 1);
     assert_eq!((cursor, keys.len()), (0, 2));
 }
 

@@ -67,7 +67,9 @@ fn version(call: &mut Call<'_>) -> Outcome {
     let described = record.map(|record| {
         let version = record.version();
         let (content, written_by) = match record.content() {
-            Content::Value(value) => (format!("value of {} bytes", value.len()), "written by"),
+            Content::Value(value) | Content::Expiring(value, _) => {
+                (format!("value of {} bytes", value.len()), "written by")
+            }
             Content::Tombstone => ("deleted".into(), "by"),
         };
         let seen: Vec<String> =

@@ -88,8 +88,7 @@ fn del(call: &mut Call<'_>) -> Outcome {
 }
 
 fn exists(call: &mut Call<'_>) -> Outcome {
-    let store = call.replica.store();
-    let held = call.keys()?.iter().filter(|key| store.get(key, |value| value.is_some())).count();
+    let held = call.keys()?.iter().filter(|key| call.replica.get(key, |value| value.is_some())).count();
     call.answer.integer(held);
     DONE
 }
@@ -97,7 +96,7 @@ fn exists(call: &mut Call<'_>) -> Outcome {
 fn keys(call: &mut Call<'_>) -> Outcome {
     let pattern = call.word(0);
     let (mut keys, mut bytes): (Vec<Box<[u8]>>, _) = (Vec::new(), 0);
-    call.replica.store().visit_keys(|key| {
+    call.replica.store().visit_keys(call.replica.wall(), |key| {
         if call.has_room_for(bytes) && glob::matches(pattern, key) {
             bytes += key.len() + RESP_BYTES_A_KEY;
             keys.push(key.into());
@@ -112,7 +111,7 @@ fn keys(call: &mut Call<'_>) -> Outcome {
 
 fn scan(call: &mut Call<'_>) -> Outcome {
     let Scan { cursor, pattern, count } = Scan::parse(call.args)?;
-    let (next, mut keys) = call.replica.store().scan(cursor, count);
+    let (next, mut keys) = call.replica.store().scan(call.replica.wall(), cursor, count);
     keys.retain(|key| pattern.is_none_or(|pattern| glob::matches(pattern, key)));
     let bytes: usize = keys.iter().map(|key| key.len() + RESP_BYTES_A_KEY).sum();
     if !call.has_room_for(bytes) {

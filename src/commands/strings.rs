@@ -73,7 +73,7 @@ pub(super) const COMMANDS: &[Spec] = &[
 
 fn get(call: &mut Call<'_>) -> Outcome {
     let key = call.key(0)?;
-    call.replica.store().get(key, |value| call.answer_value(value))
+    call.replica.get(key, |value| call.answer_value(value))
 }
 
 fn set(call: &mut Call<'_>) -> Outcome {
@@ -89,7 +89,7 @@ fn mget(call: &mut Call<'_>) -> Outcome {
     let keys = call.keys()?;
     call.answer.list(keys.len());
     for key in keys.iter() {
-        if !call.replica.store().get(key, |value| call.add_value(value)) {
+        if !call.replica.get(key, |value| call.add_value(value)) {
             return call.no_room("ERR", too_long("MGET with fewer keys"));
         }
     }
@@ -113,7 +113,7 @@ fn mset(call: &mut Call<'_>) -> Outcome {
 }
 
 fn strlen(call: &mut Call<'_>) -> Outcome {
-    let length = call.replica.store().get(call.key(0)?, |value| value.map_or(0, <[u8]>::len));
+    let length = call.replica.get(call.key(0)?, |value| value.map_or(0, <[u8]>::len));
     call.answer.integer(length);
     DONE
 }

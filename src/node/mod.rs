@@ -74,7 +74,7 @@ use crate::replication::message::StoreId;
 use crate::replication::replica::Replica;
 use disk::Disk;
 use shared::{Shared, Stop};
-use threads::{join, start_disk_threads, start_hang_up_thread, start_peer_threads, wake};
+use threads::{join, start_disk_threads, start_hang_up_thread, start_peer_threads, start_sweeper, wake};
 
 /// A node that listens, but does not answer yet.
 pub struct BoundNode {
@@ -149,6 +149,8 @@ pub struct Node {
     disk: Vec<JoinHandle<()>>,
     /// The thread that notices when clients hang up while they wait.
     hang_ups: JoinHandle<()>,
+    /// The thread that deletes what has expired.
+    sweeper: JoinHandle<()>,
 }
 
 impl Node {
@@ -177,11 +179,12 @@ impl Node {
         let (peer_threads, peer_threads_end) = start_peer_threads(&shared, ticks_asked)?;
         let disk = start_disk_threads(&shared)?;
         let hang_ups = start_hang_up_thread(&shared)?;
+        let sweeper = start_sweeper(&shared)?;
         let node = Arc::clone(&shared);
         let accept = thread::Builder::new()
             .name(format!("{} accept", shared.name()))
             .spawn(move || listener::run(&node, &listener, &outbox))?;
-        Ok(Self { shared, stopping, fatal, accept, peer_threads, peer_threads_end, disk, hang_ups })
+        Ok(Self { shared, stopping, fatal, accept, peer_threads, peer_threads_end, disk, hang_ups, sweeper })
     }
 
     /// Where the node listens.
@@ -221,7 +224,7 @@ impl Node {
     /// Stops the node: ends all connections, delivers what is queued for the peers if they take it within
     /// [`DRAIN_TIME`], and returns when every thread has ended.
     pub fn stop(self) {
-        let Self { shared, stopping, accept, peer_threads, peer_threads_end, disk, hang_ups, .. } = self;
+        let Self { shared, stopping, accept, peer_threads, peer_threads_end, disk, hang_ups, sweeper, .. } = self;
         drop(stopping);
         let drain_until = Instant::now() + DRAIN_TIME;
         shared.peers.iter().for_each(|peer| peer.link.hurry(drain_until));
@@ -232,6 +235,7 @@ impl Node {
         sessions.into_iter().for_each(join);
         shared.waiters.end();
         join(hang_ups);
+        join(sweeper);
         if let Some(late) = shared.disk.as_ref().and_then(|disk| disk.late.as_ref()) {
             late.end();
         }

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, bounded};
 use super::disk::{self, Disk};
 use super::shared::{Shared, TickRequest};
 use super::{anti_entropy, replicator};
-use crate::limits::ACCEPT_PAUSE;
+use crate::limits::{ACCEPT_PAUSE, SWEEP_INTERVAL};
 
 /// Starts the threads that speak with peers: the replicators and the anti-entropy thread. Also returns a channel that
 /// closes when the last of them ends.
@@ -48,6 +48,17 @@ pub(super) fn start_disk_threads(shared: &Arc<Shared>) -> io::Result<Vec<JoinHan
         Some(disk) if disk.late.is_none() => Ok(vec![spawn("disk", disk::run)?]),
         Some(_) => Ok(vec![spawn("disk", disk::run)?, spawn("answers", disk::send_late)?]),
     }
+}
+
+/// Starts the thread that deletes what has expired.
+pub(super) fn start_sweeper(shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
+    let node = Arc::clone(shared);
+    let work = move || {
+        while !node.stop.wait(SWEEP_INTERVAL) {
+            node.replica.sweep();
+        }
+    };
+    thread::Builder::new().name(format!("{} sweep", shared.name())).spawn(work)
 }
 
 /// Starts the thread that notices when clients hang up while they wait.

@@ -18,8 +18,8 @@ use super::members::Members;
 use super::message::Greeting;
 use super::old_copies::Stores;
 use super::waits::ReplicaWaits;
+use crate::limits::SWEEP_KEYS;
 use crate::rules::{Rule, Rules};
-use crate::store::KeyValueStore;
 use crate::store::accepted::Accepted;
 use crate::store::arrival::TickNumber;
 use crate::store::clock::{HybridClock, Timestamp};
@@ -27,6 +27,7 @@ use crate::store::content::Content;
 use crate::store::merge::Effect;
 use crate::store::record::Record;
 use crate::store::version::Version;
+use crate::store::{Change, KeyValueStore};
 
 /// Reads the wall clock. A replica is given one, so that tests can set the time.
 pub type WallClock = Box<dyn Fn() -> Timestamp + Send + Sync>;
@@ -56,6 +57,8 @@ pub struct Replica {
     pub(super) waits: ReplicaWaits,
     /// How many ticks were complete; see [`tombstones`](super::tombstones).
     complete_ticks: AtomicU64,
+    /// How many keys have expired, and were swept.
+    expired: AtomicU64,
     /// How many tombstones were forgotten.
     forgotten: AtomicU64,
 }
@@ -84,6 +87,7 @@ impl Replica {
             conflicts: Conflicts::default(),
             waits: ReplicaWaits::default(),
             complete_ticks: AtomicU64::new(0),
+            expired: AtomicU64::new(0),
             forgotten: AtomicU64::new(0),
         }
     }
@@ -111,10 +115,31 @@ impl Replica {
     // ---- what clients write
     // -------------------------------------------------------------------------------------------
 
+    /// Calls `read` with the value of a key, if it has one now, and returns what that returns. `read` must be short, and
+    /// must not come back to the store.
+    pub fn get<R>(&self, key: &[u8], read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+        self.store.get(key, || self.wall(), read)
+    }
+
     /// Stores a value.
     pub fn set(&self, key: &[u8], value: &[u8]) {
-        self.store.write(key, Content::Value(value), |replaced| self.stamp(replaced));
+        self.write(key, Content::Value(value));
+    }
+
+    /// Stores what a client has written.
+    pub fn write(&self, key: &[u8], content: Content<'_>) {
+        self.store.write(key, content, |replaced| self.stamp(replaced));
         self.tell_changed(key);
+    }
+
+    /// Changes a key in one step: `change` is called with its value and deadline, if it has a value now. Returns whether
+    /// it has changed something, and what it returns. It must be short, and must not come back to the store.
+    pub fn update<'v, R>(&self, key: &[u8], change: impl FnOnce(Option<Content<'_>>) -> (Change<'v>, R)) -> (bool, R) {
+        let (has_changed, result) = self.store.update(key, self.wall(), |replaced| self.stamp(replaced), change);
+        if has_changed {
+            self.tell_changed(key);
+        }
+        (has_changed, result)
     }
 
     /// Deletes a key, whether or not this replica holds it: a peer may hold a value that has not arrived here, and that
@@ -122,7 +147,23 @@ impl Replica {
     pub fn delete(&self, key: &[u8]) -> bool {
         let outcome = self.store.write(key, Content::Tombstone, |replaced| self.stamp(replaced));
         self.tell_changed(key);
-        matches!(outcome.effect, Effect::Replaced(Some(replaced)) if !replaced.is_tombstone())
+        let is_live = |replaced: &Record| replaced.content().is_live(|| self.wall());
+        matches!(outcome.effect, Effect::Replaced(Some(replaced)) if is_live(&replaced))
+    }
+
+    /// Deletes what is past its deadline, for good: every node does that for itself. Returns how many keys that were.
+    pub fn sweep(&self) -> usize {
+        let swept = self.store.sweep(self.wall(), SWEEP_KEYS);
+        if let Some(journal) = self.journal.as_ref().filter(|_| swept > 0) {
+            journal.relieve();
+        }
+        self.expired.fetch_add(swept as u64, Relaxed);
+        swept
+    }
+
+    /// How many keys were swept since the start.
+    pub fn expired(&self) -> u64 {
+        self.expired.load(Relaxed)
     }
 
     /// The version of a write that replaces `replaced`: now, but later than that in any case.
@@ -138,7 +179,7 @@ impl Replica {
 
     /// The wall clock's time. An impossible one counts as the latest possible, and is reported once: versions stamped
     /// from it would leave no room for later writes.
-    pub(super) fn wall(&self) -> Timestamp {
+    pub fn wall(&self) -> Timestamp {
         let wall = (self.wall)();
         if wall > Timestamp::LATEST_WALL && !self.wall_reported.swap(true, Relaxed) {
             warn!("{}: this machine's clock shows a time after 2190; set it right (reported once)", self.identity.name);

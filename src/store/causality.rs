@@ -172,7 +172,7 @@ impl Conflict {
         let write = |record: &Record, most: usize| Write {
             version: record.version(),
             value: match record.content() {
-                Content::Value(value) => {
+                Content::Value(value) | Content::Expiring(value, _) => {
                     Some(Excerpt { bytes: value[..value.len().min(most)].into(), length: value.len() })
                 }
                 Content::Tombstone => None,

@@ -15,8 +15,8 @@
 //!
 //! Nodes that have received the same entries therefore hold the same state.
 //!
-//! Two contents meet under one version only after a fault: two nodes were given the same number, or a node has
-//! restarted with its clock put back. What last-write-wins costs: of two writes that did not know of each other, one is
+//! Two contents meet under one version after a fault: two nodes were given the same number, or a node has
+//! restarted with its clock put back. And on purpose where a value expires: see [`deadline`](super::deadline). What last-write-wins costs: of two writes that did not know of each other, one is
 //! lost. Dynamo (DeCandia et al., 2007) keeps both and lets the client choose. This store keeps one, and tells what it
 //! has thrown away: [`causality`](super::causality).
 
@@ -25,6 +25,7 @@ use std::mem;
 
 use super::causality::{Conflict, is_one_chain};
 use super::content::{Content, Entry};
+use super::deadline::Deadline;
 use super::record::Record;
 use crate::rules::{Rule, Rules};
 
@@ -111,9 +112,10 @@ fn order(a: Entry<'_>, b: Entry<'_>, rules: Rules) -> Ordering {
     })
 }
 
-/// What decides between contents of one version: a tombstone wins over every value, then the greater bytes.
-fn rank(content: Content<'_>) -> (bool, &[u8]) {
-    (content.is_tombstone(), content.value().unwrap_or_default())
+/// What decides between contents of one version: a tombstone wins over every value, then the greater bytes, then the
+/// later deadline.
+fn rank(content: Content<'_>) -> (bool, &[u8], Option<Deadline>) {
+    (content.is_tombstone(), content.value().unwrap_or_default(), content.deadline())
 }
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
 //! What a node stores. Nothing here knows of sockets, threads, chance or the time of day.
 //!
 //! In reading order: [`clock`] and [`version`] say what "newer" means, [`content`] what stands under a key,
-//! [`mod@merge`] holds the one rule that follows, [`causality`] tells what the rule throws away. [`digest`] is how two
-//! stores find out where they differ. Then the plumbing: [`record`] is how an entry lies in memory, [`arrival`] how a
-//! node counts them, [`accepted`] where one goes that wins, [`graveyard`] the queues of tombstones, `shard.rs` what
-//! changes together under one lock, `scan.rs` lists keys. [`KeyValueStore`] puts them together.
+//! [`mod@merge`] holds the one rule that follows, [`causality`] tells what the rule throws away, [`deadline`] how values
+//! expire. [`digest`] is how two stores find out where they differ. Then the plumbing: [`record`] is how an entry lies in
+//! memory, [`arrival`] how a node counts them, [`accepted`] where one goes that wins, [`graveyard`] the queues of
+//! tombstones, `shard.rs` what changes together under one lock, `scan.rs` lists keys. [`KeyValueStore`] puts them
+//! together.
 
 pub mod accepted;
 pub mod arrival;
 pub mod causality;
 pub mod clock;
 pub mod content;
+pub mod deadline;
 pub mod digest;
 pub mod graveyard;
 pub mod merge;
@@ -19,6 +21,7 @@ mod scan;
 mod shard;
 pub mod version;
 
+use std::borrow::Cow;
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -32,6 +35,7 @@ use arrival::{Arrival, TickNumber};
 use causality::seen_after;
 use clock::Timestamp;
 use content::{Content, Entry};
+use deadline::Deadline;
 use digest::{Digest, FANOUT, LEAVES, Prefix};
 use merge::Outcome;
 use record::Record;
@@ -54,12 +58,25 @@ pub fn part_of(key: &[u8]) -> usize {
 /// How much the store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Keys with a value.
+    /// Keys with a value; those that have expired count until they are swept.
     pub keys: usize,
+    /// How many of these have a deadline.
+    pub expiring: usize,
     /// Deleted keys whose tombstone some peer may not hold yet.
     pub tombstones: usize,
     /// Deleted keys whose tombstone every peer holds; they are about to be forgotten.
     pub settled: usize,
+}
+
+/// What [`KeyValueStore::update`] makes of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change<'v> {
+    /// It stays as it is.
+    Nothing,
+    /// It has this value, until the deadline if there is one.
+    Value(Cow<'v, [u8]>, Option<Deadline>),
+    /// It is deleted.
+    Delete,
 }
 
 /// A concurrent map from keys to entries, with a digest of itself.
@@ -84,12 +101,14 @@ impl KeyValueStore {
         Self { shards, ledger: Ledger { rules, output, arrivals, bytes } }
     }
 
-    /// Calls `read` with the value of `key`, if it has one, and returns what that returns. The value is not copied:
-    /// `read` runs while the shard is locked for reading, so it must be short, and must not come back to the store.
-    pub fn get<R>(&self, key: &[u8], read: impl FnOnce(Option<&[u8]>) -> R) -> R {
+    /// Calls `read` with the value of `key`, if it has one that is not past its deadline, and returns what that
+    /// returns. The value is not copied: `read` runs while the shard is locked for reading, so it must be short, and
+    /// must not come back to the store. The clock is read only if there is a deadline.
+    pub fn get<R>(&self, key: &[u8], now: impl FnOnce() -> Timestamp, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
         let hash = hash_key(key);
         let shard = self.shard(hash).read();
-        read(shard.find(hash, key).and_then(|record| record.content().value()))
+        let content = shard.find(hash, key).map(Record::content).filter(|content| content.is_live(now));
+        read(content.and_then(Content::value))
     }
 
     /// A copy of what stands under `key`, tombstones included.
@@ -109,15 +128,49 @@ impl KeyValueStore {
     pub fn write(&self, key: &[u8], content: Content<'_>, stamp: impl FnOnce(Option<Version>) -> Version) -> Outcome {
         let hash = hash_key(key);
         let mut shard = self.shard(hash).write();
+        let record = self.written(key, content, shard.find(hash, key), stamp);
+        shard.merge(hash, record, &self.ledger)
+    }
+
+    /// Changes what stands under `key`, as `change` says. That is called with what stands there, unless it is deleted or
+    /// past its deadline at `now`, while the shard is locked, so that nothing can come between. It must be short, and
+    /// must not come back to the store. Returns whether it has changed something, and what it returns.
+    pub fn update<'v, R>(
+        &self,
+        key: &[u8],
+        now: Timestamp,
+        stamp: impl FnOnce(Option<Version>) -> Version,
+        change: impl FnOnce(Option<Content<'_>>) -> (Change<'v>, R),
+    ) -> (bool, R) {
+        let hash = hash_key(key);
+        let mut shard = self.shard(hash).write();
         let replaced = shard.find(hash, key);
+        let (change, result) = change(replaced.map(Record::content).filter(|content| content.is_live(|| now)));
+        let content = match &change {
+            Change::Nothing => return (false, result),
+            Change::Value(value, deadline) => Content::until(value, *deadline),
+            Change::Delete => Content::Tombstone,
+        };
+        let record = self.written(key, content, replaced, stamp);
+        shard.merge(hash, record, &self.ledger);
+        (true, result)
+    }
+
+    /// The record of a write that replaces `replaced`, and has seen it.
+    fn written(
+        &self,
+        key: &[u8],
+        content: Content<'_>,
+        replaced: Option<&Record>,
+        stamp: impl FnOnce(Option<Version>) -> Version,
+    ) -> Record {
         let version = stamp(replaced.map(Record::version));
         let replaced = replaced.filter(|_| self.ledger.rules.has(Rule::VersionVectors));
         let entry = Entry { version, content };
-        let record = match replaced.and_then(|replaced| seen_after(replaced, version.node)) {
+        match replaced.and_then(|replaced| seen_after(replaced, version.node)) {
             None => Record::new(key, entry),
             Some(seen) => Record::with_seen(key, entry, &seen),
-        };
-        shard.merge(hash, record, &self.ledger)
+        }
     }
 
     /// Merges an entry that was written elsewhere.
@@ -178,7 +231,7 @@ impl KeyValueStore {
 
     /// How many leaves hold about `entries` entries together; at least 1.
     pub fn leaves_for(&self, entries: usize) -> usize {
-        let Counts { keys, tombstones, settled } = self.counts();
+        let Counts { keys, tombstones, settled, .. } = self.counts();
         (entries * LEAVES / (keys + tombstones + settled).max(1)).clamp(1, LEAVES)
     }
 
@@ -188,6 +241,7 @@ impl KeyValueStore {
             let shard = shard.read();
             Counts {
                 keys: counts.keys + shard.live(),
+                expiring: counts.expiring + shard.deadlines().len(),
                 tombstones: counts.tombstones + shard.graveyard().waiting(),
                 settled: counts.settled + shard.graveyard().settled(),
             }
@@ -233,6 +287,20 @@ impl KeyValueStore {
     pub fn forget_again(&self, key: &[u8], version: Version) {
         let hash = hash_key(key);
         self.shard(hash).write().forget_again(hash, key, version, &self.ledger);
+    }
+
+    /// Replaces values that are past their deadline at `now` by tombstones of the same version: in each shard at most
+    /// `most` at a time, so that nobody waits long for its lock. Returns how many.
+    pub fn sweep(&self, now: Timestamp, most: usize) -> usize {
+        let sweep = |shard: &RwLock<Shard>| {
+            let is_past = || shard.read().deadlines().first().is_some_and(|first| first.is_past(now));
+            let mut swept = 0;
+            while is_past() {
+                swept += shard.write().sweep(now, most, &self.ledger);
+            }
+            swept
+        };
+        self.shards.iter().map(sweep).sum()
     }
 
     /// The digest of the whole store, computed from the entries. For tests: it must always equal

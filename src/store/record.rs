@@ -7,18 +7,19 @@
 //!
 //! ```text
 //!   0         10       12      13       13 + key
-//!   | version | length | flags | key …  | seen … | value …                     a value
+//!   | version | length | flags | key …  | seen … | deadline | value …          a value
 //!                                       | seen … | arrival (8) | settled (1)   a tombstone
 //!
 //!   seen      | count (1) | version (10) | version (10) | …                    only if a flag says so
+//!   deadline  | milliseconds (8) |                                             only if a flag says so
 //! ```
 //!
 //! The length is the key's, big-endian. Arrival and settled belong to the node that holds the tombstone: they are
 //! neither hashed nor sent. What the writer had seen travels with the entry, but is not hashed: see
 //! [`causality`](super::causality).
 //!
-//! The flags say what the record consists of: whether it is a tombstone, whether there is a part *seen*, and whether
-//! the tombstone was seen by all. The other bits are room for more parts, a bit for each. A record with a flag that
+//! The flags say what the record consists of: whether it is a tombstone, whether there are the parts *seen* and
+//! *deadline*, and whether the tombstone was seen by all. The other bits are room for more parts, a bit for each. A record with a flag that
 //! this node does not know is malformed: a node that cannot read a part must not accept the entry without it.
 
 use std::fmt;
@@ -28,6 +29,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 use super::arrival::Arrival;
 use super::causality::seen_together;
 use super::content::{Content, Entry};
+use super::deadline::Deadline;
 use super::digest::Digest;
 use super::version::{NodeId, Version};
 use crate::limits::{MAX_KEY_BYTES, MAX_SEEN, MAX_VALUE_BYTES};
@@ -46,6 +48,8 @@ const TOMBSTONE: u8 = 1;
 const SEEN: u8 = 2;
 /// The flag of a tombstone that was seen by all.
 const SEEN_BY_ALL: u8 = 4;
+/// The flag of a value with a deadline.
+const DEADLINE: u8 = 8;
 const TOMBSTONE_SEEN_BY_ALL: u8 = TOMBSTONE | SEEN_BY_ALL;
 
 /// A key and what stands under it.
@@ -70,14 +74,18 @@ impl Record {
     pub fn new(key: &[u8], entry: Entry<'_>) -> Self {
         let (kind, payload): (u8, &[u8]) = match entry.content {
             Content::Value(value) => (VALUE, value),
+            Content::Expiring(value, _) => (DEADLINE, value),
             Content::Tombstone => (TOMBSTONE, &[0; NOTE_BYTES]),
         };
         assert!(key.len() <= MAX_KEY_BYTES && payload.len() <= MAX_VALUE_BYTES, "lengths are checked on arrival");
-        let mut bytes = Vec::with_capacity(KEY_AT + key.len() + payload.len());
+        let deadline = entry.content.deadline();
+        let deadline_bytes = if deadline.is_some() { Deadline::ENCODED_BYTES } else { 0 };
+        let mut bytes = Vec::with_capacity(KEY_AT + key.len() + deadline_bytes + payload.len());
         bytes.extend_from_slice(&entry.version.encode());
         bytes.extend_from_slice(&(key.len() as u16).to_be_bytes());
         bytes.push(kind);
         bytes.extend_from_slice(key);
+        deadline.iter().for_each(|deadline| bytes.extend_from_slice(&deadline.encode()));
         bytes.extend_from_slice(payload);
         Self(bytes.into_boxed_slice())
     }
@@ -95,7 +103,7 @@ impl Record {
 
     /// Replaces what the writer had seen.
     fn set_seen(&mut self, seen: &[Version]) {
-        let (seen_at, payload_at) = (self.seen_at(), self.payload_at());
+        let (seen_at, after_seen) = (self.seen_at(), self.after_seen());
         let mut bytes = Vec::with_capacity(self.0.len() + 1 + seen.len() * Version::ENCODED_BYTES);
         bytes.extend_from_slice(&self.0[..seen_at]);
         bytes[FLAGS_AT] &= !SEEN;
@@ -104,7 +112,7 @@ impl Record {
             bytes.push(u8::try_from(seen.len()).expect("MAX_SEEN fits in a byte"));
             seen.iter().for_each(|version| bytes.extend_from_slice(&version.encode()));
         }
-        bytes.extend_from_slice(&self.0[payload_at..]);
+        bytes.extend_from_slice(&self.0[after_seen..]);
         self.0 = bytes.into_boxed_slice();
     }
 
@@ -132,12 +140,30 @@ impl Record {
 
     /// What stands under the key.
     pub fn content(&self) -> Content<'_> {
-        if self.is_tombstone() { Content::Tombstone } else { Content::Value(&self.0[self.payload_at()..]) }
+        if self.is_tombstone() {
+            return Content::Tombstone;
+        }
+        Content::until(&self.0[self.payload_at()..], self.deadline())
     }
 
     /// Version and content.
     pub fn entry(&self) -> Entry<'_> {
         Entry { version: self.version(), content: self.content() }
+    }
+
+    /// When the value expires, if it does.
+    pub fn deadline(&self) -> Option<Deadline> {
+        if self.0[FLAGS_AT] & DEADLINE == 0 {
+            return None;
+        }
+        let at = self.after_seen();
+        Deadline::decode(&self.0[at..at + Deadline::ENCODED_BYTES])
+    }
+
+    /// What the entry becomes when its deadline is over: the tombstone of its version.
+    pub(super) fn expired(&self) -> Self {
+        let seen: Vec<Version> = self.seen().collect();
+        Self::with_seen(self.key(), Entry { version: self.version(), content: Content::Tombstone }, &seen)
     }
 
     /// Whether the key was deleted.
@@ -147,7 +173,7 @@ impl Record {
 
     /// For each other node, the latest version of the key that the writer had seen from it, in the order of the nodes.
     pub fn seen(&self) -> impl Iterator<Item = Version> {
-        let versions = self.0[self.seen_at()..self.payload_at()].get(1..).unwrap_or_default();
+        let versions = self.0[self.seen_at()..self.after_seen()].get(1..).unwrap_or_default();
         let decode = |bytes| Version::decode(bytes).expect("every way in has checked the versions");
         versions.chunks(Version::ENCODED_BYTES).map(decode)
     }
@@ -187,9 +213,9 @@ impl Record {
     fn hash_without_seen(&self) -> u64 {
         let mut hash = Xxh3::new();
         hash.update(&self.0[..FLAGS_AT]);
-        hash.update(&[self.0[FLAGS_AT] & TOMBSTONE]);
+        hash.update(&[self.0[FLAGS_AT] & (TOMBSTONE | DEADLINE)]);
         hash.update(self.key());
-        hash.update(self.content().value().unwrap_or_default());
+        hash.update(&self.encode()[self.after_seen()..]);
         hash.digest()
     }
 
@@ -208,6 +234,11 @@ impl Record {
         let (seen, payload) = if flags & SEEN == 0 { (Vec::new(), rest) } else { decode_seen(rest, version)? };
         let content = match flags & !SEEN {
             VALUE if payload.len() <= MAX_VALUE_BYTES => Content::Value(payload),
+            DEADLINE => {
+                let (deadline, value) = payload.split_at_checked(Deadline::ENCODED_BYTES)?;
+                let deadline = Deadline::decode(deadline).filter(|_| value.len() <= MAX_VALUE_BYTES)?;
+                Content::Expiring(value, deadline)
+            }
             TOMBSTONE | TOMBSTONE_SEEN_BY_ALL if payload.is_empty() => Content::Tombstone,
             _ => return None,
         };
@@ -270,6 +301,11 @@ impl Record {
     }
 
     fn payload_at(&self) -> usize {
+        let has_deadline = self.0[FLAGS_AT] & DEADLINE != 0;
+        self.after_seen() + if has_deadline { Deadline::ENCODED_BYTES } else { 0 }
+    }
+
+    fn after_seen(&self) -> usize {
         let seen_at = self.seen_at();
         match self.has_seen_nothing() {
             true => seen_at,

@@ -1,5 +1,6 @@
 //! Walks over all keys, for clients that list them, and over all entries, for the disk.
 
+use super::clock::Timestamp;
 use super::digest::{LEAVES, Prefix};
 use super::record::Record;
 use super::shard::LEAVES_PER_TABLE;
@@ -9,10 +10,10 @@ use super::{KeyValueStore, hash_key};
 const CURSOR_BITS: u32 = 48;
 
 impl KeyValueStore {
-    /// Calls `visit` with every key that has a value, in no particular order, a shard at a time.
-    pub fn visit_keys(&self, mut visit: impl FnMut(&[u8])) {
+    /// Calls `visit` with every key that has a value at `now`, in no particular order, a shard at a time.
+    pub fn visit_keys(&self, now: Timestamp, mut visit: impl FnMut(&[u8])) {
         for shard in &self.shards {
-            for record in shard.read().records().filter(|record| !record.is_tombstone()) {
+            for record in shard.read().records().filter(|record| record.content().is_live(|| now)) {
                 visit(record.key());
             }
         }
@@ -28,19 +29,19 @@ impl KeyValueStore {
         shard.read().records_near(leaves.start).for_each(visit);
     }
 
-    /// Some keys with a value, about `count` of them, from `cursor` on, and the cursor for the next call. A scan begins
+    /// Some keys with a value at `now`, about `count` of them, from `cursor` on, and the cursor for the next call. A scan begins
     /// with cursor 0, and has ended when 0 comes back.
     ///
     /// Keys come in the order of their hashes, so a scan misses no key that stands in the store from its beginning to
     /// its end, and shows none twice, whatever is written meanwhile.
-    pub fn scan(&self, cursor: u64, count: usize) -> (u64, Vec<Box<[u8]>>) {
+    pub fn scan(&self, now: Timestamp, cursor: u64, count: usize) -> (u64, Vec<Box<[u8]>>) {
         let position = |record: &Record| hash_key(record.key()) >> (u64::BITS - CURSOR_BITS);
         let first_table = Prefix::leaf_of(cursor << (u64::BITS - CURSOR_BITS)).leaves().start / LEAVES_PER_TABLE;
         let (mut keys, mut last) = (Vec::new(), None);
         for table in first_table..LEAVES / LEAVES_PER_TABLE {
             let (shard, leaves) = self.shard_of(table * LEAVES_PER_TABLE..(table + 1) * LEAVES_PER_TABLE);
             let shard = shard.read();
-            let values = shard.unsettled_near(leaves).filter(|record| !record.is_tombstone());
+            let values = shard.unsettled_near(leaves).filter(|record| record.content().is_live(|| now));
             let mut ahead: Vec<(u64, &Record)> = values.map(|record| (position(record), record)).collect();
             ahead.sort_unstable_by_key(|&(position, _)| position);
             for (position, record) in ahead.into_iter().filter(|&(position, _)| position >= cursor) {

@@ -10,6 +10,7 @@ use hashbrown::hash_table::Entry as Slot;
 use super::accepted::Accepted;
 use super::arrival::{Arrival, TickNumber};
 use super::clock::Timestamp;
+use super::deadline::Deadlines;
 use super::digest::{Digest, FANOUT, LEAVES, Prefix};
 use super::graveyard::{Grave, Graveyard};
 use super::merge::{Effect, Outcome, merge};
@@ -37,12 +38,14 @@ const TABLES: usize = LEAVES_PER_SHARD / LEAVES_PER_TABLE;
 /// * `sums[leaf]` is the sum of the digests of the records of that leaf that are not settled, `total` the sum of
 ///   `sums`.
 /// * `live` counts the values. Every tombstone has its grave, and nothing else has one.
+/// * Every deadline of a value stands in `deadlines`. (Of two keys with one hash and one deadline, only one does.)
 pub(super) struct Shard {
     tables: [HashTable<Record>; TABLES],
     sums: Box<[Digest; LEAVES_PER_SHARD]>,
     total: Digest,
     live: usize,
     graveyard: Graveyard,
+    deadlines: Deadlines,
 }
 
 /// What all shards have in common.
@@ -83,9 +86,17 @@ const TABLE_BYTES: usize = 40;
 /// About what a tombstone takes in its queue.
 const GRAVE_BYTES: usize = 24;
 
+/// About what a deadline takes in its queue.
+const DEADLINE_BYTES: usize = 28;
+
 /// How many bytes are counted for a record.
 fn bytes_of(record: &Record) -> usize {
-    record.bytes() + TABLE_BYTES + if record.is_tombstone() { GRAVE_BYTES } else { 0 }
+    let queued = match (record.is_tombstone(), record.deadline()) {
+        (true, _) => GRAVE_BYTES,
+        (false, Some(_)) => DEADLINE_BYTES,
+        (false, None) => 0,
+    };
+    record.bytes() + TABLE_BYTES + queued
 }
 
 impl Shard {
@@ -96,6 +107,7 @@ impl Shard {
             total: Digest::default(),
             live: 0,
             graveyard: Graveyard::default(),
+            deadlines: Deadlines::default(),
         }
     }
 
@@ -124,6 +136,7 @@ impl Shard {
         if let Effect::Replaced(replaced) = &outcome.effect {
             let arrival = ledger.accept(survivor);
             let (digest, is_tombstone, bytes) = (survivor.digest(), survivor.is_tombstone(), bytes_of(survivor));
+            let deadline = survivor.deadline();
             ledger.bytes.fetch_add(bytes, Relaxed);
             self.list(hash, digest);
             match is_tombstone {
@@ -131,6 +144,8 @@ impl Shard {
                 false => self.live += 1,
             }
             replaced.iter().for_each(|replaced| self.uncount(hash, replaced, ledger));
+            // After that of what was replaced was removed: it may be the same.
+            deadline.iter().for_each(|&deadline| self.deadlines.add(deadline, hash));
             if is_tombstone && !ledger.rules.has(Rule::Tombstones) {
                 let tombstone = self.remove(Grave { arrival, hash });
                 self.uncount(hash, &tombstone, ledger);
@@ -146,7 +161,10 @@ impl Shard {
             self.unlist(hash, record.digest());
         }
         match record.arrival() {
-            None => self.live -= 1,
+            None => {
+                self.live -= 1;
+                record.deadline().iter().for_each(|&deadline| self.deadlines.remove(deadline, hash));
+            }
             Some(arrival) => self.graveyard.remove(arrival),
         }
     }
@@ -230,6 +248,26 @@ impl Shard {
             let tombstone = self.remove(Grave { arrival, hash });
             self.uncount(hash, &tombstone, ledger);
         }
+    }
+
+    // ---- deadlines
+    // -----------------------------------------------------------------------------------------------------
+
+    /// Replaces values that are past their deadline by tombstones; at most so many. Returns how many.
+    pub(super) fn sweep(&mut self, now: Timestamp, most: usize, ledger: &Ledger) -> usize {
+        let past = self.deadlines.past(now, most);
+        for &(deadline, hash) in &past {
+            let is_it = |record: &Record| record.deadline() == Some(deadline) && hash_key(record.key()) == hash;
+            let expired = self.tables[table_index(hash)].find(spread(hash), is_it).map(Record::expired);
+            expired.into_iter().for_each(|tombstone| drop(self.merge(hash, tombstone, ledger)));
+            // Without the tie-break, the value stays.
+            self.deadlines.remove(deadline, hash);
+        }
+        past.len()
+    }
+
+    pub(super) fn deadlines(&self) -> &Deadlines {
+        &self.deadlines
     }
 
     fn tombstone_mut(&mut self, grave: Grave) -> &mut Record {

@@ -72,7 +72,7 @@ fn bench_store(criterion: &mut Criterion) {
             group.bench_function(name, |bencher| bencher.iter_custom(|count| time_in_threads(threads, count, work)));
         };
         bench("get", &|key| {
-            store.get(&key, |value| black_box(value.map(<[u8]>::len)));
+            store.get(&key, || Timestamp::ZERO, |value| black_box(value.map(<[u8]>::len)));
         });
         bench("set", &|key| {
             store.write(&key, Content::Value(&VALUE), |_| next());

@@ -187,7 +187,7 @@ fn snapshots_while_others_write(policy: SyncPolicy, power_cuts: bool) {
         let steps = before + 1 + step as u64;
         let again = Stage::try_start(copy, policy).unwrap_or_else(|error| panic!("after {steps} steps: {error}"));
         check(&again, &written, steps);
-        assert!(again.replica.store().get(b"large", |value| value == Some(&large[..])));
+        assert!(again.replica.get(b"large", |value| value == Some(&large[..])));
     }
     let again = Stage::start(&directory.copy());
     check(&again, &written, u64::MAX);

@@ -94,7 +94,7 @@ impl Stage {
     }
 
     pub(crate) fn value(&self, key: &str) -> Option<String> {
-        self.replica.store().get(key.as_bytes(), |value| value.map(|value| String::from_utf8_lossy(value).into()))
+        self.replica.get(key.as_bytes(), |value| value.map(|value| String::from_utf8_lossy(value).into()))
     }
 }
 

@@ -110,7 +110,7 @@ fn describe_record(record: &Record) -> String {
     let (key, version) = (record.key().escape_ascii(), in_words(record.version()));
     match record.content() {
         Content::Value(value) if value.len() > 40 => format!("SET {key} ({} bytes) {version}", value.len()),
-        Content::Value(value) => format!("SET {key} {} {version}", value.escape_ascii()),
+        Content::Value(value) | Content::Expiring(value, _) => format!("SET {key} {} {version}", value.escape_ascii()),
         Content::Tombstone => format!("DEL {key} {version}"),
     }
 }

@@ -167,8 +167,7 @@ fn write_once_more(cluster: &Cluster, _chance: &Chance) {
         cluster.write(node, key.as_bytes(), Some(b"the last"));
         cluster.peers(node).for_each(|peer| cluster.replicate(node, peer));
         for peer in cluster.peers(node) {
-            let value =
-                cluster.nodes[peer].life().replica.store().get(key.as_bytes(), |value| value.map(<[u8]>::to_vec));
+            let value = cluster.nodes[peer].life().replica.get(key.as_bytes(), |value| value.map(<[u8]>::to_vec));
             if value.as_deref() != Some(b"the last") {
                 let details = format!("{key} from node{} has not reached node{}", node + 1, peer + 1);
                 judge(cluster).violate(Invariant::PromptPropagation, details);

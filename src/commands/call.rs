@@ -11,6 +11,9 @@ use super::words::check_key;
 use crate::framing::{Args, Form};
 use crate::limits::MAX_ANSWER_BYTES;
 use crate::replication::replica::Replica;
+use crate::store::Change;
+use crate::store::content::Content;
+use crate::store::deadline::Deadline;
 
 /// How the session goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,6 +134,22 @@ impl<'a> Call<'a> {
     pub(super) fn set(&self, key: &[u8], value: &[u8]) {
         self.replica.set(key, value);
         self.host.changed(key);
+    }
+
+    /// Stores a value with this deadline, or without one.
+    pub(super) fn set_until(&self, key: &[u8], value: &[u8], deadline: Option<Deadline>) {
+        self.replica.write(key, Content::until(value, deadline));
+        self.host.changed(key);
+    }
+
+    /// Changes a key in one step, here and soon at the peers: `change` is called with its value and deadline, if it has
+    /// a value now. No other client comes between. Returns what it returns.
+    pub(super) fn update<'v, R>(&self, key: &[u8], change: impl FnOnce(Option<Content<'_>>) -> (Change<'v>, R)) -> R {
+        let (has_changed, result) = self.replica.update(key, change);
+        if has_changed {
+            self.host.changed(key);
+        }
+        result
     }
 
     /// Deletes a key, here and soon at the peers. Returns whether a value was held here.

@@ -257,7 +257,9 @@ fn show(cluster: &Cluster, key: &str) {
         let held = machine.life().replica.store().record(key.as_bytes()).map_or("nothing".into(), |record| {
             let version = in_words(record.version());
             match record.content() {
-                Content::Value(value) | Content::Expiring(value, _) => format!("{}  (version {version})", value.escape_ascii()),
+                Content::Value(value) | Content::Expiring(value, _) => {
+                    format!("{}  (version {version})", value.escape_ascii())
+                }
                 Content::Tombstone => format!("a tombstone  (version {version})"),
             }
         });

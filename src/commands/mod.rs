@@ -7,6 +7,7 @@
 //! | family | about |
 //! |---|---|
 //! | `strings` | values: GET, SET and their like |
+//! | `expiry` | when keys expire: EXPIRE, TTL |
 //! | `keys` | keys, whatever stands under them: DEL, SCAN |
 //! | `agreement` | how the nodes agree: VERSION, DIGEST, SYNC, FORGET |
 //! | `conflicts` | what was overruled by a write that had not seen it: CONFLICTS |
@@ -29,6 +30,7 @@ mod clients;
 mod conflicts;
 mod connection;
 pub mod conversation;
+mod expiry;
 pub mod failure;
 pub mod glob;
 pub mod host;
@@ -37,6 +39,7 @@ mod keys;
 mod server;
 pub mod spec;
 pub mod stats;
+mod store_options;
 mod strings;
 mod transactions;
 pub mod usage;
@@ -52,9 +55,10 @@ use crate::limits::MAX_ANSWER_BYTES;
 pub const REDIS_VERSION: &str = "7.2.4";
 
 /// The whole table. Names are looked up in this order, so the frequent commands come first.
-const FAMILIES: [&[Spec]; 9] = [
+const FAMILIES: [&[Spec]; 10] = [
     strings::COMMANDS,
     keys::COMMANDS,
+    expiry::COMMANDS,
     agreement::COMMANDS,
     conflicts::COMMANDS,
     waiting::COMMANDS,

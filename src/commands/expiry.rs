@@ -110,8 +110,7 @@ fn millis_in(call: &Call<'_>, word: &[u8], unit: Unit, base: Base) -> Result<i64
     let number: i64 = parse_number(word).ok_or_else(|| Failure::error("value is not an integer or out of range"))?;
     let millis = if unit == Unit::Seconds { number.checked_mul(1000) } else { Some(number) };
     let base = if base == Base::Now { call.replica.wall().millis() as i64 } else { 0 };
-    let millis = millis.and_then(|millis| millis.checked_add(base));
-    millis.filter(|&millis| millis <= Deadline::LATEST.millis() as i64).ok_or_else(|| invalid_time(call))
+    millis.and_then(|millis| millis.checked_add(base)).ok_or_else(|| invalid_time(call))
 }
 
 fn invalid_time(call: &Call<'_>) -> Failure {
@@ -183,10 +182,10 @@ impl Condition {
 }
 
 fn expire(call: &mut Call<'_>, unit: Unit, base: Base) -> Outcome {
-    let (key, millis) = (call.key(0)?, millis_in(call, call.word(1), unit, base)?);
-    let condition = Condition::parse(call)?;
-    let now = call.replica.wall();
-    let deadline = u64::try_from(millis).ok().and_then(Deadline::from_millis).filter(|deadline| !deadline.is_past(now));
+    let (key, condition) = (call.key(0)?, Condition::parse(call)?);
+    let millis = millis_in(call, call.word(1), unit, base)?;
+    let now = call.replica.wall().millis();
+    let deadline = u64::try_from(millis).ok().filter(|&millis| millis > now).and_then(Deadline::from_millis);
     let is_set = call.update(key, |content| match content {
         Some(content) if condition.allows(content.deadline(), millis) => {
             // A time that is over deletes the key.

@@ -70,12 +70,13 @@ impl Expiry {
         }
     }
 
-    /// The option of a GETEX.
-    pub(super) fn of_getex(call: &Call<'_>) -> Result<Self, Failure> {
+    /// The option of a GETEX for a key that has a value, or for one that has none: then the time is not looked at.
+    pub(super) fn of_getex(call: &Call<'_>, is_present: bool) -> Result<Self, Failure> {
         let option = upper(call.word(1));
         match (call.args.len(), unit_of(&option)) {
             (1, _) => Ok(Self::Keep),
             (2, _) if option == "PERSIST" => Ok(Self::Never),
+            (3, Some(_)) if !is_present => Ok(Self::Keep),
             (3, Some((unit, base))) => deadline_in(call, call.word(2), unit, base).map(Self::At),
             _ => Err(Failure::error("syntax error")),
         }
@@ -85,34 +86,34 @@ impl Expiry {
 impl<'a> StoreOptions<'a> {
     /// The options behind the key and the value of a SET.
     pub(super) fn parse(call: &Call<'a>) -> Result<Self, Failure> {
-        let syntax_error = || Failure::error("syntax error");
-        let (mut condition, mut expiry, mut answers_old) = (None, None, false);
+        let (mut condition, mut keeps, mut time, mut answers_old) = (None, false, None, false);
         let mut index = 2;
         while index < call.args.len() {
             let (option, next) = (upper(call.word(index)), call.args.get(index + 1));
-            index += 1;
-            let (new_condition, new_expiry) = match (option.as_str(), next, unit_of(&option)) {
-                ("GET", ..) => {
-                    answers_old = true;
-                    continue;
+            let is_first = condition.is_none();
+            let has_other_time = keeps || time.is_some_and(|(_, unit)| Some(unit) != unit_of(&option));
+            match (option.as_str(), next, unit_of(&option)) {
+                ("GET", ..) => answers_old = true,
+                ("NX", ..) if is_first || condition == Some(Condition::IfAbsent) => {
+                    condition = Some(Condition::IfAbsent)
                 }
-                ("NX", ..) => (Some(Condition::IfAbsent), None),
-                ("XX", ..) => (Some(Condition::IfPresent), None),
-                ("KEEPTTL", ..) => (None, Some(Expiry::Keep)),
-                ("IFEQ", Some(value), _) => (Some(Condition::IfEqual(value)), None),
-                (_, Some(time), Some((unit, base))) => (None, Some(Expiry::At(deadline_in(call, time, unit, base)?))),
-                _ => return Err(syntax_error()),
-            };
-            if matches!(new_condition, Some(Condition::IfEqual(_))) || matches!(new_expiry, Some(Expiry::At(_))) {
-                index += 1;
+                ("XX", ..) if is_first || condition == Some(Condition::IfPresent) => {
+                    condition = Some(Condition::IfPresent);
+                }
+                ("IFEQ", Some(value), _) if is_first => condition = Some(Condition::IfEqual(value)),
+                ("KEEPTTL", ..) if time.is_none() => keeps = true,
+                (_, Some(word), Some(unit)) if !has_other_time => time = Some((word, unit)),
+                _ => return Err(Failure::error("syntax error")),
             }
-            // Of each kind one.
-            if (new_condition.is_some() && condition.is_some()) || (new_expiry.is_some() && expiry.is_some()) {
-                return Err(syntax_error());
-            }
-            (condition, expiry) = (condition.or(new_condition), expiry.or(new_expiry));
+            let takes_word = matches!(option.as_str(), "IFEQ" | "EX" | "PX" | "EXAT" | "PXAT");
+            index += if takes_word { 2 } else { 1 };
         }
-        let (condition, expiry) = (condition.unwrap_or(Condition::Always), expiry.unwrap_or(Expiry::Never));
-        Ok(Self { condition, expiry, answers_old })
+        // The time is looked at when all else is right, as Redis does it.
+        let expiry = match time {
+            None if keeps => Expiry::Keep,
+            None => Expiry::Never,
+            Some((word, (unit, base))) => Expiry::At(deadline_in(call, word, unit, base)?),
+        };
+        Ok(Self { condition: condition.unwrap_or(Condition::Always), expiry, answers_old })
     }
 }

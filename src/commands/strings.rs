@@ -244,7 +244,8 @@ fn getdel(call: &mut Call<'_>) -> Outcome {
 }
 
 fn getex(call: &mut Call<'_>) -> Outcome {
-    let (key, expiry) = (call.key(0)?, Expiry::of_getex(call)?);
+    let key = call.key(0)?;
+    let expiry = Expiry::of_getex(call, call.replica.get(key, |value| value.is_some()))?;
     let now = call.replica.wall();
     answer_and_change(call, key, |content| expiry.change(content, now))
 }

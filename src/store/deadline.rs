@@ -24,8 +24,8 @@ impl Deadline {
     /// The bytes of an encoded deadline: big-endian.
     pub const ENCODED_BYTES: usize = 8;
 
-    /// The latest one: the end of the year 10888, as far as a timestamp counts.
-    pub const LATEST: Self = Self((1 << 48) - 1);
+    /// The latest one, as Redis has it: 292 million years from now.
+    pub const LATEST: Self = Self(i64::MAX as u64);
 
     /// The deadline at so many milliseconds since 1970; `None` beyond [`Deadline::LATEST`].
     pub fn from_millis(millis: u64) -> Option<Self> {
@@ -37,9 +37,10 @@ impl Deadline {
         self.0
     }
 
-    /// Whether it is over when the clock shows this time.
+    /// Whether it is over when the clock shows this time. The millisecond that it names still belongs to the value, as in
+    /// Redis.
     pub fn is_past(self, now: Timestamp) -> bool {
-        now.millis() >= self.0
+        now.millis() > self.0
     }
 
     /// The deadline as bytes.

@@ -6,15 +6,16 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use kvstore::rules::{Rule, Rules};
-use kvstore::store::KeyValueStore;
 use kvstore::store::accepted::Accepted;
 use kvstore::store::arrival::{Arrival, TickNumber};
 use kvstore::store::clock::{HybridClock, Timestamp};
 use kvstore::store::content::{Content, Entry};
+use kvstore::store::deadline::Deadline;
 use kvstore::store::digest::{DEPTH, Digest, FANOUT, LEAVES, Prefix};
 use kvstore::store::merge::{Effect, merge};
 use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};
+use kvstore::store::{Change, KeyValueStore};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -36,6 +37,9 @@ enum Operation {
     Forget {
         tick: u64,
     },
+    Sweep {
+        now: u64,
+    },
 }
 
 /// A failing case is printed in its smallest form; no file is kept of it.
@@ -48,32 +52,38 @@ fn key(number: u8) -> Vec<u8> {
 }
 
 fn record(key_number: u8, value: Option<u8>, time: u64, node: u16) -> Record {
-    let value = value.map(|value| [value]);
-    let content = value.as_ref().map_or(Content::Tombstone, |value| Content::Value(value));
+    let bytes = value.map(|value| [value % 3]);
+    let content = content_of(value, &bytes);
     Record::new(&key(key_number), Entry { version: Version::new(Timestamp::from_bits(time), NodeId(node)), content })
 }
 
+/// A tombstone, or the value in `bytes`; from 3 on with a deadline.
+fn content_of(value: Option<u8>, bytes: &Option<[u8; 1]>) -> Content<'_> {
+    let deadline = value.filter(|&value| value >= 3).and_then(|value| Deadline::from_millis(value.into()));
+    bytes.as_ref().map_or(Content::Tombstone, |bytes| Content::until(bytes, deadline))
+}
+
 fn records() -> impl Strategy<Value = Record> {
-    (0u8..40, prop::option::of(0u8..3), 1u64..6, 1u16..4)
+    (0u8..40, prop::option::of(0u8..7), 1u64..6, 1u16..4)
         .prop_map(|(key, value, time, node)| record(key, value, time, node))
 }
 
 fn operations() -> impl Strategy<Value = Operation> {
     prop_oneof![
-        4 => (0u8..40, prop::option::of(0u8..3), 0u64..9)
+        4 => (0u8..40, prop::option::of(0u8..7), 0u64..9)
             .prop_map(|(key, value, wall)| Operation::Write { key, value, wall }),
         4 => records().prop_map(Operation::Merge),
         1 => (0u64..=16, 0u64..12, 0u64..4).prop_map(|(share, clock, tick)| Operation::Settle { share, clock, tick }),
         1 => (0u64..4).prop_map(|tick| Operation::Forget { tick }),
+        1 => (0u64..9).prop_map(|now| Operation::Sweep { now }),
     ]
 }
 
 fn apply(store: &KeyValueStore, operation: &Operation) {
     match operation {
         Operation::Write { key: number, value, wall } => {
-            let value = value.map(|value| [value]);
-            let content = value.as_ref().map_or(Content::Tombstone, |value| Content::Value(value));
-            store.write(&key(*number), content, |replaced| {
+            let bytes = value.map(|value| [value % 3]);
+            store.write(&key(*number), content_of(*value, &bytes), |replaced| {
                 let next = replaced.map_or(Timestamp::ZERO, |replaced| replaced.timestamp.next());
                 Version::new(next.max(Timestamp::from_bits(*wall)), NodeId(1))
             });
@@ -87,6 +97,10 @@ fn apply(store: &KeyValueStore, operation: &Operation) {
         }
         Operation::Forget { tick } => {
             store.forget(TickNumber(*tick));
+        }
+        Operation::Sweep { now } => {
+            store.sweep(Timestamp::from_millis(*now), 2);
+            store.visit_keys(Timestamp::ZERO, |_| {});
         }
     }
 }
@@ -370,6 +384,105 @@ fn settled_tombstones_are_counted_until_they_are_forgotten() {
     assert_eq!(store.settle(Arrival(10), Timestamp::from_millis(2), TickNumber(2)), 6);
     assert_eq!(store.take_back_settled(), 6);
     assert_eq!((store.counts().tombstones, store.counts().settled), (6, 0));
+}
+
+/// A store with one value of each of these deadlines, in milliseconds.
+fn expiring(deadlines: std::ops::Range<u64>) -> KeyValueStore {
+    let store = KeyValueStore::new(Rules::default());
+    for millis in deadlines {
+        let content = Content::until(b"value", Deadline::from_millis(millis));
+        store.merge(early(&millis.to_be_bytes(), content));
+    }
+    store
+}
+
+#[test]
+fn a_value_is_absent_when_its_deadline_is_over_and_a_tombstone_of_its_version_once_it_is_swept() {
+    let (store, key) = (expiring(100..200), 150u64.to_be_bytes());
+    let held_at = |now| store.get(&key, || Timestamp::from_millis(now), |value| value.is_some());
+    assert_eq!((held_at(150), held_at(151)), (true, false));
+    let count = |now| {
+        let mut count = 0;
+        store.visit_keys(Timestamp::from_millis(now), |_| count += 1);
+        assert_eq!(store.scan(Timestamp::from_millis(now), 0, 1_000).1.len(), count);
+        count
+    };
+    assert_eq!((count(0), count(150), count(200)), (100, 50, 0));
+    let version = store.version(&key);
+    assert_eq!(store.sweep(Timestamp::from_millis(150), 7), 50, "however few at a time");
+    assert_eq!(store.record(&key).map(|record| record.is_tombstone()), Some(false), "not yet");
+    assert_eq!(store.sweep(Timestamp::from_millis(151), 7), 1);
+    assert_eq!(store.record(&key).map(|record| (record.is_tombstone(), Some(record.version()))), Some((true, version)));
+    let counts = store.counts();
+    assert_eq!((counts.keys, counts.expiring, counts.tombstones), (49, 49, 51));
+    assert_eq!(store.sweep(Timestamp::from_millis(151), 7), 0);
+}
+
+#[test]
+fn an_expired_value_arrives_in_vain_where_it_was_swept_and_the_tombstone_wins_where_it_was_not() {
+    let (swept, other) = (expiring(1..50), expiring(1..50));
+    let value = other.record(&7u64.to_be_bytes()).expect("it is there");
+    swept.sweep(Timestamp::from_millis(60), 100);
+    let outcome = swept.merge(value);
+    assert!(!outcome.is_accepted() && outcome.conflict.is_none());
+    for millis in 1u64..50 {
+        let tombstone = swept.record(&millis.to_be_bytes()).expect("it is there");
+        let outcome = other.merge(tombstone);
+        assert!(outcome.is_accepted() && outcome.conflict.is_none(), "expiry is no conflict");
+    }
+    assert_eq!(swept.root(), other.root());
+    assert_eq!(other.counts().expiring, 0);
+}
+
+#[test]
+fn what_replaces_a_value_takes_its_deadline_away() {
+    let store = expiring(5..6);
+    let key = 5u64.to_be_bytes();
+    let write = |time, content| {
+        store.write(&key, content, |_| Version::new(Timestamp::from_millis(time), NodeId(1)));
+        store.counts().expiring
+    };
+    let with = |millis| Content::until(b"v", Deadline::from_millis(millis));
+    assert_eq!(write(2, with(5)), 1, "the same deadline again");
+    assert_eq!(write(3, with(9)), 1);
+    assert_eq!(store.sweep(Timestamp::from_millis(8), 10), 0);
+    assert_eq!(write(4, Content::Value(b"v")), 0);
+    assert_eq!(store.sweep(Timestamp::from_millis(1_000), 10), 0);
+    assert!(store.get(&key, || Timestamp::from_millis(1_000), |value| value.is_some()));
+    assert_eq!((write(5, with(9)), write(6, Content::Tombstone)), (1, 0));
+}
+
+#[test]
+fn a_deadline_takes_at_most_forty_bytes() {
+    let (with, without) = (expiring(1..1_000), KeyValueStore::new(Rules::default()));
+    (1..1_000u64).for_each(|millis| drop(without.merge(early(&millis.to_be_bytes(), Content::Value(b"value")))));
+    let more = (with.bytes() - without.bytes()) / 999;
+    assert!(more <= 40, "{more} bytes");
+    with.sweep(Timestamp::from_millis(5_000), 100);
+    with.settle(with.arrivals(), Timestamp::YEAR_2200, TickNumber(1));
+    with.forget(TickNumber(1));
+    assert_eq!(with.bytes(), 0, "all that was counted is given back");
+}
+
+#[test]
+fn a_change_in_one_step_sees_what_is_there_now() {
+    let store = expiring(5..6);
+    let key = 5u64.to_be_bytes();
+    let stamp = |replaced: Option<Version>| {
+        Version::new(replaced.map_or(Timestamp::ZERO, |replaced| replaced.timestamp).next(), NodeId(1))
+    };
+    let see = |now| {
+        let seen = |content: Option<Content<'_>>| (Change::Nothing, content.map(|content| content.deadline()));
+        store.update(&key, Timestamp::from_millis(now), stamp, seen)
+    };
+    assert_eq!(see(5), (false, Some(Deadline::from_millis(5))));
+    assert_eq!(see(6), (false, None));
+    let arrivals = store.arrivals();
+    let change = |change: Change<'static>| store.update(&key, Timestamp::ZERO, stamp, |_| (change, ())).0;
+    assert!(change(Change::Value(b"w".to_vec().into(), None)));
+    assert!(store.get(&key, || Timestamp::ZERO, |value| value == Some(b"w")));
+    assert!(change(Change::Delete) && !change(Change::Nothing));
+    assert_eq!(store.arrivals().0, arrivals.0 + 2);
 }
 
 #[test]

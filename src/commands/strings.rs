@@ -31,7 +31,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     Spec {
         name: "SET",
         usage: "SET key value [NX|XX|IFEQ value] [GET] [EX seconds|PX ms|EXAT time|PXAT time|KEEPTTL]",
-        summary: "stores; in a plain line, the rest is the value",
+        summary: "stores; a plain line ends with the value",
         arity: -3,
         keys: Keys::ONE,
         flags: Flags::of(&[Write, DenyOom, RestIsText]),

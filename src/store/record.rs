@@ -396,7 +396,7 @@ mod tests {
         assert_eq!(Record::decode(&value[..KEY_AT + 2]), None);
         // A tombstone with one byte too many.
         assert_eq!(Record::decode(&[&tombstone[..], b"v"].concat()), None);
-        for flag in (3..8).map(|bit| 1u8 << bit) {
+        for flag in (4..8).map(|bit| 1u8 << bit) {
             for mut unknown in [value.clone(), tombstone.clone()] {
                 unknown[FLAGS_AT] |= flag;
                 assert_eq!(Record::decode(&unknown), None, "flag {flag}");
@@ -427,6 +427,27 @@ mod tests {
             assert_eq!(full.bytes(), plain.bytes() + 1 + 2 * Version::ENCODED_BYTES);
             assert_eq!((full.digest(), full.check()), (plain.digest(), plain.check()));
             assert_eq!(Record::decode(full.encode()), Some(full));
+        }
+    }
+
+    #[test]
+    fn a_deadline_travels_and_counts_in_the_digest() {
+        let at = |millis| Content::Expiring(b"value", Deadline::from_millis(millis).expect("it is early enough"));
+        let (plain, early, late) =
+            (with_seen(Content::Value(b"value"), &[]), with_seen(at(8), &[]), with_seen(at(9), &[]));
+        assert_eq!((early.content(), early.deadline()), (at(8), Deadline::from_millis(8)));
+        assert_eq!(early.bytes(), plain.bytes() + Deadline::ENCODED_BYTES);
+        assert!(plain.digest() != early.digest() && early.digest() != late.digest());
+        let full = with_seen(at(8), &seen(&[5, 6]));
+        assert_eq!((full.content(), full.digest()), (at(8), early.digest()));
+        assert_eq!(full.seen().collect::<Vec<_>>(), seen(&[5, 6]));
+        let expired = full.expired();
+        assert_eq!((expired.entry().content, expired.version()), (Content::Tombstone, full.version()));
+        assert_eq!(expired.seen().collect::<Vec<_>>(), seen(&[5, 6]));
+        for record in [early, full] {
+            let bytes = record.encode().to_vec();
+            assert_eq!(Record::decode(&bytes), Some(record));
+            assert_eq!(Record::decode(&bytes[..bytes.len() - 6]), None, "the deadline is cut off");
         }
     }
 

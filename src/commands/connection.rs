@@ -2,6 +2,7 @@
 
 use super::REDIS_VERSION;
 use super::call::{Call, DONE, Flow, Outcome};
+use super::copying::check_database;
 use super::failure::Failure;
 use super::spec::Flag::{InRefusedTransaction, Loading, NoAuth, RestIsText};
 use super::spec::{Flags, Keys, Spec};
@@ -123,9 +124,7 @@ fn reset(call: &mut Call<'_>) -> Outcome {
 }
 
 fn select(call: &mut Call<'_>) -> Outcome {
-    if call.word(0) != b"0" {
-        return Err(Failure::error("DB index is out of range: type SELECT 0"));
-    }
+    check_database(call.word(0))?;
     call.answer.ok();
     DONE
 }

@@ -88,6 +88,7 @@ fn cpu(stats: &Stats) -> Section {
 fn store(stats: &Stats) -> Section {
     let lines = vec![
         format!("keys:{}", stats.keys),
+        format!("expired_keys:{}", stats.expired),
         format!("tombstones:{}", stats.tombstones),
         format!("tombstones_settled:{}", stats.tombstones_settled),
         format!("tombstones_forgotten:{}", stats.tombstones_forgotten),
@@ -139,5 +140,5 @@ fn peer(number: usize, stats: &PeerStats) -> String {
 
 /// What Redis' tools look for when they ask how many keys there are.
 fn keyspace(stats: &Stats) -> Section {
-    ("Keyspace", vec![format!("db0:keys={},expires=0,avg_ttl=0", stats.keys)])
+    ("Keyspace", vec![format!("db0:keys={},expires={},avg_ttl=0", stats.keys, stats.expiring)])
 }

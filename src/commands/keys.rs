@@ -24,6 +24,18 @@ pub(super) const COMMANDS: &[Spec] = &[
         function: del,
     },
     Spec {
+        name: "UNLINK",
+        usage: "UNLINK key [key ...]",
+        summary: "the same as DEL",
+        arity: -2,
+        keys: Keys::ALL,
+        flags: Flags::of(&[Write]),
+        group: "generic",
+        since: "4.0.0",
+        complexity: "O(N) where N is the number of keys",
+        function: del,
+    },
+    Spec {
         name: "EXISTS",
         usage: "EXISTS key [key ...]",
         summary: "how many of the keys have a value",
@@ -34,6 +46,30 @@ pub(super) const COMMANDS: &[Spec] = &[
         since: "1.0.0",
         complexity: "O(N) where N is the number of keys",
         function: exists,
+    },
+    Spec {
+        name: "TOUCH",
+        usage: "TOUCH key [key ...]",
+        summary: "the same as EXISTS: nothing here depends on when a key was last used",
+        arity: -2,
+        keys: Keys::ALL,
+        flags: Flags::of(&[Readonly]),
+        group: "generic",
+        since: "3.2.1",
+        complexity: "O(N) where N is the number of keys",
+        function: exists,
+    },
+    Spec {
+        name: "TYPE",
+        usage: "TYPE key",
+        summary: "string, or none if there is no value",
+        arity: 2,
+        keys: Keys::ONE,
+        flags: Flags::of(&[Readonly]),
+        group: "generic",
+        since: "1.0.0",
+        complexity: "O(1)",
+        function: kind,
     },
     Spec {
         name: "KEYS",
@@ -49,7 +85,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     },
     Spec {
         name: "SCAN",
-        usage: "SCAN cursor [MATCH pattern] [COUNT n]",
+        usage: "SCAN cursor [MATCH pattern] [COUNT n] [TYPE type]",
         summary: "some keys and the cursor to go on with; begins and ends with 0",
         arity: -2,
         keys: Keys::NONE,
@@ -60,9 +96,21 @@ pub(super) const COMMANDS: &[Spec] = &[
         function: scan,
     },
     Spec {
+        name: "RANDOMKEY",
+        usage: "RANDOMKEY",
+        summary: "any key that has a value",
+        arity: 1,
+        keys: Keys::NONE,
+        flags: Flags::of(&[Readonly]),
+        group: "generic",
+        since: "1.0.0",
+        complexity: "O(1) unless most keys were deleted just now",
+        function: randomkey,
+    },
+    Spec {
         name: "DBSIZE",
         usage: "DBSIZE",
-        summary: "how many keys have a value",
+        summary: "how many keys have a value; one that has expired may count for a second",
         arity: 1,
         keys: Keys::NONE,
         flags: Flags::of(&[Readonly]),
@@ -93,6 +141,12 @@ fn exists(call: &mut Call<'_>) -> Outcome {
     DONE
 }
 
+fn kind(call: &mut Call<'_>) -> Outcome {
+    let has_value = call.replica.get(call.key(0)?, |value| value.is_some());
+    call.answer.status(if has_value { "string" } else { "none" });
+    DONE
+}
+
 fn keys(call: &mut Call<'_>) -> Outcome {
     let pattern = call.word(0);
     let (mut keys, mut bytes): (Vec<Box<[u8]>>, _) = (Vec::new(), 0);
@@ -110,9 +164,9 @@ fn keys(call: &mut Call<'_>) -> Outcome {
 }
 
 fn scan(call: &mut Call<'_>) -> Outcome {
-    let Scan { cursor, pattern, count } = Scan::parse(call.args)?;
+    let Scan { cursor, pattern, count, strings } = Scan::parse(call.args)?;
     let (next, mut keys) = call.replica.store().scan(call.replica.wall(), cursor, count);
-    keys.retain(|key| pattern.is_none_or(|pattern| glob::matches(pattern, key)));
+    keys.retain(|key| strings && pattern.is_none_or(|pattern| glob::matches(pattern, key)));
     let bytes: usize = keys.iter().map(|key| key.len() + RESP_BYTES_A_KEY).sum();
     if !call.has_room_for(bytes) {
         return call.no_room("ERR", too_long("SCAN with a smaller COUNT"));
@@ -128,31 +182,46 @@ struct Scan<'a> {
     cursor: u64,
     pattern: Option<&'a [u8]>,
     count: usize,
+    /// Whether it asks for strings, among other types. All that is here are strings.
+    strings: bool,
 }
 
 impl<'a> Scan<'a> {
     fn parse(args: Args<'a>) -> Result<Self, Failure> {
-        let usage = || Failure::error("syntax error: type SCAN cursor [MATCH pattern] [COUNT n]");
+        let usage = || Failure::error("syntax error: type SCAN cursor [MATCH pattern] [COUNT n] [TYPE type]");
         let cursor = args.get(0).and_then(parse_number);
         let cursor = cursor.ok_or_else(|| Failure::error("invalid cursor: begin with SCAN 0"))?;
-        let (mut pattern, mut count) = (None, 10);
+        let (mut pattern, mut count, mut strings) = (None, 10, true);
         let mut options = args.from(1).iter();
         while let Some(option) = options.next() {
             let value = options.next().ok_or_else(usage)?;
             match upper(option).as_str() {
                 "MATCH" => pattern = Some(value),
                 "COUNT" => count = parse_number(value).filter(|&count| count > 0).ok_or_else(usage)?,
+                "TYPE" => strings = value.eq_ignore_ascii_case(b"string"),
                 _ => return Err(usage()),
             }
         }
-        Ok(Self { cursor, pattern, count: count.min(MAX_SCAN_COUNT) })
+        Ok(Self { cursor, pattern, count: count.min(MAX_SCAN_COUNT), strings })
     }
+}
+
+fn randomkey(call: &mut Call<'_>) -> Outcome {
+    let near = call.replica.store().keys_near(call.replica.wall(), fastrand::u64(..), RANDOM_KEYS);
+    match fastrand::choice(near) {
+        Some(key) => call.answer.value(Some(&key)),
+        None => call.answer.absent("There are no keys"),
+    }
+    DONE
 }
 
 fn dbsize(call: &mut Call<'_>) -> Outcome {
     call.answer.integer(call.replica.store().counts().keys);
     DONE
 }
+
+/// Among how many neighbours RANDOMKEY chooses. With fewer, a key after a wide gap would come up more often than others.
+const RANDOM_KEYS: usize = 16;
 
 /// About what a key takes in an answer and in the list before it, beside its own bytes.
 const RESP_BYTES_A_KEY: usize = 32;

@@ -9,6 +9,8 @@
 //! | `strings` | values: GET, SET and their like |
 //! | `expiry` | when keys expire: EXPIRE, TTL |
 //! | `keys` | keys, whatever stands under them: DEL, SCAN |
+//! | `copying` | two keys in one step: RENAME, COPY |
+//! | `flushing` | all keys: FLUSHALL |
 //! | `agreement` | how the nodes agree: VERSION, DIGEST, SYNC, FORGET |
 //! | `conflicts` | what was overruled by a write that had not seen it: CONFLICTS |
 //! | `waiting` | until peers hold something, or this node does: WAIT, WAITAOF, WAITFOR |
@@ -30,8 +32,10 @@ mod clients;
 mod conflicts;
 mod connection;
 pub mod conversation;
+mod copying;
 mod expiry;
 pub mod failure;
+mod flushing;
 pub mod glob;
 pub mod host;
 mod info;
@@ -55,17 +59,19 @@ use crate::limits::MAX_ANSWER_BYTES;
 pub const REDIS_VERSION: &str = "7.2.4";
 
 /// The whole table. Names are looked up in this order, so the frequent commands come first.
-const FAMILIES: [&[Spec]; 10] = [
+const FAMILIES: &[&[Spec]] = &[
     strings::COMMANDS,
     keys::COMMANDS,
     expiry::COMMANDS,
+    copying::COMMANDS,
+    flushing::COMMANDS,
     agreement::COMMANDS,
     conflicts::COMMANDS,
     waiting::COMMANDS,
+    transactions::COMMANDS,
     connection::COMMANDS,
     clients::COMMANDS,
     server::COMMANDS,
-    transactions::COMMANDS,
 ];
 
 /// The command with this name, in any case.
@@ -136,7 +142,10 @@ mod tests {
         assert_eq!(answer("HELLO 4"), "ERROR: unsupported protocol version: type HELLO 2 or HELLO 3");
         assert_eq!(answer("SELECT 1"), "ERROR: DB index is out of range: type SELECT 0");
         assert_eq!(answer("SCAN x"), "ERROR: invalid cursor: begin with SCAN 0");
-        assert_eq!(answer("SCAN 0 COUNT 0"), "ERROR: syntax error: type SCAN cursor [MATCH pattern] [COUNT n]");
+        assert_eq!(
+            answer("SCAN 0 COUNT 0"),
+            "ERROR: syntax error: type SCAN cursor [MATCH pattern] [COUNT n] [TYPE type]"
+        );
         assert_eq!(answer("\u{1}\u{2}"), r"ERROR: unknown command '\x01\x02': type HELP for the list");
         assert_eq!(
             answer(&"X".repeat(1000)).chars().count(),

@@ -86,6 +86,18 @@ pub(super) const COMMANDS: &[Spec] = &[
         complexity: "O(1)",
         function: lastsave,
     },
+    Spec {
+        name: "TIME",
+        usage: "TIME",
+        summary: "this node's clock: seconds since 1970, and microseconds (a multiple of 1000)",
+        arity: 1,
+        keys: Keys::NONE,
+        flags: Flags::of(&[Loading]),
+        group: "server",
+        since: "2.6.0",
+        complexity: "O(1)",
+        function: time,
+    },
 ];
 
 fn info(call: &mut Call<'_>) -> Outcome {
@@ -146,6 +158,14 @@ fn bgsave(call: &mut Call<'_>) -> Outcome {
 fn lastsave(call: &mut Call<'_>) -> Outcome {
     let disk = call.host.stats().disk;
     call.answer.integer(disk.map_or(0, |disk| disk.saved_at as usize));
+    DONE
+}
+
+fn time(call: &mut Call<'_>) -> Outcome {
+    let millis = call.replica.wall().millis();
+    call.answer.list(2);
+    call.answer.texts([&*(millis / 1000).to_string(), &*(millis % 1000 * 1000).to_string()]);
+    call.answer.end();
     DONE
 }
 

@@ -61,6 +61,10 @@ impl Keys {
     pub const NONE: Self = Self { first: 0, last: 0, step: 0 };
     /// The word behind the name.
     pub const ONE: Self = Self { first: 1, last: 1, step: 1 };
+    /// The first two words behind the name.
+    pub const TWO: Self = Self { first: 1, last: 2, step: 1 };
+    /// The second word behind the name; the first says what is asked.
+    pub const SECOND: Self = Self { first: 2, last: 2, step: 1 };
     /// All words behind the name.
     pub const ALL: Self = Self { first: 1, last: -1, step: 1 };
     /// Keys and values in turn.

@@ -57,6 +57,10 @@ pub struct Stats {
 
     /// Keys that have a value.
     pub keys: usize,
+    /// How many of these have a deadline.
+    pub expiring: usize,
+    /// How many keys have expired here, and were swept.
+    pub expired: u64,
     /// Tombstones, settled ones included.
     pub tombstones: usize,
     /// Tombstones that every peer holds and that are soon forgotten.
@@ -113,6 +117,8 @@ impl Stats {
             cpu: None,
 
             keys: counts.keys,
+            expiring: counts.expiring,
+            expired: replica.expired(),
             tombstones: counts.tombstones + counts.settled,
             tombstones_settled: counts.settled,
             tombstones_forgotten: replica.tombstones_forgotten(),

@@ -154,11 +154,18 @@ impl Replica {
     /// Deletes what is past its deadline, for good: every node does that for itself. Returns how many keys that were.
     pub fn sweep(&self) -> usize {
         let swept = self.store.sweep(self.wall(), SWEEP_KEYS);
-        if let Some(journal) = self.journal.as_ref().filter(|_| swept > 0) {
-            journal.relieve();
+        if swept > 0 {
+            self.relieve();
         }
         self.expired.fetch_add(swept as u64, Relaxed);
         swept
+    }
+
+    /// Writes to the disk what waits for it in memory, if that is much. Called between the parts of a long change.
+    pub fn relieve(&self) {
+        if let Some(journal) = &self.journal {
+            journal.relieve();
+        }
     }
 
     /// How many keys were swept since the start.
@@ -201,9 +208,7 @@ impl Replica {
         let mut progress = sender.lock();
         let merge = |record| self.merge_locked(sender, &mut progress, record);
         let rejected = records.into_iter().filter_map(merge).collect();
-        if let Some(journal) = &self.journal {
-            journal.relieve();
-        }
+        self.relieve();
         rejected
     }
 

@@ -29,8 +29,22 @@ impl KeyValueStore {
         shard.read().records_near(leaves.start).for_each(visit);
     }
 
-    /// Some keys with a value at `now`, about `count` of them, from `cursor` on, and the cursor for the next call. A scan begins
-    /// with cursor 0, and has ended when 0 comes back.
+    /// About `count` keys with a value at `now` that follow a place in the order of a scan, with those at its beginning
+    /// behind those at its end; all keys if there are not so many. Every number is a place.
+    pub fn keys_near(&self, now: Timestamp, place: u64, count: usize) -> Vec<Box<[u8]>> {
+        let first = place >> (u64::BITS - CURSOR_BITS);
+        let (next, mut keys) = self.scan(now, first, count);
+        if next == 0 && first > 0 {
+            let from_the_beginning = self.scan(now, 0, count - keys.len().min(count)).1;
+            keys.extend(from_the_beginning);
+            keys.sort_unstable();
+            keys.dedup();
+        }
+        keys
+    }
+
+    /// Some keys with a value at `now`, about `count` of them, from `cursor` on, and the cursor for the next call. A
+    /// scan begins with cursor 0, and has ended when 0 comes back.
     ///
     /// Keys come in the order of their hashes, so a scan misses no key that stands in the store from its beginning to
     /// its end, and shows none twice, whatever is written meanwhile.

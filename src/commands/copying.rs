@@ -1,0 +1,144 @@
+//! Changes that are about two keys: RENAME and COPY. A deadline goes along with its value.
+//!
+//! On the node that takes it, no client sees half of such a change. A peer gets two writes, the new key first, and may
+//! show both keys for a moment.
+
+use super::call::{Call, DONE, Outcome};
+use super::failure::Failure;
+use super::spec::Flag::{DenyOom, Write};
+use super::spec::{Flags, Keys, Spec};
+use super::words::{parse_number, upper};
+use crate::framing::Args;
+use crate::store::Change;
+use crate::store::content::Content;
+use crate::store::record::Record;
+
+/// The family's part of the table.
+pub(super) const COMMANDS: &[Spec] = &[
+    Spec {
+        name: "RENAME",
+        usage: "RENAME key newkey",
+        summary: "puts the value under another key, whatever stands there",
+        arity: 3,
+        keys: Keys::TWO,
+        flags: Flags::of(&[Write, DenyOom]),
+        group: "generic",
+        since: "1.0.0",
+        complexity: "O(1)",
+        function: rename,
+    },
+    Spec {
+        name: "RENAMENX",
+        usage: "RENAMENX key newkey",
+        summary: "the same, if nothing stands there: 1, otherwise 0",
+        arity: 3,
+        keys: Keys::TWO,
+        flags: Flags::of(&[Write, DenyOom]),
+        group: "generic",
+        since: "1.0.0",
+        complexity: "O(1)",
+        function: renamenx,
+    },
+    Spec {
+        name: "COPY",
+        usage: "COPY source destination [DB 0] [REPLACE]",
+        summary: "copies the value, if nothing stands there or with REPLACE: 1, otherwise 0",
+        arity: -3,
+        keys: Keys::TWO,
+        flags: Flags::of(&[Write, DenyOom]),
+        group: "generic",
+        since: "6.2.0",
+        complexity: "O(1)",
+        function: copy,
+    },
+];
+
+/// Carries out a change of several keys so that no other client of this node comes between.
+pub(super) fn in_one_step<R>(call: &mut Call<'_>, steps: impl FnOnce(&mut Call<'_>) -> R) -> R {
+    steps(call)
+}
+
+fn rename(call: &mut Call<'_>) -> Outcome {
+    let (from, to) = (call.key(0)?, call.key(1)?);
+    in_one_step(call, |call| {
+        let source = live(call, from).ok_or_else(no_such_key)?;
+        if from != to {
+            call.set_until(to, source.content().value().unwrap_or_default(), source.deadline());
+            call.delete(from);
+        }
+        call.answer.ok();
+        DONE
+    })
+}
+
+fn renamenx(call: &mut Call<'_>) -> Outcome {
+    let (from, to) = (call.key(0)?, call.key(1)?);
+    in_one_step(call, |call| {
+        let source = live(call, from).ok_or_else(no_such_key)?;
+        let renames = put_if_absent(call, to, source.content());
+        if renames {
+            call.delete(from);
+        }
+        call.answer.integer(usize::from(renames));
+        DONE
+    })
+}
+
+fn copy(call: &mut Call<'_>) -> Outcome {
+    let (from, to) = (call.key(0)?, call.key(1)?);
+    let replaces = replaces(call.args.from(2))?;
+    if from == to {
+        return Err(Failure::error("source and destination objects are the same"));
+    }
+    in_one_step(call, |call| {
+        let copies = live(call, from).is_some_and(|source| match source.content() {
+            content if !replaces => put_if_absent(call, to, content),
+            content => {
+                call.set_until(to, content.value().unwrap_or_default(), content.deadline());
+                true
+            }
+        });
+        call.answer.integer(usize::from(copies));
+        DONE
+    })
+}
+
+/// Whether the options of a COPY say REPLACE.
+fn replaces(options: Args<'_>) -> Result<bool, Failure> {
+    let mut replaces = false;
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        match (upper(option).as_str(), options.len()) {
+            ("REPLACE", _) => replaces = true,
+            ("DB", 1..) => check_database(options.next().unwrap_or_default())?,
+            _ => return Err(Failure::error("syntax error: type COPY source destination [DB 0] [REPLACE]")),
+        }
+    }
+    Ok(replaces)
+}
+
+/// Refuses a database other than the one that there is.
+pub(super) fn check_database(number: &[u8]) -> Result<(), Failure> {
+    match parse_number::<i64>(number) {
+        Some(0) => Ok(()),
+        Some(_) => Err(Failure::error("DB index is out of range: type SELECT 0")),
+        None => Err(Failure::error("value is not an integer or out of range")),
+    }
+}
+
+fn no_such_key() -> Failure {
+    Failure::error("no such key")
+}
+
+/// A copy of what stands under a key, if that is a value that is not past its deadline.
+fn live(call: &Call<'_>, key: &[u8]) -> Option<Record> {
+    call.replica.store().record(key).filter(|record| record.content().is_live(|| call.replica.wall()))
+}
+
+/// Stores a value with its deadline under a key that has none. Returns whether it had none.
+fn put_if_absent(call: &Call<'_>, key: &[u8], content: Content<'_>) -> bool {
+    call.update(key, |present| match (present, content.value()) {
+        (None, Some(value)) => (Change::Value(value.into(), content.deadline()), true),
+        _ => (Change::Nothing, false),
+    })
+}

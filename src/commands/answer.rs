@@ -8,7 +8,7 @@
 //! a number     42                         :42
 //! a list       a line each, then END      *2 …
 //! a map        a line each, then END      *4 name value …         %2 name value …
-//! a text       its lines, then END        $… in one piece
+//! a text       its lines, then END        $… in one piece        =… in one piece
 //! a failure    ERROR: what is wrong       -ERR what is wrong
 //! ```
 
@@ -122,7 +122,8 @@ impl<'a> Answer<'a> {
                 }
                 self.end();
             }
-            Form::Resp | Form::Resp3 => resp::write_bulk(self.out, text.as_bytes()),
+            Form::Resp => resp::write_bulk(self.out, text.as_bytes()),
+            Form::Resp3 => resp::write_text(self.out, text.as_bytes()),
         }
     }
 
@@ -182,6 +183,7 @@ mod tests {
         let resp =
             "+OK\r\n$1\r\nv\r\n$-1\r\n:42\r\n-ERR no\r\n*1\r\n$1\r\na\r\n$4\r\nx\ny\n\r\n*2\r\n$1\r\nn\r\n:1\r\n";
         assert_eq!(answers(Form::Resp, all), resp);
-        assert_eq!(answers(Form::Resp3, all), resp.replace("$-1", "_").replace("*2", "%1"));
+        let resp3 = resp.replace("$-1", "_").replace("*2", "%1").replace("$4\r\nx", "=8\r\ntxt:x");
+        assert_eq!(answers(Form::Resp3, all), resp3);
     }
 }

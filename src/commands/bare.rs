@@ -98,11 +98,19 @@ impl Host for Nothing<'_> {
         false
     }
 
+    fn set_max_memory(&self, _: usize) {}
+
+    fn reset_counters(&self) {}
+
     fn client_id(&self) -> u64 {
         1
     }
 
     fn show_name(&self, _: &[u8]) {}
+
+    fn end_connection(&self, _: u64) -> bool {
+        false
+    }
 
     fn connections(&self) -> Vec<ConnectionInfo> {
         Vec::new()

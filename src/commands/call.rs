@@ -6,9 +6,10 @@ use super::answer::Answer;
 use super::conversation::Conversation;
 use super::failure::{AUTHENTICATE, Failure, LOADING, MEMORY_IS_FULL, NOTHING_IS_APPLIED, TOO_MANY_ANSWERS};
 use super::host::Host;
-use super::spec::{Flag, Spec};
+use super::refused::refuse;
+use super::spec::{Flag, Spec, is_name};
 use super::words::check_key;
-use crate::framing::{Args, Form};
+use crate::framing::{Args, Form, printable};
 use crate::limits::MAX_ANSWER_BYTES;
 use crate::replication::replica::Replica;
 use crate::store::Change;
@@ -56,6 +57,7 @@ pub fn execute(
     out: &mut Vec<u8>,
 ) -> Flow {
     let before = out.len();
+    conversation.replies.begin();
     let answer = Answer::new(conversation.form_of_answer(form), out);
     let found = find(words);
     let refused = refusal(host, conversation, found.as_ref().ok().copied());
@@ -64,18 +66,19 @@ pub fn execute(
         let args = words.from(1);
         (spec.function)(&mut Call { spec, args, replica, host, conversation, answer, before })
     });
-    match outcome {
-        Ok(Flow::NoRoomYet) => {
-            out.truncate(before);
-            Flow::NoRoomYet
-        }
+    let flow = match outcome {
         Ok(flow) => flow,
         Err(Failure { code, message }) => {
             out.truncate(before);
             Answer::new(conversation.form_of_answer(form), out).failure(code, &message);
             if conversation.may_guess() { Flow::Continue } else { Flow::End }
         }
+    };
+    let comes_again = flow == Flow::NoRoomYet;
+    if !conversation.replies.end(comes_again) || comes_again {
+        out.truncate(before);
     }
+    flow
 }
 
 /// The command that these words ask for, with as many words as it takes.
@@ -84,7 +87,7 @@ fn find(words: Args<'_>) -> Result<&'static Spec, Failure> {
         return Err(Failure::unbalanced_quotes(why));
     }
     let name = words.get(0).unwrap_or_default();
-    let spec = super::find(name).ok_or_else(|| Failure::unknown(name))?;
+    let spec = super::find(name).ok_or_else(|| refuse(name).unwrap_or_else(|| Failure::unknown(name)))?;
     if spec.takes(words.len()) { Ok(spec) } else { Err(Failure::wrong_arity(spec)) }
 }
 
@@ -128,6 +131,22 @@ impl<'a> Call<'a> {
     /// Refuses more than `most` words behind the name.
     pub(super) fn at_most(&self, most: usize) -> Result<(), Failure> {
         if self.args.len() > most { Err(Failure::wrong_arity(self.spec)) } else { Ok(()) }
+    }
+
+    /// Answers with the lines of a command's HELP, as Redis writes them.
+    pub(super) fn help(&mut self, lines: &[&'static str]) {
+        self.answer.list(lines.len());
+        lines.iter().for_each(|line| self.answer.status(line));
+        self.answer.end();
+    }
+
+    /// Why the first word behind the name, with as many others, is none of its subcommands.
+    pub(super) fn wrong_subcommand(&self, subcommands: &[&str]) -> Failure {
+        let (name, word) = (self.spec.name, self.word(0));
+        if subcommands.iter().any(|subcommand| is_name(subcommand, word)) {
+            return Failure::wrong_arity_of(name, word);
+        }
+        Failure::error(format!("unknown subcommand '{}'. Try {name} HELP.", printable(word)))
     }
 
     /// Stores a value, here and soon at the peers.

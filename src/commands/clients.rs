@@ -1,9 +1,11 @@
-//! The connections that are open, and what their clients call themselves.
+//! The connections that are open: what their clients call themselves, which answers they want, and how one is ended.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
-use super::call::{Call, DONE, Outcome};
+use super::call::{Call, DONE, Flow, Outcome};
 use super::connection::rename;
+use super::conversation::Replies;
 use super::failure::Failure;
 use super::host::ConnectionInfo;
 use super::spec::Flag::Loading;
@@ -14,8 +16,8 @@ use crate::framing::{Args, printable};
 /// The family's part of the table.
 pub(super) const COMMANDS: &[Spec] = &[Spec {
     name: "CLIENT",
-    usage: "CLIENT ID|LIST [ID id [id ...]|TYPE type]|GETNAME|SETNAME name|SETINFO name value",
-    summary: "about the connections",
+    usage: "CLIENT ID|INFO|LIST [ID id [id ...]|TYPE type]|KILL filter|GETNAME|SETNAME name|SETINFO name value|REPLY mode",
+    summary: "connections",
     arity: -2,
     keys: Keys::NONE,
     flags: Flags::of(&[Loading]),
@@ -25,12 +27,44 @@ pub(super) const COMMANDS: &[Spec] = &[Spec {
     function: client,
 }];
 
+const HELP: &[&str] = &[
+    "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "GETNAME",
+    "    The name of this connection.",
+    "ID",
+    "    The number of this connection.",
+    "INFO",
+    "    The line of CLIENT LIST about this connection.",
+    "KILL <ip:port>",
+    "    Ends the connection of a client.",
+    "KILL <option> <value> [<option> <value> [...]]",
+    "    Ends the connections for which all options hold. A peer's connection is never ended.",
+    "    * ID <id>, ADDR <ip:port>, LADDR <ip:port>, TYPE (NORMAL|MASTER|REPLICA|PUBSUB), USER default,",
+    "      SKIPME (YES|NO): whether this connection is left alone (default: yes)",
+    "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <id> [<id> ...]]",
+    "    A line for each connection. Peers count as replicas.",
+    "NO-EVICT (ON|OFF), NO-TOUCH (ON|OFF)",
+    "    Nothing changes: no client and no key is evicted.",
+    "REPLY (ON|OFF|SKIP)",
+    "    Whether this connection gets answers. SKIP: all but the next.",
+    "SETINFO <name> <value>",
+    "    Nothing changes: the library's name is not kept.",
+    "SETNAME <name>",
+    "    Names this connection.",
+    "HELP",
+    "    Prints this help.",
+];
+
+const SUBCOMMANDS: &[&str] =
+    &["GETNAME", "HELP", "ID", "INFO", "KILL", "NO-EVICT", "NO-TOUCH", "REPLY", "SETINFO", "SETNAME"];
+
 fn client(call: &mut Call<'_>) -> Outcome {
     match (upper(call.word(0)).as_str(), call.args.len()) {
         ("ID", 1) => call.answer.integer(call.host.client_id() as usize),
-        ("LIST", 1) => list(call, &Listed::All),
-        ("LIST", 3..) if call.word(1).eq_ignore_ascii_case(b"ID") => list(call, &Listed::with_ids(call.args.from(2))?),
-        ("LIST", 3) if call.word(1).eq_ignore_ascii_case(b"TYPE") => list(call, &Listed::of_type(call.word(2))?),
+        ("INFO", 1) => list(call, &Listed::Ids(BTreeSet::from([call.host.client_id()]))),
+        ("LIST", _) => list(call, &Listed::parse(call.args.from(1))?),
+        ("KILL", 2) => return kill_at(call),
+        ("KILL", 3..) => return kill_all(call, &KillFilter::parse(call.args.from(1))?),
         ("GETNAME", 1) => match call.conversation.name.as_slice() {
             b"" => call.answer.absent(""),
             name => call.answer.value(Some(name)),
@@ -40,38 +74,84 @@ fn client(call: &mut Call<'_>) -> Outcome {
             call.answer.ok();
         }
         ("SETINFO", 3) => call.answer.ok(),
-        _ => return Err(Failure::error(format!("unknown CLIENT subcommand: type {}", call.spec.usage))),
+        ("REPLY", 2) => return reply(call),
+        ("NO-EVICT" | "NO-TOUCH", 2) => match upper(call.word(1)).as_str() {
+            "ON" | "OFF" => call.answer.ok(),
+            _ => return Err(syntax_error()),
+        },
+        ("HELP", 1) => call.help(HELP),
+        _ => return Err(call.wrong_subcommand(SUBCOMMANDS)),
     }
     DONE
 }
+
+fn syntax_error() -> Failure {
+    Failure::error("syntax error: type CLIENT HELP")
+}
+
+fn reply(call: &mut Call<'_>) -> Outcome {
+    match (upper(call.word(1)).as_str(), call.conversation.replies) {
+        ("ON", _) => {
+            call.conversation.replies = Replies::On;
+            call.answer.ok();
+        }
+        ("OFF", _) => call.conversation.replies = Replies::Off,
+        ("SKIP", Replies::Off) => {}
+        ("SKIP", _) => call.conversation.replies = Replies::SkipNext,
+        _ => return Err(syntax_error()),
+    }
+    DONE
+}
+
+// ---- listing them ---------------------------------------------------------------------------------------------------
 
 /// Which connections CLIENT LIST shows.
 enum Listed {
     All,
     /// Those with these numbers.
     Ids(BTreeSet<u64>),
-    Clients,
-    /// Those of other nodes, which Redis would call replicas.
-    Peers,
-    /// None: those of a kind that there is not.
-    Nothing,
+    OfKind(Kind),
+}
+
+/// What Redis calls a type of client.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Client,
+    /// Another node, which Redis would call a replica.
+    Peer,
+    /// A kind that there is not here.
+    Other,
+}
+
+impl Kind {
+    fn parse(name: &[u8]) -> Result<Self, Failure> {
+        match upper(name).as_str() {
+            "NORMAL" => Ok(Self::Client),
+            "REPLICA" | "SLAVE" => Ok(Self::Peer),
+            "MASTER" | "PUBSUB" => Ok(Self::Other),
+            _ => Err(Failure::error(format!(
+                "Unknown client type '{}': type normal, master, replica or pubsub",
+                printable(name)
+            ))),
+        }
+    }
+
+    fn of(connection: &ConnectionInfo) -> Self {
+        if connection.is_peer { Self::Peer } else { Self::Client }
+    }
 }
 
 impl Listed {
-    fn with_ids(ids: Args<'_>) -> Result<Self, Failure> {
-        let ids: Option<_> = ids.iter().map(parse_number).collect();
-        ids.map(Self::Ids).ok_or_else(|| Failure::error("a client's ID is a number: type CLIENT LIST ID id"))
-    }
-
-    fn of_type(name: &[u8]) -> Result<Self, Failure> {
-        match upper(name).as_str() {
-            "NORMAL" => Ok(Self::Clients),
-            "REPLICA" | "SLAVE" => Ok(Self::Peers),
-            "MASTER" | "PUBSUB" => Ok(Self::Nothing),
-            _ => Err(Failure::error(format!(
-                "unknown client type '{}': type normal, master, replica or pubsub",
-                printable(name)
-            ))),
+    fn parse(filter: Args<'_>) -> Result<Self, Failure> {
+        let word = |index| filter.get(index).unwrap_or_default();
+        match (upper(word(0)).as_str(), filter.len()) {
+            ("", 0) => Ok(Self::All),
+            ("TYPE", 2) => Kind::parse(word(1)).map(Self::OfKind),
+            ("ID", 2..) => {
+                let ids: Option<_> = filter.from(1).iter().map(parse_number).collect();
+                ids.map(Self::Ids).ok_or_else(|| Failure::error("Invalid client ID: type CLIENT LIST ID and a number"))
+            }
+            _ => Err(syntax_error()),
         }
     }
 
@@ -79,9 +159,7 @@ impl Listed {
         match self {
             Self::All => true,
             Self::Ids(ids) => ids.contains(&connection.id),
-            Self::Clients => !connection.is_peer,
-            Self::Peers => connection.is_peer,
-            Self::Nothing => false,
+            Self::OfKind(kind) => Kind::of(connection) == *kind,
         }
     }
 }
@@ -89,9 +167,87 @@ impl Listed {
 /// A line for each of these connections, as Redis writes them.
 fn list(call: &mut Call<'_>, which: &Listed) {
     let line = |connection: &ConnectionInfo| {
-        let ConnectionInfo { id, address, name, age, .. } = connection;
-        format!("id={id} addr={address} name={} age={} db=0\n", name.escape_ascii(), age.as_secs())
+        let ConnectionInfo { id, address, local, name, age, is_peer } = connection;
+        let local = local.map_or_else(String::new, |local| local.to_string());
+        let (name, age, flag) = (name.escape_ascii(), age.as_secs(), if *is_peer { 'S' } else { 'N' });
+        format!("id={id} addr={address} laddr={local} name={name} age={age} flags={flag} db=0\n")
     };
     let lines: String = call.host.connections().iter().filter(|connection| which.shows(connection)).map(line).collect();
     call.answer.text(&lines);
+}
+
+// ---- ending them ----------------------------------------------------------------------------------------------------
+
+/// CLIENT KILL address: fails if there is no such client.
+fn kill_at(call: &mut Call<'_>) -> Outcome {
+    let connections = call.host.connections();
+    let is_there = |connection: &&ConnectionInfo| connection.address.to_string().as_bytes() == call.word(1);
+    let id = connections.iter().find(is_there).map(|connection| connection.id);
+    let flow = match id {
+        Some(id) if id == call.host.client_id() => Flow::End,
+        Some(id) if call.host.end_connection(id) => Flow::Continue,
+        _ => return Err(Failure::error("No such client")),
+    };
+    call.answer.ok();
+    Ok(flow)
+}
+
+/// CLIENT KILL with options: ends all clients for which they hold, and answers how many these are. The client's own
+/// connection ends after the answer.
+fn kill_all(call: &mut Call<'_>, filter: &KillFilter) -> Outcome {
+    let own = call.host.client_id();
+    let ids: Vec<u64> = call.host.connections().iter().filter(|one| filter.has(one)).map(|one| one.id).collect();
+    let ends_itself = !filter.skips_itself && ids.contains(&own);
+    let others = ids.into_iter().filter(|&id| id != own && call.host.end_connection(id)).count();
+    call.answer.integer(others + usize::from(ends_itself));
+    Ok(if ends_itself { Flow::End } else { Flow::Continue })
+}
+
+/// Which connections CLIENT KILL ends: those that have all of these.
+struct KillFilter {
+    id: Option<u64>,
+    address: Option<Address>,
+    local: Option<Address>,
+    kind: Option<Kind>,
+    skips_itself: bool,
+}
+
+/// An address that was typed; `None` if it is none, as that of a Unix socket.
+struct Address(Option<SocketAddr>);
+
+impl KillFilter {
+    fn parse(options: Args<'_>) -> Result<Self, Failure> {
+        let mut filter = Self { id: None, address: None, local: None, kind: None, skips_itself: true };
+        let address = |value: &[u8]| Some(Address(parse_number(value)));
+        for index in (0..options.len()).step_by(2) {
+            let value = options.get(index + 1).ok_or_else(syntax_error)?;
+            match upper(options.get(index).unwrap_or_default()).as_str() {
+                "ID" => {
+                    let wrong = || Failure::error("client-id should be greater than 0");
+                    filter.id = Some(parse_number(value).filter(|&id| id > 0).ok_or_else(wrong)?);
+                }
+                "ADDR" => filter.address = address(value),
+                "LADDR" => filter.local = address(value),
+                "TYPE" => filter.kind = Some(Kind::parse(value)?),
+                "USER" if value != b"default" => {
+                    return Err(Failure::error(format!("No such user '{}'", printable(value))));
+                }
+                "USER" => {}
+                "SKIPME" => match upper(value).as_str() {
+                    "YES" => filter.skips_itself = true,
+                    "NO" => filter.skips_itself = false,
+                    _ => return Err(syntax_error()),
+                },
+                _ => return Err(syntax_error()),
+            }
+        }
+        Ok(filter)
+    }
+
+    fn has(&self, connection: &ConnectionInfo) -> bool {
+        self.id.is_none_or(|id| id == connection.id)
+            && self.address.as_ref().is_none_or(|address| address.0 == Some(connection.address))
+            && self.local.as_ref().is_none_or(|local| local.0.is_some() && local.0 == connection.local)
+            && self.kind.is_none_or(|kind| kind == Kind::of(connection))
+    }
 }

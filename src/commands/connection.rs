@@ -2,11 +2,10 @@
 
 use super::REDIS_VERSION;
 use super::call::{Call, DONE, Flow, Outcome};
-use super::copying::check_database;
 use super::failure::Failure;
 use super::spec::Flag::{InRefusedTransaction, Loading, NoAuth, RestIsText};
 use super::spec::{Flags, Keys, Spec};
-use super::words::{check_client_name, upper};
+use super::words::{check_client_name, check_database, upper};
 use crate::framing::Args;
 
 /// The family's part of the table.

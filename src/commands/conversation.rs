@@ -14,12 +14,46 @@ pub struct Conversation {
     pub(super) resp3: bool,
     /// What it calls itself; empty at first.
     pub(super) name: Vec<u8>,
+    /// Which answers it wants.
+    pub(super) replies: Replies,
     /// Whether its MULTI was refused, and neither EXEC nor DISCARD has come since. Clients send a transaction in one
     /// piece, and see the refusal only after that: so nothing that stands between MULTI and EXEC may be applied.
     pub(super) in_refused_transaction: bool,
     /// Whether it has said REPLCONF, as a Redis replica and `redis-cli --rdb` do. What follows then is a SYNC in a
     /// plain line, which is Redis' own; its answer must be in RESP.
     pub(super) is_redis_replica: bool,
+}
+
+/// Which answers a client wants (CLIENT REPLY).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Replies {
+    /// All.
+    #[default]
+    On,
+    /// None.
+    Off,
+    /// All but that to the next request.
+    SkipNext,
+    /// All but that to the present request.
+    Skip,
+}
+
+impl Replies {
+    /// A request begins.
+    pub(super) fn begin(&mut self) {
+        if *self == Self::SkipNext {
+            *self = Self::Skip;
+        }
+    }
+
+    /// The request has ended, or will come once more. Returns whether its answer is wanted.
+    pub(super) fn end(&mut self, comes_again: bool) -> bool {
+        let is_wanted = matches!(self, Self::On | Self::SkipNext);
+        if *self == Self::Skip {
+            *self = if comes_again { Self::SkipNext } else { Self::On };
+        }
+        is_wanted
+    }
 }
 
 impl Conversation {

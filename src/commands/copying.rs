@@ -7,7 +7,7 @@ use super::call::{Call, DONE, Outcome};
 use super::failure::Failure;
 use super::spec::Flag::{DenyOom, Write};
 use super::spec::{Flags, Keys, Spec};
-use super::words::{parse_number, upper};
+use super::words::{check_database, upper};
 use crate::framing::Args;
 use crate::store::Change;
 use crate::store::content::Content;
@@ -41,7 +41,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     },
     Spec {
         name: "COPY",
-        usage: "COPY source destination [DB 0] [REPLACE]",
+        usage: "COPY source destination [DB n] [REPLACE]",
         summary: "copies the value, if nothing stands there or with REPLACE: 1, otherwise 0",
         arity: -3,
         keys: Keys::TWO,
@@ -111,19 +111,10 @@ fn replaces(options: Args<'_>) -> Result<bool, Failure> {
         match (upper(option).as_str(), options.len()) {
             ("REPLACE", _) => replaces = true,
             ("DB", 1..) => check_database(options.next().unwrap_or_default())?,
-            _ => return Err(Failure::error("syntax error: type COPY source destination [DB 0] [REPLACE]")),
+            _ => return Err(Failure::error("syntax error: type COPY source destination [DB n] [REPLACE]")),
         }
     }
     Ok(replaces)
-}
-
-/// Refuses a database other than the one that there is.
-pub(super) fn check_database(number: &[u8]) -> Result<(), Failure> {
-    match parse_number::<i64>(number) {
-        Some(0) => Ok(()),
-        Some(_) => Err(Failure::error("DB index is out of range: type SELECT 0")),
-        None => Err(Failure::error("value is not an integer or out of range")),
-    }
 }
 
 fn no_such_key() -> Failure {

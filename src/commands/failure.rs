@@ -37,6 +37,12 @@ impl Failure {
         Self::error(format!("wrong number of arguments for '{name}' command: type {usage}"))
     }
 
+    /// Too few words behind a subcommand, or too many.
+    pub(super) fn wrong_arity_of(name: &str, subcommand: &[u8]) -> Self {
+        let called = format!("{name}|{}", printable(subcommand)).to_ascii_lowercase();
+        Self::error(format!("wrong number of arguments for '{called}' command: type {name} HELP"))
+    }
+
     /// A write while the disk has failed.
     pub fn without_disk(failed: &DiskFailed) -> Self {
         Self::new("MISCONF", format!("{failed}; writes are refused until it works again, reads go on"))

@@ -1,8 +1,8 @@
 //! FLUSHALL: deletes every key, a part of the store at a time.
 //!
-//! It is a delete of each key that this node holds, so the peers get as many deletes, and what a client writes meanwhile
-//! may stay. A write that a peer has taken, and that is not here yet, has not been seen by any of these deletes: the
-//! later of the two wins.
+//! It is a delete of each key that this node holds, so the peers get as many deletes, and what a client writes
+//! meanwhile may stay. A write that a peer has taken, and that is not here yet, has not been seen by any of these
+//! deletes: the later of the two wins.
 
 use super::call::{Call, DONE, Outcome};
 use super::failure::Failure;

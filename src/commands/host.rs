@@ -74,11 +74,20 @@ pub trait Host {
     /// Asks for a snapshot on the disk. Returns whether there is a disk.
     fn save(&self) -> bool;
 
+    /// Changes how much the data and the requests may take, until the node ends.
+    fn set_max_memory(&self, bytes: usize);
+
+    /// Lets INFO count connections, commands and expired keys anew.
+    fn reset_counters(&self);
+
     /// The number of the client's connection.
     fn client_id(&self) -> u64;
 
     /// Shows others, in CLIENT LIST, what the client calls itself.
     fn show_name(&self, name: &[u8]);
+
+    /// Ends another client's connection. Returns whether it did: not if it is a peer's, or there is none.
+    fn end_connection(&self, id: u64) -> bool;
 
     /// Everything that is connected, in the order in which it came.
     fn connections(&self) -> Vec<ConnectionInfo>;
@@ -94,6 +103,8 @@ pub struct ConnectionInfo {
     pub id: u64,
     /// The other side's address.
     pub address: SocketAddr,
+    /// The address at which this node took it; `None` if it has just ended.
+    pub local: Option<SocketAddr>,
     /// What the client calls itself; may be empty.
     pub name: Vec<u8>,
     /// Since when it is connected.

@@ -220,7 +220,8 @@ fn dbsize(call: &mut Call<'_>) -> Outcome {
     DONE
 }
 
-/// Among how many neighbours RANDOMKEY chooses. With fewer, a key after a wide gap would come up more often than others.
+/// Among how many neighbours RANDOMKEY chooses. With fewer, a key after a wide gap would come up more often than
+/// others.
 const RANDOM_KEYS: usize = 16;
 
 /// About what a key takes in an answer and in the list before it, beside its own bytes.

@@ -11,13 +11,18 @@
 //! | `keys` | keys, whatever stands under them: DEL, SCAN |
 //! | `copying` | two keys in one step: RENAME, COPY |
 //! | `flushing` | all keys: FLUSHALL |
+//! | `objects` | how a value lies in memory: OBJECT, MEMORY |
 //! | `agreement` | how the nodes agree: VERSION, DIGEST, SYNC, FORGET |
 //! | `conflicts` | what was overruled by a write that had not seen it: CONFLICTS |
 //! | `waiting` | until peers hold something, or this node does: WAIT, WAITAOF, WAITFOR |
 //! | `connection` | one connection: PING, AUTH, HELLO |
 //! | `clients` | all connections: CLIENT |
-//! | `server` | the node and this table: INFO, HELP, COMMAND |
+//! | `server` | the node: INFO, BGSAVE, TIME |
+//! | `settings` | what it was told at its start, and may be told since: CONFIG |
+//! | `table` | this table: HELP, COMMAND |
 //! | `transactions` | what is understood only to be refused: MULTI and what a Redis replica says |
+//!
+//! Commands of Redis that are not offered stand in `refused`, with the reason.
 //!
 //! [`execute`] looks the command up, checks whether this client may have it now, and calls its function. A function
 //! reads and writes the [`Replica`](crate::replication::replica::Replica), writes its [`answer`], and changes the
@@ -40,11 +45,15 @@ pub mod glob;
 pub mod host;
 mod info;
 mod keys;
+mod objects;
+mod refused;
 mod server;
+mod settings;
 pub mod spec;
 pub mod stats;
 mod store_options;
 mod strings;
+mod table;
 mod transactions;
 pub mod usage;
 mod waiting;
@@ -72,6 +81,9 @@ const FAMILIES: &[&[Spec]] = &[
     connection::COMMANDS,
     clients::COMMANDS,
     server::COMMANDS,
+    objects::COMMANDS,
+    settings::COMMANDS,
+    table::COMMANDS,
 ];
 
 /// The command with this name, in any case.

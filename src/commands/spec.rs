@@ -1,6 +1,7 @@
 //! One entry of the table of commands.
 
 use super::call::{Call, Outcome};
+use crate::framing::Args;
 
 /// A command: what HELP and COMMAND say about it, what is checked before it, and the function that carries it out.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub struct Spec {
 impl Spec {
     /// Whether this is the command's name, in any case.
     pub fn is_named(&self, name: &[u8]) -> bool {
-        self.name.as_bytes().eq_ignore_ascii_case(name)
+        is_name(self.name, name)
     }
 
     /// Whether a request may have this many words, the name included.
@@ -43,6 +44,11 @@ impl Spec {
     pub fn words_before_text(&self) -> Option<usize> {
         self.flags.has(Flag::RestIsText).then(|| self.arity.unsigned_abs() as usize - 1)
     }
+}
+
+/// Whether a word is this name, in any case.
+pub(super) fn is_name(name: &str, word: &[u8]) -> bool {
+    name.as_bytes().eq_ignore_ascii_case(word)
 }
 
 /// Which words of a request are keys, in the numbers of Redis' COMMAND.
@@ -69,6 +75,13 @@ impl Keys {
     pub const ALL: Self = Self { first: 1, last: -1, step: 1 };
     /// Keys and values in turn.
     pub const PAIRS: Self = Self { first: 1, last: -1, step: 2 };
+
+    /// The keys in a request, the name included.
+    pub fn of<'a>(self, request: Args<'a>) -> impl Iterator<Item = &'a [u8]> {
+        let last = if self.last < 0 { request.len() as i32 + self.last } else { self.last };
+        let places = (self.first..=last).step_by(self.step.max(1) as usize);
+        places.filter(|&place| place > 0).filter_map(move |place| request.get(place as usize))
+    }
 }
 
 /// A rule for a command. The first five mean what they mean in Redis, and COMMAND INFO shows them.

@@ -39,6 +39,8 @@ pub struct Stats {
     pub connected: usize,
     /// How many may be.
     pub max_connections: usize,
+    /// After how much silence a client's connection is ended; `None`: never.
+    pub idle_timeout: Option<Duration>,
     /// Clients that wait for what others do.
     pub blocked: usize,
     /// How many connections were accepted since the start.
@@ -107,6 +109,7 @@ impl Stats {
 
             connected: 0,
             max_connections: 0,
+            idle_timeout: None,
             blocked: 0,
             connections_received: 0,
             connections_rejected: 0,

@@ -121,7 +121,7 @@ fn single(word: &str) -> Argument {
         return Argument { token: Some(word.into()), ..Argument::new(&name, Kind::PureToken) };
     }
     let kind = match word {
-        "key" => "key",
+        "key" | "newkey" | "source" | "destination" => "key",
         "pattern" => "pattern",
         "cursor" | "n" | "id" => "integer",
         _ => "string",

@@ -198,6 +198,15 @@ pub fn write_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
+/// Writes a text for people. In RESP3 only.
+pub fn write_text(out: &mut Vec<u8>, text: &[u8]) {
+    const FORMAT: &[u8] = b"txt:";
+    write_length(out, b'=', (FORMAT.len() + text.len()) as u64);
+    out.extend_from_slice(FORMAT);
+    out.extend_from_slice(text);
+    out.extend_from_slice(b"\r\n");
+}
+
 /// Writes an integer.
 pub fn write_integer(out: &mut Vec<u8>, number: i64) {
     if number < 0 {

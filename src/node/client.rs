@@ -4,10 +4,11 @@ use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use log::warn;
+use log::{info, warn};
 
 use super::clients::Incoming;
 use super::memory::Usage;
+use super::stats::Counted;
 use super::written::Written;
 use super::{Shared, stats};
 use crate::commands::conversation::Conversation;
@@ -146,12 +147,26 @@ impl Host for ClientHost<'_> {
         self.node.disk.as_ref().inspect(|disk| disk.ask_for_save()).is_some()
     }
 
+    fn set_max_memory(&self, bytes: usize) {
+        self.node.memory.set_limit(bytes);
+        self.node.replica.conflicts().limit(self.node.memory.conflict_limit());
+        info!("{}: --max-memory is {bytes} bytes from now on (CONFIG SET)", self.node.name());
+    }
+
+    fn reset_counters(&self) {
+        *self.node.counted_before.lock() = Counted::by_now(self.node);
+    }
+
     fn client_id(&self) -> u64 {
         self.incoming.id
     }
 
     fn show_name(&self, name: &[u8]) {
         *self.incoming.name.lock() = name.to_vec();
+    }
+
+    fn end_connection(&self, id: u64) -> bool {
+        self.node.clients.end(id)
     }
 
     fn connections(&self) -> Vec<ConnectionInfo> {

@@ -102,6 +102,13 @@ impl Clients {
         true
     }
 
+    /// Ends the connection with this number. Returns whether it did: not if it is a peer's, or there is none.
+    pub(super) fn end(&self, id: u64) -> bool {
+        let ended = self.open.lock().get(&id).filter(|incoming| incoming.peer.get().is_none()).cloned();
+        // An error says that the other side has gone already.
+        ended.inspect(|incoming| drop(incoming.stream.shutdown(Shutdown::Both))).is_some()
+    }
+
     /// Ends all connections, and so wakes the threads that wait on them.
     pub(super) fn shut_down(&self) {
         for incoming in self.open.lock().values() {
@@ -115,6 +122,7 @@ impl Clients {
         let info = |incoming: &Arc<Incoming>| ConnectionInfo {
             id: incoming.id,
             address: incoming.address,
+            local: incoming.stream.local_addr().ok(),
             name: incoming.name.lock().clone(),
             age: incoming.since.elapsed(),
             is_peer: incoming.peer.get().is_some(),

@@ -20,8 +20,8 @@ use crate::limits::{
 /// The memory of one node's connections, and the limits. All in bytes.
 #[derive(Debug)]
 pub(super) struct Memory {
-    /// For the data and the requests' buffers together.
-    pub(super) limit: usize,
+    /// For the data and the requests' buffers together. CONFIG SET changes it.
+    limit: AtomicUsize,
     /// The capacity of all requests' buffers.
     requests: AtomicUsize,
     /// The length of all unread answers, except small ones.
@@ -30,7 +30,17 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, requests: AtomicUsize::new(0), answers: AtomicUsize::new(0) }
+        Self { limit: AtomicUsize::new(limit), requests: AtomicUsize::new(0), answers: AtomicUsize::new(0) }
+    }
+
+    /// How many bytes the data and the requests' buffers may take together.
+    pub(super) fn limit(&self) -> usize {
+        self.limit.load(Relaxed)
+    }
+
+    /// Changes that. The limits that follow from it change too, except that of the peers' queues.
+    pub(super) fn set_limit(&self, bytes: usize) {
+        self.limit.store(bytes, Relaxed);
     }
 
     /// How many bytes the requests' buffers have.
@@ -46,24 +56,24 @@ impl Memory {
     /// Up to how many bytes a client may delete keys that are not held here: a tenth more than the limit, so that
     /// writes are refused first. Each such delete leaves a tombstone.
     pub(super) fn delete_limit(&self) -> usize {
-        self.limit + self.limit / 10
+        self.limit().saturating_add(self.limit() / 10)
     }
 
     /// How many bytes the queue of one peer may take if there are so many peers. All queues together get at most an
     /// eighth of the limit: the rest stays for clients, however many peers are away.
     pub(super) fn queue_limit(&self, peers: usize) -> usize {
-        (self.limit / 8 / peers.max(1)).min(PROPAGATION_QUEUE_BYTES)
+        (self.limit() / 8 / peers.max(1)).min(PROPAGATION_QUEUE_BYTES)
     }
 
     /// How many bytes the conflicts that are kept may take: at most an eighth of the limit.
     pub(super) fn conflict_limit(&self) -> usize {
-        (self.limit / 8).min(MAX_CONFLICT_BYTES)
+        (self.limit() / 8).min(MAX_CONFLICT_BYTES)
     }
 
     /// How many bytes all unread answers may take, in addition to the limit: an eighth of it, but at least two of the
     /// largest values.
     fn answer_limit(&self) -> usize {
-        (self.limit / 8).max(2 * MAX_VALUE_BYTES)
+        (self.limit() / 8).max(2 * MAX_VALUE_BYTES)
     }
 }
 

@@ -24,8 +24,10 @@ pub(super) struct Output<'a> {
     incoming: &'a Arc<Incoming>,
     pub(super) unread: Unread,
     pub(super) usage: Usage,
-    /// How many commands were answered since the last flush; then INFO counts them.
+    /// How many commands were carried out since the last flush; then INFO counts them.
     pub(super) commands: u64,
+    /// How many of these were answered: all, unless the client wants no answers.
+    pub(super) answers: u64,
     /// Whether these have changed anything: the disk must have it before an answer is sent.
     pub(super) changed: bool,
     /// The form of the client's last request; `None` for a peer.
@@ -39,24 +41,35 @@ pub(super) struct Output<'a> {
 impl<'a> Output<'a> {
     pub(super) fn new(node: &'a Shared, incoming: &'a Arc<Incoming>) -> Self {
         let (unread, usage) = (Unread::new(node.config.client_write_timeout), Usage::new(&node.memory));
-        Self { node, incoming, unread, usage, commands: 0, changed: false, form: None, late_room: 0, safe: 0 }
+        Self {
+            node,
+            incoming,
+            unread,
+            usage,
+            commands: 0,
+            answers: 0,
+            changed: false,
+            form: None,
+            late_room: 0,
+            safe: 0,
+        }
     }
 
     /// Sends as many answers as the other side takes at once.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.incoming.late.wait();
-        let commands = mem::take(&mut self.commands);
+        let (commands, answers) = (mem::take(&mut self.commands), mem::take(&mut self.answers));
         if commands > 0 {
             self.node.clients.commands.fetch_add(commands, Relaxed);
         }
         if mem::take(&mut self.changed)
             && let Some(disk) = &self.node.disk
         {
-            if self.hand_over(disk, commands) {
+            if self.hand_over(disk, answers) {
                 return Ok(());
             }
             if let Err(failed) = disk.log.before_answer() {
-                self.take_back(&failed, commands);
+                self.take_back(&failed, answers);
             }
         }
         if !self.unread.is_empty() {

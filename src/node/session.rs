@@ -194,7 +194,9 @@ impl Session<'_> {
                 Flow::End
             }
             Speaker::Client(client) => {
+                let before = self.output.unread.len();
                 let flow = client.answer((form, words), &mut self.output.usage, self.output.unread.buffer());
+                self.output.answers += u64::from(self.output.unread.len() > before);
                 self.output.commands += u64::from(flow != Flow::NoRoomYet);
                 self.output.changed |= client.take_changed();
                 self.output.form = Some(form);

@@ -16,6 +16,7 @@ use super::link::Link;
 use super::memory::Memory;
 use super::refusals::Refusals;
 use super::round_log::{Holdups, RoundLog};
+use super::stats::Counted;
 use super::waiting::Waiters;
 use crate::commands::stats::RoundSummary;
 use crate::config::Config;
@@ -51,6 +52,8 @@ pub(super) struct Shared {
     pub(super) memory: Arc<Memory>,
     /// How many wrong secrets clients have said.
     pub(super) auth_failed: AtomicU64,
+    /// What INFO leaves out of its counts.
+    pub(super) counted_before: Mutex<Counted>,
     /// How many connections of peers were refused.
     pub(super) peers_refused: AtomicU64,
     pub(super) refusals: Refusals,
@@ -117,6 +120,7 @@ impl Shared {
             loading: AtomicBool::new(true),
             memory: Arc::new(memory),
             auth_failed: AtomicU64::new(0),
+            counted_before: Mutex::default(),
             peers_refused: AtomicU64::new(0),
             refusals: Refusals::default(),
             stop,
@@ -153,7 +157,7 @@ impl Shared {
 
     /// How many bytes are left of what the data and requests may take; 0 if the memory is full.
     pub(super) fn memory_left(&self) -> usize {
-        self.memory.limit.saturating_sub(self.data_bytes() + self.memory.requests())
+        self.memory.limit().saturating_sub(self.data_bytes() + self.memory.requests())
     }
 
     /// Whether there is memory to delete these keys. A tombstone takes as much as a write, unless it replaces an entry.

@@ -10,9 +10,30 @@ use super::Shared;
 use super::shared::PeerHandle;
 use crate::commands::stats::{CpuTime, LastRound, PeerStats, Stats};
 
+/// What CONFIG RESETSTAT lets INFO count anew. The counters themselves only grow.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Counted {
+    connections_received: u64,
+    connections_rejected: u64,
+    commands: u64,
+    expired: u64,
+}
+
+impl Counted {
+    /// What was counted since the start of the node.
+    pub(super) fn by_now(node: &Shared) -> Self {
+        Self {
+            connections_received: node.clients.received(),
+            connections_rejected: node.clients.rejected.load(Relaxed),
+            commands: node.clients.commands.load(Relaxed),
+            expired: node.replica.expired(),
+        }
+    }
+}
+
 /// The figures of the node at this moment.
 pub(super) fn gather(node: &Shared) -> Stats {
-    let clients = &node.clients;
+    let (clients, counted, before) = (&node.clients, Counted::by_now(node), *node.counted_before.lock());
     Stats {
         port: node.address.port(),
         uptime: node.started.elapsed(),
@@ -20,17 +41,20 @@ pub(super) fn gather(node: &Shared) -> Stats {
 
         connected: clients.connected(),
         max_connections: node.config.max_connections,
+        idle_timeout: node.config.idle_timeout,
         blocked: node.waiters.count(),
-        connections_received: clients.received(),
-        connections_rejected: clients.rejected.load(Relaxed),
-        commands: clients.commands.load(Relaxed),
+        connections_received: counted.connections_received - before.connections_received,
+        connections_rejected: counted.connections_rejected - before.connections_rejected,
+        commands: counted.commands - before.commands,
         auth_failed: node.auth_failed.load(Relaxed),
         peers_refused: node.peers_refused.load(Relaxed),
 
         cpu: cpu_time(),
 
         used_memory: node.data_bytes() + node.memory.buffers(),
-        max_memory: node.memory.limit,
+        max_memory: node.memory.limit(),
+
+        expired: counted.expired - before.expired,
 
         disk: node.disk.as_ref().map(|disk| disk.log.stats()),
 

@@ -117,6 +117,13 @@ impl KeyValueStore {
         self.shard(hash).read().find(hash, key).cloned()
     }
 
+    /// How many bytes are counted for `key`, if it has a value at `now`; see [`KeyValueStore::bytes`].
+    pub fn value_bytes(&self, key: &[u8], now: Timestamp) -> Option<usize> {
+        let hash = hash_key(key);
+        let shard = self.shard(hash).read();
+        shard.find(hash, key).filter(|record| record.content().is_live(|| now)).map(shard::bytes_of)
+    }
+
     /// The version of what stands under `key`, tombstones included.
     pub fn version(&self, key: &[u8]) -> Option<Version> {
         let hash = hash_key(key);

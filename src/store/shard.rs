@@ -90,7 +90,7 @@ const GRAVE_BYTES: usize = 24;
 const DEADLINE_BYTES: usize = 28;
 
 /// How many bytes are counted for a record.
-fn bytes_of(record: &Record) -> usize {
+pub(super) fn bytes_of(record: &Record) -> usize {
     let queued = match (record.is_tombstone(), record.deadline()) {
         (true, _) => GRAVE_BYTES,
         (false, Some(_)) => DEADLINE_BYTES,

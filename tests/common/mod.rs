@@ -546,17 +546,20 @@ impl Client {
             "-" => Value::Error(text.into()),
             ":" => Value::Integer(number()),
             "$" if text == "-1" => Value::Nil,
-            "$" => {
-                let mut bytes = vec![0; number() as usize + 2];
-                self.input.read_exact(&mut bytes).expect("as many bytes as were announced");
-                assert_eq!(bytes.split_off(bytes.len() - 2), b"\r\n");
-                Value::Bulk(bytes)
-            }
+            "$" => Value::Bulk(self.read_bulk(number() as usize)),
+            "=" => Value::Text(self.read_bulk(number() as usize)),
             "*" => Value::Array((0..number()).map(|_| self.read_value()).collect()),
             "_" => Value::Nil,
             "%" => Value::Map((0..number()).map(|_| (self.read_value(), self.read_value())).collect()),
             _ => panic!("no RESP value: {line:?}"),
         }
+    }
+
+    fn read_bulk(&mut self, length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length + 2];
+        self.input.read_exact(&mut bytes).expect("as many bytes as were announced");
+        assert_eq!(bytes.split_off(length), b"\r\n");
+        bytes
     }
 
     #[track_caller]
@@ -631,6 +634,8 @@ pub(crate) enum Value {
     Error(String),
     Integer(i64),
     Bulk(Vec<u8>),
+    /// In RESP3 only.
+    Text(Vec<u8>),
     Nil,
     Array(Vec<Value>),
     /// In RESP3 only.
@@ -638,13 +643,14 @@ pub(crate) enum Value {
 }
 
 impl fmt::Display for Value {
-    /// As it is on the wire, in one line: `+OK`, `-ERR no`, `:1`, `$text`, `nil`, `(…, …)`, `{…: …}`.
+    /// As it is on the wire, in one line: `+OK`, `-ERR no`, `:1`, `$value`, `=text`, `nil`, `(…, …)`, `{…: …}`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Simple(text) => write!(f, "+{text}"),
             Self::Error(text) => write!(f, "-{text}"),
             Self::Integer(number) => write!(f, ":{number}"),
             Self::Bulk(bytes) => write!(f, "${}", bytes.escape_ascii()),
+            Self::Text(bytes) => write!(f, "={}", bytes.escape_ascii()),
             Self::Nil => f.write_str("nil"),
             Self::Array(items) => {
                 let items: Vec<String> = items.iter().map(Self::to_string).collect();

@@ -9,7 +9,7 @@ use super::spec::Flag::Loading;
 use super::spec::{Flags, Keys, Spec};
 use super::usage::{self, Argument};
 use super::words::upper;
-use super::{find, glob, shown};
+use super::{find, glob, shown, too_long};
 use crate::framing::{Args, Form};
 
 /// The family's part of the table.
@@ -76,7 +76,7 @@ fn command(call: &mut Call<'_>) -> Outcome {
         ("DOCS", _) => write_docs(&named(rest).into_iter().flatten().collect::<Vec<_>>(), &mut call.answer),
         ("" | "INFO", _) => write_specs(&named(rest), &mut call.answer),
         ("LIST", _) => write_names(&Listed::parse(rest)?, &mut call.answer),
-        ("GETKEYS", 2..) => write_keys(rest, &mut call.answer)?,
+        ("GETKEYS", 2..) => return getkeys(call, rest),
         ("HELP", 1) => call.help(COMMAND_HELP),
         _ => return Err(call.wrong_subcommand(&["COUNT", "GETKEYS", "HELP"])),
     }
@@ -124,7 +124,7 @@ fn write_names(listed: &Listed, answer: &mut Answer<'_>) {
 }
 
 /// The keys in a request.
-fn write_keys(request: Args<'_>, answer: &mut Answer<'_>) -> Result<(), Failure> {
+fn getkeys(call: &mut Call<'_>, request: Args<'_>) -> Outcome {
     let spec = find(request.get(0).unwrap_or_default());
     let spec = spec.ok_or_else(|| Failure::error("Invalid command specified"))?;
     if !spec.takes(request.len()) {
@@ -134,10 +134,14 @@ fn write_keys(request: Args<'_>, answer: &mut Answer<'_>) -> Result<(), Failure>
     if keys.is_empty() {
         return Err(Failure::error("The command has no key arguments"));
     }
-    answer.list(keys.len());
-    keys.into_iter().for_each(|key| answer.value(Some(key)));
-    answer.end();
-    Ok(())
+    call.answer.list(keys.len());
+    for key in keys {
+        if !call.add_value(Some(key)) {
+            return call.no_room("ERR", too_long("COMMAND GETKEYS with fewer keys"));
+        }
+    }
+    call.answer.end();
+    DONE
 }
 
 /// The commands with these names, `None` for a name that no command has; all commands if there are no names.

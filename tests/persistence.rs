@@ -349,6 +349,12 @@ fn fill_the_disk(name: &str, options: &[&'static str]) {
         println!("skipped: no prlimit");
         return;
     }
+    // A client that wants no answer to a write is not told that it failed either.
+    let mut muted = pair.client(1);
+    muted.send("CLIENT REPLY OFF\nSET k0 full\nCLIENT REPLY ON\n");
+    let on = muted.read_line();
+    assert!(on == "OK" || on.starts_with("ERROR: the disk has failed"), "{on}");
+    assert_eq!(muted.line("PING"), "PONG");
     // A confirmation may be under way, whose write fails first.
     let refused = one.line("SET k0 full");
     assert!(refused.starts_with("ERROR: the disk has failed: a write failed: File too large"), "{refused}");

@@ -55,6 +55,9 @@ impl KeyValueStore {
         for table in first_table..LEAVES / LEAVES_PER_TABLE {
             let (shard, leaves) = self.shard_of(table * LEAVES_PER_TABLE..(table + 1) * LEAVES_PER_TABLE);
             let shard = shard.read();
+            if shard.live() == 0 {
+                continue;
+            }
             let values = shard.unsettled_near(leaves).filter(|record| record.content().is_live(|| now));
             let mut ahead: Vec<(u64, &Record)> = values.map(|record| (position(record), record)).collect();
             ahead.sort_unstable_by_key(|&(position, _)| position);

@@ -211,6 +211,16 @@ pub const MAX_WAITING_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// The longest answer to one command, in bytes: what MGET and KEYS may collect. SCAN shows more in pieces.
 pub const MAX_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 
+/// How many commands may stand between MULTI and EXEC. While they are carried out, every other client waits: about a
+/// tenth of a second for so many small ones.
+pub const MAX_TRANSACTION_COMMANDS: usize = 128 * 1024;
+
+/// How many bytes the queued commands of one client may take.
+pub const MAX_TRANSACTION_BYTES: usize = 64 * 1024 * 1024;
+
+/// How many keys a client may watch: EXEC looks at each while every other client waits.
+pub const MAX_WATCHED_KEYS: usize = 1024;
+
 /// How many bytes a connection's buffer has at first. It grows with what arrives and shrinks when it is empty.
 pub const FIRST_BUFFER_BYTES: usize = 1024;
 

@@ -587,42 +587,6 @@ fn the_digest_can_be_walked_down_to_the_leaf_of_a_key() {
     assert_ne!(client.line("DIGEST"), empty, "a tombstone counts until every peer holds it");
 }
 
-// ---- transactions ---------------------------------------------------------------------------------------------------
-
-#[test]
-fn nothing_of_a_refused_transaction_is_applied() {
-    let cluster = Cluster::start(1);
-    let mut client = cluster.client(1);
-    let transaction: &[&[&str]] =
-        &[&["MULTI"], &["SET", "k", "v"], &["DEL", "kept"], &["FROB"], &["GET"], &["MULTI"], &["EXEC"]];
-    assert_eq!(client.line("SET kept here"), "OK");
-    client.send(transaction.iter().flat_map(|request| encode(request)).collect::<Vec<u8>>());
-    for request in transaction {
-        let expected = if request == &["MULTI"] { "-ERR *transaction=False*" } else { "-EXECABORT *" };
-        let answer = client.read_value().to_string();
-        assert!(glob::matches(expected.as_bytes(), answer.as_bytes()), "{request:?}: {answer}");
-    }
-    assert_eq!(client.lines("MGET k kept"), ["Key not found", "here"]);
-    assert_eq!(client.line("SET k v"), "OK", "EXEC has ended it");
-}
-
-#[test]
-fn a_refused_transaction_ends_as_a_redis_user_expects() {
-    let cluster = Cluster::start(1);
-    let mut client = cluster.client(1);
-    assert_eq!(client.line("EXEC"), "ERROR: EXEC without MULTI");
-    assert_eq!(client.resp(&["DISCARD"]).to_string(), "-ERR DISCARD without MULTI");
-    for (end, answer) in [("DISCARD", "OK"), ("RESET", "RESET"), ("EXEC", "ERROR: Transaction discarded*")] {
-        assert!(client.line("MULTI").starts_with("ERROR: transactions are not supported"));
-        assert!(client.line("SET k v").starts_with("ERROR: Transaction discarded"));
-        assert!(glob::matches(answer.as_bytes(), client.line(end).as_bytes()), "{end}");
-        assert_eq!(client.line("EXISTS k"), "0", "{end} ends it, and nothing was applied");
-    }
-    assert!(client.line("MULTI").starts_with("ERROR: "));
-    assert_eq!(client.line("QUIT"), "OK");
-    assert_eq!(client.read_to_end(), b"");
-}
-
 #[test]
 fn reset_takes_back_what_the_connection_was_told() {
     let cluster = Cluster::start(1);

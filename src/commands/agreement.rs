@@ -2,10 +2,10 @@
 
 use super::call::{Call, DONE, Outcome};
 use super::failure::Failure;
-use super::spec::Flag::{Readonly, Write};
+use super::redis_replica::NO_MASTER;
+use super::spec::Flag::{NoMulti, Readonly, Write};
 use super::spec::{Flags, Keys, Spec};
 use super::stats::{Moved, RoundSummary};
-use super::transactions::NO_MASTER;
 use super::words::token;
 use crate::store::content::Content;
 use crate::store::digest::{FANOUT, Prefix};
@@ -42,7 +42,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         summary: "compares this node with its peers now, and says what it did",
         arity: 1,
         keys: Keys::NONE,
-        flags: Flags::NONE,
+        flags: Flags::of(&[NoMulti]),
         group: "agreement",
         since: "0.1.0",
         complexity: "O(N) where N is how many keys differ",
@@ -54,7 +54,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         summary: "no longer waits for a node that will never return",
         arity: 2,
         keys: Keys::NONE,
-        flags: Flags::of(&[Write]),
+        flags: Flags::of(&[Write, NoMulti]),
         group: "agreement",
         since: "0.1.0",
         complexity: "O(1)",
@@ -113,6 +113,7 @@ fn sync(call: &mut Call<'_>) -> Outcome {
     if call.conversation.is_redis_replica {
         return Err(Failure::error(NO_MASTER));
     }
+    call.host.let_go();
     let rounds = call.host.sync().map_err(Failure::error)?;
     let lines: Vec<String> = rounds.iter().map(describe_round).collect();
     call.answer.text(&lines.join("\n"));
@@ -129,6 +130,8 @@ fn describe_round(round: &RoundSummary) -> String {
 
 fn forget(call: &mut Call<'_>) -> Outcome {
     let who = String::from_utf8_lossy(call.word(0));
+    // It is written to the disk.
+    call.host.let_go();
     call.host.forget(&who).map_err(|known| {
         Failure::error(format!("no such member or peer: type FORGET and one of [{}]", known.join(", ")))
     })?;

@@ -67,6 +67,15 @@ impl<'a> Answer<'a> {
         }
     }
 
+    /// No list where one could be, in words of the caller's choice in a plain line.
+    pub fn no_list(&mut self, plain: &str) {
+        match self.form {
+            Form::Plain => self.line(plain.as_bytes()),
+            Form::Resp => self.out.extend_from_slice(b"*-1\r\n"),
+            Form::Resp3 => self.value(None),
+        }
+    }
+
     /// A count.
     pub fn integer(&mut self, number: usize) {
         self.signed(number as i64);
@@ -130,6 +139,16 @@ impl<'a> Answer<'a> {
     /// How many bytes stand in the buffer.
     pub fn written(&self) -> usize {
         self.out.len()
+    }
+
+    /// Takes back all but the first `written` bytes of the buffer.
+    pub fn take_back(&mut self, written: usize) {
+        self.out.truncate(written);
+    }
+
+    /// A writer to the same buffer, in the same form.
+    pub fn reborrow(&mut self) -> Answer<'_> {
+        Answer { form: self.form, out: self.out }
     }
 
     /// From here on answers a Redis client in RESP3, or in RESP2.

@@ -49,6 +49,14 @@ impl Host for Nothing<'_> {
         false
     }
 
+    fn hold_step(&mut self) {}
+
+    fn let_go(&mut self) {}
+
+    fn may_queue(&mut self, _: usize) -> bool {
+        true
+    }
+
     fn changed(&self, _: &[u8]) {}
 
     fn may_write(&self) -> bool {

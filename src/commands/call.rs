@@ -1,10 +1,11 @@
 //! How a request becomes a call of a command's function, and what such a function can use.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use super::answer::Answer;
 use super::conversation::Conversation;
-use super::failure::{AUTHENTICATE, Failure, LOADING, MEMORY_IS_FULL, NOTHING_IS_APPLIED, TOO_MANY_ANSWERS};
+use super::failure::{AUTHENTICATE, Failure, LOADING, MEMORY_IS_FULL, NOT_IN_TRANSACTION, TOO_MANY_ANSWERS};
 use super::host::Host;
 use super::refused::refuse;
 use super::spec::{Flag, Spec, is_name};
@@ -45,10 +46,14 @@ pub struct Call<'a> {
     pub(super) answer: Answer<'a>,
     /// How many bytes of earlier answers this client has not read yet.
     before: usize,
+    /// Where this command's answer begins in the buffer: behind the earlier answers, and behind those of the same EXEC.
+    start: usize,
+    /// Whether nothing else is carried out meanwhile: the call is inside of [`Call::in_one_step`].
+    alone: bool,
 }
 
-/// Carries out the command in `words`, if the client may have it, and writes the answer to the end of `out`, where
-/// earlier answers to this client may stand.
+/// Carries out or queues the command in `words`, if the client may have it, and writes the answer to the end of `out`,
+/// where earlier answers to this client may stand.
 pub fn execute(
     replica: &Replica,
     host: &mut dyn Host,
@@ -58,13 +63,22 @@ pub fn execute(
 ) -> Flow {
     let before = out.len();
     conversation.replies.begin();
-    let answer = Answer::new(conversation.form_of_answer(form), out);
-    let found = find(words);
-    let refused = refusal(host, conversation, found.as_ref().ok().copied());
-    let found = refused.map_or(found, Err);
-    let outcome = found.and_then(|spec| {
-        let args = words.from(1);
-        (spec.function)(&mut Call { spec, args, replica, host, conversation, answer, before })
+    let mut answer = Answer::new(conversation.form_of_answer(form), out);
+    let allowed = allow(host, conversation, words);
+    if let (Err(_), Some(transaction)) = (&allowed, &mut conversation.transaction) {
+        transaction.abort();
+    }
+    let outcome = allowed.and_then(|allowed| match allowed {
+        Allowed::Queued => {
+            answer.status("QUEUED");
+            DONE
+        }
+        Allowed::Now(spec) => {
+            host.hold_step();
+            let args = words.from(1);
+            let start = before;
+            (spec.function)(&mut Call { spec, args, replica, host, conversation, answer, before, start, alone: false })
+        }
     });
     let flow = match outcome {
         Ok(flow) => flow,
@@ -79,6 +93,27 @@ pub fn execute(
         out.truncate(before);
     }
     flow
+}
+
+/// What becomes of a command that the client may have.
+enum Allowed {
+    /// It is carried out now.
+    Now(&'static Spec),
+    /// It was queued for EXEC.
+    Queued,
+}
+
+/// Finds the command, and queues it if it belongs to a transaction.
+fn allow(host: &mut dyn Host, conversation: &mut Conversation, words: Args<'_>) -> Result<Allowed, Failure> {
+    let found = find(words);
+    let spec = refusal(host, conversation, found.as_ref().ok().copied()).map_or(found, Err)?;
+    let watched = conversation.watches.bytes();
+    match &mut conversation.transaction {
+        Some(transaction) if !spec.flags.has(Flag::NeverQueued) => {
+            transaction.queue(spec, words.from(1), (host, watched)).map(|()| Allowed::Queued)
+        }
+        _ => Ok(Allowed::Now(spec)),
+    }
 }
 
 /// The command that these words ask for, with as many words as it takes.
@@ -96,18 +131,25 @@ fn refusal(host: &dyn Host, conversation: &Conversation, spec: Option<&Spec>) ->
     let has = |flag: Flag| spec.is_some_and(|spec| spec.flags.has(flag));
     if !conversation.admitted && !has(Flag::NoAuth) {
         Some(Failure::new("NOAUTH", AUTHENTICATE))
-    } else if conversation.in_refused_transaction && !has(Flag::InRefusedTransaction) {
-        Some(Failure::new("EXECABORT", NOTHING_IS_APPLIED))
+    } else if conversation.transaction.is_some() && has(Flag::NoMulti) {
+        Some(Failure::error(NOT_IN_TRANSACTION))
     } else if spec.is_some() && !has(Flag::Loading) && host.is_loading() {
         Some(Failure::new("LOADING", LOADING))
-    } else if has(Flag::DenyOom) && !host.may_write() {
-        Some(Failure::new("OOM", MEMORY_IS_FULL))
-    } else if has(Flag::Write)
+    } else {
+        spec.and_then(|spec| check_memory_and_disk(host, spec).err())
+    }
+}
+
+/// Refuses a write for which there is no memory, or no disk.
+pub(super) fn check_memory_and_disk(host: &dyn Host, spec: &Spec) -> Result<(), Failure> {
+    if spec.flags.has(Flag::DenyOom) && !host.may_write() {
+        Err(Failure::new("OOM", MEMORY_IS_FULL))
+    } else if spec.flags.has(Flag::Write)
         && let Some(failed) = host.disk_failure()
     {
-        Some(Failure::without_disk(&failed))
+        Err(Failure::without_disk(&failed))
     } else {
-        None
+        Ok(())
     }
 }
 
@@ -178,9 +220,52 @@ impl<'a> Call<'a> {
         held
     }
 
-    /// Whether earlier answers to this client are not sent yet. A command that waits lets them go first.
-    pub(super) fn has_earlier_answers(&self) -> bool {
-        self.before > 0
+    /// Calls `step` while no other client's command is carried out, and no peer's entry is merged.
+    pub(super) fn in_one_step<R>(&mut self, step: impl FnOnce(&mut Self) -> R) -> R {
+        if self.alone {
+            return step(self);
+        }
+        self.host.let_go();
+        self.alone = true;
+        let result = self.replica.in_one_step(|| step(self));
+        self.alone = false;
+        result
+    }
+
+    /// Carries out another command, as a part of this one's step and answer.
+    pub(super) fn nested(&mut self, spec: &'static Spec, args: Args<'_>) -> Flow {
+        let start = self.answer.written();
+        let Self { replica, ref mut host, ref mut conversation, ref mut answer, before, alone, .. } = *self;
+        let answer = answer.reborrow();
+        let outcome = (spec.function)(&mut Call {
+            spec,
+            args,
+            replica,
+            host: &mut **host,
+            conversation,
+            answer,
+            before,
+            start,
+            alone,
+        });
+        if outcome != DONE {
+            self.answer.take_back(start);
+        }
+        outcome.unwrap_or_else(|Failure { code, message }| {
+            self.answer.failure(code, &message);
+            Flow::Continue
+        })
+    }
+
+    /// Prepares to wait so long, at most, for something outside of this replica: lets others go on meanwhile. In a
+    /// transaction there is no patience, since nobody else goes on. `None`: earlier answers to this client must leave
+    /// first.
+    pub(super) fn begin_waiting(&mut self, patience: Option<Duration>) -> Option<Option<Duration>> {
+        if self.alone {
+            return Some(Some(Duration::ZERO));
+        }
+        self.host.let_go();
+        (self.before == 0).then_some(patience)
     }
 
     /// Answers with one value that may be large.
@@ -190,7 +275,7 @@ impl<'a> Call<'a> {
 
     /// Adds a value to the answer if there is room for it; returns whether there was.
     pub(super) fn add_value(&mut self, value: Option<&[u8]>) -> bool {
-        let length = self.answer.written() - self.before + value.map_or(0, <[u8]>::len);
+        let length = self.answer.written() - self.start + value.map_or(0, <[u8]>::len);
         let fits = self.has_room_for(length);
         if fits {
             self.answer.value(value);
@@ -200,7 +285,8 @@ impl<'a> Call<'a> {
 
     /// Whether there is room for an answer of this length.
     pub(super) fn has_room_for(&mut self, bytes: usize) -> bool {
-        bytes <= MAX_ANSWER_BYTES && self.host.may_answer(self.before + bytes)
+        let end = self.start + bytes;
+        end - self.before <= MAX_ANSWER_BYTES && self.host.may_answer(end)
     }
 
     /// The outcome of a command whose answer has no room. It fails only if no earlier answers to this client take the

@@ -3,7 +3,7 @@
 use super::REDIS_VERSION;
 use super::call::{Call, DONE, Flow, Outcome};
 use super::failure::Failure;
-use super::spec::Flag::{InRefusedTransaction, Loading, NoAuth, RestIsText};
+use super::spec::Flag::{Loading, NeverQueued, NoAuth, NoMulti, RestIsText};
 use super::spec::{Flags, Keys, Spec};
 use super::words::{check_client_name, check_database, upper};
 use crate::framing::Args;
@@ -40,7 +40,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         summary: "ends the connection",
         arity: -1,
         keys: Keys::NONE,
-        flags: Flags::of(&[NoAuth, Loading, InRefusedTransaction]),
+        flags: Flags::of(&[NoAuth, Loading, NeverQueued]),
         group: "connection",
         since: "1.0.0",
         complexity: "O(1)",
@@ -49,10 +49,10 @@ pub(super) const COMMANDS: &[Spec] = &[
     Spec {
         name: "RESET",
         usage: "RESET",
-        summary: "takes back what the connection was told: its name, RESP3, the secret",
+        summary: "takes back what the connection was told: its name, RESP3, the secret, MULTI, WATCH",
         arity: 1,
         keys: Keys::NONE,
-        flags: Flags::of(&[NoAuth, Loading, InRefusedTransaction]),
+        flags: Flags::of(&[NoAuth, Loading, NeverQueued]),
         group: "connection",
         since: "6.2.0",
         complexity: "O(1)",
@@ -64,7 +64,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         summary: "says the secret of the cluster; first, where there is one",
         arity: -2,
         keys: Keys::NONE,
-        flags: Flags::of(&[NoAuth, Loading]),
+        flags: Flags::of(&[NoAuth, Loading, NoMulti]),
         group: "connection",
         since: "1.0.0",
         complexity: "O(1)",
@@ -76,7 +76,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         summary: "what Redis clients say first",
         arity: -1,
         keys: Keys::NONE,
-        flags: Flags::of(&[NoAuth, Loading]),
+        flags: Flags::of(&[NoAuth, Loading, NoMulti]),
         group: "connection",
         since: "6.0.0",
         complexity: "O(1)",
@@ -152,6 +152,7 @@ fn admit(call: &mut Call<'_>, user: Option<&[u8]>, secret: &[u8]) -> Result<(), 
         }
         Some(_) => {
             call.conversation.wrong_secrets += 1;
+            call.host.let_go();
             call.host.punish_wrong_secret();
             Err(Failure::new("WRONGPASS", "this is not the secret of the cluster"))
         }

@@ -1,5 +1,6 @@
 //! What a client has said so far that changes how its next request is answered.
 
+use super::queued::{Transaction, Watches};
 use crate::framing::Form;
 use crate::limits::MAX_WRONG_SECRETS;
 
@@ -16,9 +17,10 @@ pub struct Conversation {
     pub(super) name: Vec<u8>,
     /// Which answers it wants.
     pub(super) replies: Replies,
-    /// Whether its MULTI was refused, and neither EXEC nor DISCARD has come since. Clients send a transaction in one
-    /// piece, and see the refusal only after that: so nothing that stands between MULTI and EXEC may be applied.
-    pub(super) in_refused_transaction: bool,
+    /// What it has queued since MULTI, if neither EXEC nor DISCARD has come since.
+    pub(super) transaction: Option<Transaction>,
+    /// The keys that it watches for the next EXEC.
+    pub(super) watches: Watches,
     /// Whether it has said REPLCONF, as a Redis replica and `redis-cli --rdb` do. What follows then is a SYNC in a
     /// plain line, which is Redis' own; its answer must be in RESP.
     pub(super) is_redis_replica: bool,
@@ -65,6 +67,11 @@ impl Conversation {
     /// Whether the client has said the secret, or there is none.
     pub fn is_admitted(&self) -> bool {
         self.admitted
+    }
+
+    /// How many bytes are kept for its next EXEC.
+    pub fn queued_bytes(&self) -> usize {
+        self.transaction.as_ref().map_or(0, Transaction::bytes) + self.watches.bytes()
     }
 
     /// Begins anew. Only the wrong secrets still count.

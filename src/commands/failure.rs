@@ -70,6 +70,5 @@ pub(super) const AUTHENTICATE: &str = "Authentication required: type AUTH and th
 /// Sent while the node takes over what its peers hold.
 pub(super) const LOADING: &str = "loading: this node is taking over what its peers hold; try again in a moment";
 
-/// Sent for what follows a refused MULTI.
-pub(super) const NOTHING_IS_APPLIED: &str =
-    "Transaction discarded because MULTI was refused: nothing is applied until EXEC or DISCARD";
+/// Sent between MULTI and EXEC for a command that cannot be queued.
+pub(super) const NOT_IN_TRANSACTION: &str = "Command not allowed inside a transaction";

@@ -22,6 +22,17 @@ pub trait Host {
     /// Whether the node still takes over what its peers hold.
     fn is_loading(&self) -> bool;
 
+    /// Shares a step from now on with other clients' commands, if that has not begun yet: no transaction is carried out
+    /// meanwhile. See [`Replica::share_step`](crate::replication::replica::Replica::share_step).
+    fn hold_step(&mut self);
+
+    /// Ends the shared step. Must be called before a command waits for anything.
+    fn let_go(&mut self);
+
+    /// Whether there is memory for what the client has queued and watches, if it takes this many bytes; if so, they are
+    /// counted.
+    fn may_queue(&mut self, bytes: usize) -> bool;
+
     /// Tells the replicators that the client has changed a key. Never waits.
     fn changed(&self, key: &[u8]);
 
@@ -54,7 +65,8 @@ pub trait Host {
     fn wait_for_peers(&mut self, peers: usize, patience: Option<Duration>) -> usize;
 
     /// Waits until all that the client has written is on this node's disk (`local`), and on the disks of so many peers,
-    /// as far as they have confirmed it; at most so long. Returns whether it is here, and at how many peers.
+    /// as far as they have confirmed it; at most so long. Returns whether it is here, and at how many peers. If there is
+    /// no time at all, nothing is written to the disk for it.
     ///
     /// # Errors
     /// When this node's disk has failed.

@@ -20,7 +20,8 @@
 //! | `server` | the node: INFO, BGSAVE, TIME |
 //! | `settings` | what it was told at its start, and may be told since: CONFIG |
 //! | `table` | this table: HELP, COMMAND |
-//! | `transactions` | what is understood only to be refused: MULTI and what a Redis replica says |
+//! | `transactions` | several commands in one step: MULTI, EXEC, WATCH |
+//! | `redis_replica` | what a Redis replica says: understood only to be refused |
 //!
 //! Commands of Redis that are not offered stand in `refused`, with the reason.
 //!
@@ -46,6 +47,8 @@ pub mod host;
 mod info;
 mod keys;
 mod objects;
+mod queued;
+mod redis_replica;
 mod refused;
 mod server;
 mod settings;
@@ -84,6 +87,7 @@ const FAMILIES: &[&[Spec]] = &[
     objects::COMMANDS,
     settings::COMMANDS,
     table::COMMANDS,
+    redis_replica::COMMANDS,
 ];
 
 /// The command with this name, in any case.

@@ -84,7 +84,7 @@ impl Keys {
     }
 }
 
-/// A rule for a command. The first five mean what they mean in Redis, and COMMAND INFO shows them.
+/// A rule for a command. The first six mean what they mean in Redis, and COMMAND INFO shows them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Flag {
@@ -98,8 +98,10 @@ pub enum Flag {
     NoAuth,
     /// It is answered while the node still takes over what its peers hold.
     Loading,
-    /// It is answered although a MULTI was refused before it.
-    InRefusedTransaction,
+    /// It is refused between MULTI and EXEC: it would wait while nobody else can go on, or it changes the connection.
+    NoMulti,
+    /// It is carried out at once between MULTI and EXEC, instead of being queued.
+    NeverQueued,
     /// HELP and COMMAND do not show it.
     Hidden,
     /// In a plain line, its last word is the rest of the line as it stands.
@@ -108,7 +110,7 @@ pub enum Flag {
 
 /// A set of [`Flag`]s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flags(u8);
+pub struct Flags(u16);
 
 impl Flags {
     /// No rule.
@@ -119,7 +121,7 @@ impl Flags {
         let (mut bits, mut index) = (0, 0);
         // A loop over an iterator cannot run in a constant.
         while index < flags.len() {
-            bits |= 1 << flags[index] as u8;
+            bits |= 1 << flags[index] as u16;
             index += 1;
         }
         Self(bits)
@@ -127,7 +129,7 @@ impl Flags {
 
     /// Whether the set has this one.
     pub const fn has(self, flag: Flag) -> bool {
-        self.0 & (1 << flag as u8) != 0
+        self.0 & (1 << flag as u16) != 0
     }
 
     /// Redis' names for those that Redis has.
@@ -138,6 +140,7 @@ impl Flags {
             (Flag::DenyOom, "denyoom"),
             (Flag::NoAuth, "no_auth"),
             (Flag::Loading, "loading"),
+            (Flag::NoMulti, "no_multi"),
         ];
         names.into_iter().filter(move |(flag, _)| self.has(*flag)).map(|(_, name)| name)
     }

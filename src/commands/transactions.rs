@@ -1,21 +1,33 @@
-//! Commands of Redis that are understood only to be refused in the right way: transactions, and what a Redis replica
-//! says. HELP and COMMAND do not show them.
+//! Transactions: several commands in one step.
+//!
+//! MULTI begins to queue, EXEC carries out what was queued while no other client of this node, and no peer's entry,
+//! comes between. WATCH makes that conditional: EXEC applies nothing if a watched key was written since, here or by a
+//! peer's write that has arrived here. Together they are optimistic locking: read, decide, write if nothing has changed.
+//!
+//! All of this is judged by one node. Two clients that run the same transaction at two nodes may both succeed; then the
+//! later write of each key wins, and CONFLICTS shows the other. And a peer receives the writes of a transaction one by
+//! one, so its clients may see some of them before the others. A store that promises more must ask a majority of nodes
+//! before it answers (consensus), and refuse when it cannot reach one.
+//!
+//! The step itself is [`Replica::in_one_step`](crate::replication::replica::Replica::in_one_step): a lock that batches
+//! of ordinary commands share and EXEC takes alone. As in Redis, nothing is rolled back: a command that fails inside
+//! EXEC has its error in its place, and the others are carried out.
 
-use super::call::{Call, DONE, Outcome};
-use super::failure::Failure;
-use super::spec::Flag::{Hidden, InRefusedTransaction, Loading};
+use super::call::{Call, DONE, Flow, Outcome, check_memory_and_disk};
+use super::failure::{Failure, TOO_MANY_ANSWERS};
+use super::queued::{Transaction, Watches};
+use super::spec::Flag::{Loading, NeverQueued, Write};
 use super::spec::{Flags, Keys, Spec};
-use crate::framing::Form;
 
 /// The family's part of the table.
 pub(super) const COMMANDS: &[Spec] = &[
     Spec {
         name: "MULTI",
         usage: "MULTI",
-        summary: "refused: there are no transactions",
+        summary: "queues the commands that follow, until EXEC",
         arity: 1,
         keys: Keys::NONE,
-        flags: Flags::of(&[Loading, InRefusedTransaction, Hidden]),
+        flags: Flags::of(&[Loading, NeverQueued]),
         group: "transactions",
         since: "1.2.0",
         complexity: "O(1)",
@@ -24,89 +36,128 @@ pub(super) const COMMANDS: &[Spec] = &[
     Spec {
         name: "EXEC",
         usage: "EXEC",
-        summary: "ends a refused transaction",
+        summary: "carries out what was queued, in one step on this node",
         arity: 1,
         keys: Keys::NONE,
-        flags: Flags::of(&[Loading, InRefusedTransaction, Hidden]),
+        flags: Flags::of(&[Loading, NeverQueued]),
         group: "transactions",
         since: "1.2.0",
-        complexity: "O(1)",
+        complexity: "that of the queued commands",
         function: exec,
     },
     Spec {
         name: "DISCARD",
         usage: "DISCARD",
-        summary: "ends a refused transaction",
+        summary: "drops what was queued, and no longer watches",
         arity: 1,
         keys: Keys::NONE,
-        flags: Flags::of(&[Loading, InRefusedTransaction, Hidden]),
+        flags: Flags::of(&[Loading, NeverQueued]),
         group: "transactions",
         since: "2.0.0",
         complexity: "O(1)",
         function: discard,
     },
     Spec {
-        name: "REPLCONF",
-        usage: "REPLCONF",
-        summary: "what a Redis replica says first",
-        arity: -1,
-        keys: Keys::NONE,
-        flags: Flags::of(&[Loading, Hidden]),
-        group: "server",
-        since: "3.0.0",
-        complexity: "O(1)",
-        function: replconf,
+        name: "WATCH",
+        usage: "WATCH key [key ...]",
+        summary: "lets the next EXEC apply nothing if one of these keys changes before it",
+        arity: -2,
+        keys: Keys::ALL,
+        flags: Flags::of(&[NeverQueued]),
+        group: "transactions",
+        since: "2.2.0",
+        complexity: "O(N) where N is the number of keys",
+        function: watch,
     },
     Spec {
-        name: "PSYNC",
-        usage: "PSYNC",
-        summary: "asks a Redis master for its stream",
-        arity: -1,
+        name: "UNWATCH",
+        usage: "UNWATCH",
+        summary: "no longer watches any key",
+        arity: 1,
         keys: Keys::NONE,
-        flags: Flags::of(&[Loading, Hidden]),
-        group: "server",
-        since: "2.8.0",
+        flags: Flags::of(&[Loading]),
+        group: "transactions",
+        since: "2.2.0",
         complexity: "O(1)",
-        function: psync,
+        function: unwatch,
     },
 ];
 
-/// Sent for MULTI. A client library shows this text to its user.
-const NO_TRANSACTIONS: &str = "transactions are not supported: send the commands without MULTI and EXEC \
-                               (in redis-py: pipeline(transaction=False))";
+/// Sent for the EXEC of a transaction into which a command could not be queued.
+const NOTHING_WAS_APPLIED: &str = "Transaction discarded because of previous errors: nothing of it was applied";
 
-/// Sent for the EXEC that ends a refused transaction.
-const NOTHING_WAS_APPLIED: &str = "Transaction discarded because MULTI was refused: nothing of it was applied";
-
-/// Sent to what takes this node for a Redis master, such as `redis-cli --rdb`.
-pub(super) const NO_MASTER: &str = "this is no Redis master: it has neither a dump nor a stream for a replica";
+/// The plain answer to an EXEC that applies nothing because of WATCH.
+const HAS_CHANGED: &str = "Nothing applied: a watched key has changed";
 
 fn multi(call: &mut Call<'_>) -> Outcome {
-    call.conversation.in_refused_transaction = true;
-    Err(Failure::error(NO_TRANSACTIONS))
+    if call.conversation.transaction.is_some() {
+        return Err(Failure::error("MULTI calls can not be nested"));
+    }
+    call.conversation.transaction = Some(Transaction::default());
+    call.answer.ok();
+    DONE
 }
 
 fn exec(call: &mut Call<'_>) -> Outcome {
-    match std::mem::take(&mut call.conversation.in_refused_transaction) {
-        true => Err(Failure::new("EXECABORT", NOTHING_WAS_APPLIED)),
-        false => Err(Failure::error("EXEC without MULTI")),
+    let transaction = call.conversation.transaction.take().ok_or_else(|| Failure::error("EXEC without MULTI"))?;
+    let watches = std::mem::take(&mut call.conversation.watches);
+    if transaction.is_aborted {
+        return Err(Failure::new("EXECABORT", NOTHING_WAS_APPLIED));
     }
+    for command in &transaction.commands {
+        check_memory_and_disk(call.host, command.spec)?;
+    }
+    let flow = call.in_one_step(|call| carry_out(&transaction, &watches, call));
+    if flow == Flow::NoRoomYet {
+        call.conversation.transaction = Some(transaction);
+        call.conversation.watches = watches;
+    }
+    Ok(flow)
+}
+
+/// Carries out what was queued. If an answer has no room beside earlier ones and nothing was written yet, EXEC can be
+/// called again after those were read; later that would write twice.
+fn carry_out(transaction: &Transaction, watches: &Watches, call: &mut Call<'_>) -> Flow {
+    if watches.have_changed(call.replica) {
+        call.answer.no_list(HAS_CHANGED);
+        return Flow::Continue;
+    }
+    let mut has_written = false;
+    call.answer.list(transaction.commands.len());
+    for command in &transaction.commands {
+        if call.nested(command.spec, command.args.args()) == Flow::NoRoomYet {
+            if !has_written {
+                return Flow::NoRoomYet;
+            }
+            call.answer.failure("OOM", TOO_MANY_ANSWERS);
+        } else {
+            has_written |= command.spec.flags.has(Write);
+        }
+    }
+    call.answer.end();
+    Flow::Continue
 }
 
 fn discard(call: &mut Call<'_>) -> Outcome {
-    if !std::mem::take(&mut call.conversation.in_refused_transaction) {
-        return Err(Failure::error("DISCARD without MULTI"));
+    call.conversation.transaction.take().ok_or_else(|| Failure::error("DISCARD without MULTI"))?;
+    call.conversation.watches = Watches::default();
+    call.answer.ok();
+    DONE
+}
+
+fn watch(call: &mut Call<'_>) -> Outcome {
+    if call.conversation.transaction.is_some() {
+        return Err(Failure::error("WATCH inside MULTI is not allowed"));
+    }
+    for key in call.keys()?.iter() {
+        call.conversation.watches.watch(key, call.replica, call.host)?;
     }
     call.answer.ok();
     DONE
 }
 
-fn replconf(call: &mut Call<'_>) -> Outcome {
-    // Typed into a terminal it means nothing.
-    call.conversation.is_redis_replica = call.answer.form() != Form::Plain;
-    Err(Failure::error(NO_MASTER))
-}
-
-fn psync(_: &mut Call<'_>) -> Outcome {
-    Err(Failure::error(NO_MASTER))
+fn unwatch(call: &mut Call<'_>) -> Outcome {
+    call.conversation.watches = Watches::default();
+    call.answer.ok();
+    DONE
 }

@@ -49,9 +49,7 @@ pub(super) const COMMANDS: &[Spec] = &[
 
 fn wait(call: &mut Call<'_>) -> Outcome {
     let (peers, patience) = (number(call.word(0))?, patience(call.word(1))?);
-    if call.has_earlier_answers() {
-        return Ok(Flow::NoRoomYet);
-    }
+    let Some(patience) = call.begin_waiting(patience) else { return Ok(Flow::NoRoomYet) };
     let held = call.host.wait_for_peers(peers, patience);
     call.answer.integer(held);
     DONE
@@ -67,9 +65,7 @@ fn waitaof(call: &mut Call<'_>) -> Outcome {
     if local && !call.host.has_disk() {
         return Err(Failure::error("WAITAOF cannot be used when numlocal is set but appendonly is disabled (--data)"));
     }
-    if call.has_earlier_answers() {
-        return Ok(Flow::NoRoomYet);
-    }
+    let Some(patience) = call.begin_waiting(patience) else { return Ok(Flow::NoRoomYet) };
     let (local, peers) =
         call.host.wait_for_disks(local, peers, patience).map_err(|failed| Failure::without_disk(&failed))?;
     call.answer.list(2);
@@ -83,9 +79,7 @@ fn waitfor(call: &mut Call<'_>) -> Outcome {
     let wrong = || Failure::error("a version is what VERSION answers: type WAITFOR key \"2026-11-24T… node 1\" 1000");
     let (key, version) = (call.key(0)?, parse_token(call.word(1)).ok_or_else(wrong)?);
     let patience = patience(call.word(2))?;
-    if call.has_earlier_answers() {
-        return Ok(Flow::NoRoomYet);
-    }
+    let Some(patience) = call.begin_waiting(patience) else { return Ok(Flow::NoRoomYet) };
     let holds = call.host.wait_for_entry(key, version, patience);
     call.answer.integer(usize::from(holds));
     DONE

@@ -4,6 +4,7 @@
 //! anything else is a plain line ([`mod@line`]). Both are cut into the same [`Args`].
 
 pub mod line;
+pub mod owned;
 mod quotes;
 pub mod resp;
 

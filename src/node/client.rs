@@ -19,6 +19,7 @@ use crate::framing::{Args, Form};
 use crate::limits::WRONG_SECRET_DELAY;
 use crate::replication::journal::DiskFailed;
 use crate::replication::queue::Outbox;
+use crate::replication::replica::SharedStep;
 use crate::secret::Secret;
 use crate::store::version::Version;
 
@@ -31,19 +32,30 @@ pub(super) struct ClientSide<'a> {
     /// Whether the client has changed anything that the disk must have before it is answered.
     changed: Cell<bool>,
     written: Written,
+    /// The step that the commands of a batch share. It begins with the first of them, and ends before the session does
+    /// anything else.
+    step: Option<SharedStep<'a>>,
 }
 
 impl<'a> ClientSide<'a> {
     pub(super) fn new(node: &'a Shared, incoming: &'a Incoming, outbox: Outbox) -> Self {
         let conversation = Conversation::new(node.config.secret.is_none());
-        Self { node, incoming, outbox, conversation, changed: Cell::new(false), written: Written::default() }
+        let (changed, written) = (Cell::new(false), Written::default());
+        Self { node, incoming, outbox, conversation, changed, written, step: None }
     }
 
     /// Executes a request, and writes its answer behind those that stand in `unread`.
     pub(super) fn answer(&mut self, request: (Form, Args<'_>), usage: &mut Usage, unread: &mut Vec<u8>) -> Flow {
-        let Self { node, incoming, outbox, conversation, changed, written } = self;
-        let mut host = ClientHost { node, incoming, outbox, usage, changed, written };
-        commands::execute(&node.replica, &mut host, conversation, request, unread)
+        let Self { node, incoming, outbox, conversation, changed, written, step } = self;
+        let mut host = ClientHost { node, incoming, outbox, usage, changed, written, step };
+        let flow = commands::execute(&node.replica, &mut host, conversation, request, unread);
+        usage.set_queued(conversation.queued_bytes());
+        flow
+    }
+
+    /// Ends the step that the commands of a batch share. Must be called before the session waits for anything.
+    pub(super) fn let_go(&mut self) {
+        self.step = None;
     }
 
     /// Whether the client has changed anything since the last call.
@@ -63,16 +75,17 @@ impl<'a> ClientSide<'a> {
 }
 
 /// The node that serves one client.
-struct ClientHost<'a> {
-    node: &'a Shared,
+struct ClientHost<'a, 'n> {
+    node: &'n Shared,
     incoming: &'a Incoming,
     outbox: &'a Outbox,
     usage: &'a mut Usage,
     changed: &'a Cell<bool>,
     written: &'a mut Written,
+    step: &'a mut Option<SharedStep<'n>>,
 }
 
-impl Host for ClientHost<'_> {
+impl Host for ClientHost<'_, '_> {
     fn secret(&self) -> Option<&Secret> {
         self.node.config.secret.as_ref()
     }
@@ -84,6 +97,18 @@ impl Host for ClientHost<'_> {
 
     fn is_loading(&self) -> bool {
         self.node.is_loading()
+    }
+
+    fn hold_step(&mut self) {
+        self.step.get_or_insert_with(|| self.node.replica.share_step());
+    }
+
+    fn let_go(&mut self) {
+        *self.step = None;
+    }
+
+    fn may_queue(&mut self, bytes: usize) -> bool {
+        self.usage.may_queue(bytes, self.node)
     }
 
     fn changed(&self, key: &[u8]) {

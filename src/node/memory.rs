@@ -81,12 +81,14 @@ impl Memory {
 pub(super) struct Usage {
     memory: Arc<Memory>,
     request: usize,
+    /// What the client has queued since MULTI, and the keys that it watches. Counts as a request.
+    queued: usize,
     answer: usize,
 }
 
 impl Usage {
     pub(super) fn new(memory: &Arc<Memory>) -> Self {
-        Self { memory: Arc::clone(memory), request: 0, answer: 0 }
+        Self { memory: Arc::clone(memory), request: 0, queued: 0, answer: 0 }
     }
 
     /// Whether the buffers for a request may have this many bytes; if so, they are counted.
@@ -95,6 +97,16 @@ impl Usage {
         let may = growth == 0 || bytes <= FREE_BUFFER_BYTES || growth <= node.memory_left();
         if may {
             self.set_request(bytes);
+        }
+        may
+    }
+
+    /// Whether what the client has queued and watches may take this many bytes; if so, they are counted.
+    pub(super) fn may_queue(&mut self, bytes: usize, node: &Shared) -> bool {
+        let growth = bytes.saturating_sub(self.queued);
+        let may = growth == 0 || bytes <= FREE_BUFFER_BYTES || growth <= node.memory_left();
+        if may {
+            self.set_queued(bytes);
         }
         may
     }
@@ -123,6 +135,11 @@ impl Usage {
         adjust(&self.memory.requests, &mut self.request, bytes);
     }
 
+    /// Counts that what the client has queued and watches takes this many bytes now.
+    pub(super) fn set_queued(&mut self, bytes: usize) {
+        adjust(&self.memory.requests, &mut self.queued, bytes);
+    }
+
     /// Counts that this many bytes of answers wait now.
     pub(super) fn set_answer(&mut self, bytes: usize) {
         adjust(&self.memory.answers, &mut self.answer, bytes);
@@ -141,6 +158,7 @@ fn adjust(total: &AtomicUsize, part: &mut usize, bytes: usize) {
 impl Drop for Usage {
     fn drop(&mut self) {
         self.set_request(0);
+        self.set_queued(0);
         self.set_answer(0);
     }
 }

@@ -100,7 +100,9 @@ impl Session<'_> {
         let mut input = ReadBuffer::new();
         let mut parser = RequestParser::new(words_before_text);
         loop {
-            if self.answer_all(&mut parser, &mut input)? == Flow::End {
+            let flow = self.answer_all(&mut parser, &mut input)?;
+            self.speaker.let_go();
+            if flow == Flow::End {
                 return self.output.drain();
             }
             self.output.flush()?;
@@ -145,6 +147,7 @@ impl Session<'_> {
                 }
             }
             if self.output.unread.are_due() {
+                self.speaker.let_go();
                 self.output.make_room(self.speaker.is_admitted())?;
             }
         }
@@ -156,6 +159,7 @@ impl Session<'_> {
             Ok(None) => {}
             Ok(Some((form, _))) => {
                 self.answer(form, parser.args(form, bytes))?;
+                self.speaker.let_go();
             }
             Err(error) => Answer::new(Form::Plain, self.output.unread.buffer()).failure("ERR", &error.to_string()),
         }
@@ -166,6 +170,7 @@ impl Session<'_> {
     fn answer(&mut self, form: Form, words: Args<'_>) -> io::Result<Flow> {
         let mut flow = self.try_answer(form, words);
         if flow == Flow::NoRoomYet {
+            self.speaker.let_go();
             self.output.drain()?;
             flow = self.try_answer(form, words);
         }
@@ -178,6 +183,7 @@ impl Session<'_> {
         }
         if form == Form::Resp && Request::is_greeting(words) {
             self.speaker.become_peer(self.node, self.incoming);
+            self.output.usage.set_queued(0);
         }
         match &mut self.speaker {
             Speaker::Peer(peer) => {

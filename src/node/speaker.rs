@@ -23,6 +23,13 @@ impl<'a> Speaker<'a> {
         }
     }
 
+    /// Before the session waits for anything: ends the step that a client's commands share.
+    pub(super) fn let_go(&mut self) {
+        if let Self::Client(client) = self {
+            client.let_go();
+        }
+    }
+
     pub(super) fn is_peer(&self) -> bool {
         matches!(self, Self::Peer(_))
     }

@@ -69,7 +69,7 @@ impl Written {
         patience: Option<Duration>,
     ) -> Result<(bool, usize), DiskFailed> {
         self.take_marks(node);
-        if let Some(disk) = node.disk.as_ref().filter(|_| local) {
+        if let Some(disk) = node.disk.as_ref().filter(|_| local && patience != Some(Duration::ZERO)) {
             disk.log.sync_out(self.logged)?;
         }
         let mut held = 0;

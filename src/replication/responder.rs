@@ -79,6 +79,7 @@ impl Replica {
     }
 
     fn on_propagate(&self, sender: &Sender, record: Record) -> Result<Reply, Refusal> {
+        let _shared = self.share_step();
         let mut progress = sender.member.lock();
         self.check_not_revoked(sender, &progress)?;
         let rejected = self.merge_locked(&sender.member, &mut progress, record);

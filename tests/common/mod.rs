@@ -545,7 +545,7 @@ impl Client {
             "+" => Value::Simple(text.into()),
             "-" => Value::Error(text.into()),
             ":" => Value::Integer(number()),
-            "$" if text == "-1" => Value::Nil,
+            "$" | "*" if text == "-1" => Value::Nil,
             "$" => Value::Bulk(self.read_bulk(number() as usize)),
             "=" => Value::Text(self.read_bulk(number() as usize)),
             "*" => Value::Array((0..number()).map(|_| self.read_value()).collect()),

@@ -29,72 +29,68 @@ fn transaction(client: &mut Client, commands: &[&[&str]]) -> Value {
     answers.into_iter().next_back().expect("EXEC is answered")
 }
 
-/// Two values that MULTI writes together.
-#[track_caller]
-fn pair(value: &Value) -> (String, String) {
-    let Value::Array(items) = value else { panic!("no list: {value}") };
-    (items[0].to_string(), items[1].to_string())
+/// Tells the threads of a test to end when it is dropped, also by a failure.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+/// Sets keys at a node, one after the other, until the test ends. `between` is called after each.
+fn keep_setting((mut client, ends): (Client, &AtomicBool), key: impl Fn(u64) -> String, mut between: impl FnMut()) {
+    for number in 0.. {
+        if ends.load(Relaxed) {
+            return;
+        }
+        client.resp(&["SET", &key(number), &number.to_string()]);
+        between();
+    }
 }
 
 // ---- one step -------------------------------------------------------------------------------------------------------
 
-/// Writers keep two keys equal with MULTI. Neither MGET, nor another transaction, nor two GETs in one ever see them
-/// differ. A peer writes to other keys of the same node all the while.
+/// Writers keep many counters equal with MULTI. Neither MGET, nor the GETs of another transaction, ever see them differ.
+/// A peer writes to other keys of the same node all the while.
 #[test]
 fn what_a_transaction_writes_is_seen_at_once() {
     let cluster = Cluster::start(2);
-    let address = cluster.address(1);
-    assert_eq!(
-        transaction(&mut cluster.client(1), &[&["SET", "a", "0"], &["SET", "b", "0"]]).to_string(),
-        "(+OK, +OK)"
-    );
-    let (ends, peer) = (AtomicBool::new(false), cluster.address(2));
-    thread::scope(|scope| {
-        let writers: Vec<_> = (0..3_u64)
-            .map(|writer| {
-                scope.spawn(move || {
-                    let mut client = Client::connect(address);
-                    for round in 0..ROUNDS {
-                        let value = (round * 3 + writer).to_string();
-                        let done = transaction(&mut client, &[&["SET", "a", &value], &["SET", "b", &value]]);
-                        assert_eq!(done.to_string(), "(+OK, +OK)");
-                    }
-                })
-            })
-            .collect();
-        let ends = &ends;
-        scope.spawn(move || {
-            let mut client = Client::connect(peer);
-            for number in 0_u64.. {
-                if ends.load(Relaxed) {
-                    return;
-                }
-                client.resp(&["SET", &format!("other{}", number % 100), "v"]);
-            }
-        });
-        let readers: Vec<_> = (0..2)
-            .map(|reader| {
-                scope.spawn(move || {
-                    let mut client = Client::connect(address);
-                    let mut seen = BTreeSet::new();
-                    while !ends.load(Relaxed) {
-                        let both = match reader {
-                            0 => client.resp(&["MGET", "a", "b"]),
-                            _ => transaction(&mut client, &[&["GET", "a"], &["GET", "b"]]),
-                        };
-                        let (a, b) = pair(&both);
-                        assert_eq!(a, b);
-                        seen.insert(a);
-                    }
-                    seen.len()
-                })
-            })
-            .collect();
-        writers.into_iter().for_each(|writer| writer.join().expect("no difference"));
-        ends.store(true, Relaxed);
-        for reader in readers {
-            assert!(reader.join().expect("no difference") > 1, "it has read while others wrote");
+    let (address, peer) = (cluster.address(1), cluster.address(2));
+    let keys: Vec<String> = (0..100).map(|number| format!("count{number}")).collect();
+    let set_all = |client: &mut Client, value: &str| {
+        let sets: Vec<[&str; 3]> = keys.iter().map(|key| ["SET", key, value]).collect();
+        let done = transaction(client, &sets.iter().map(<[&str; 3]>::as_slice).collect::<Vec<_>>());
+        assert_eq!(done.to_string().matches("+OK").count(), keys.len());
+    };
+    let gets: Vec<[&str; 2]> = keys.iter().map(|key| ["GET", key]).collect();
+    let gets: Vec<&[&str]> = gets.iter().map(<[&str; 2]>::as_slice).collect();
+    let mget: Vec<&str> = ["MGET"].into_iter().chain(keys.iter().map(String::as_str)).collect();
+    set_all(&mut cluster.client(1), "0");
+    let ends = AtomicBool::new(false);
+    let write = |writer: u64| {
+        let mut client = Client::connect(address);
+        (0..ROUNDS).for_each(|round| set_all(&mut client, &(2 * round + writer).to_string()));
+    };
+    let read = |all: &dyn Fn(&mut Client) -> Value| {
+        let (mut client, mut seen) = (Client::connect(address), BTreeSet::new());
+        while !ends.load(Relaxed) {
+            let Value::Array(values) = all(&mut client) else { panic!("no list") };
+            assert!(values.len() == keys.len() && values.iter().all(|value| *value == values[0]), "{values:?}");
+            seen.insert(values[0].to_string());
         }
+        assert!(seen.len() > 1, "it has read while others wrote");
+    };
+    thread::scope(|scope| {
+        let ending = Ends(&ends);
+        scope.spawn(|| keep_setting((Client::connect(peer), &ends), |number| format!("k{}", number % 100), || ()));
+        let with_mget = scope.spawn(|| read(&|client| client.resp(&mget)));
+        let with_multi = scope.spawn(|| read(&|client| transaction(client, &gets)));
+        let writers = [scope.spawn(|| write(0)), scope.spawn(|| write(1))];
+        writers.into_iter().for_each(|writer| writer.join().expect("it writes"));
+        drop(ending);
+        with_mget.join().expect("MGET sees no difference");
+        with_multi.join().expect("a transaction sees no difference");
     });
     cluster.wait_until_it_agrees();
 }
@@ -106,16 +102,8 @@ fn no_entry_of_a_peer_comes_between_the_commands_of_a_transaction() {
     let (ends, peer) = (AtomicBool::new(false), cluster.address(2));
     let reads: Vec<&[&str]> = vec![&["GET", "k"]; 2000];
     thread::scope(|scope| {
-        let ends = &ends;
-        scope.spawn(move || {
-            let mut client = Client::connect(peer);
-            for number in 0_u64.. {
-                if ends.load(Relaxed) {
-                    return;
-                }
-                client.resp(&["SET", "k", &number.to_string()]);
-            }
-        });
+        let (ends, _ending) = (&ends, Ends(&ends));
+        scope.spawn(move || keep_setting((Client::connect(peer), ends), |_| "k".into(), || ()));
         let mut client = cluster.client(1);
         let mut seen = BTreeSet::new();
         for _ in 0..100 {
@@ -124,7 +112,6 @@ fn no_entry_of_a_peer_comes_between_the_commands_of_a_transaction() {
             assert!(answers.iter().all(|answer| *answer == answers[0]), "the key has changed inside of EXEC");
             seen.insert(answers[0].to_string());
         }
-        ends.store(true, Relaxed);
         assert!(seen.len() > 10, "the peer has written meanwhile");
     });
 }
@@ -137,17 +124,9 @@ fn no_round_comes_between_the_commands_of_a_transaction() {
     let ends = AtomicBool::new(false);
     cluster.links.between(2, 1).set(Mode::Cut);
     thread::scope(|scope| {
-        let (ends, cluster) = (&ends, &cluster);
-        scope.spawn(move || {
-            let (mut writer, mut here) = (cluster.client(2), cluster.client(1));
-            for number in 0_u64.. {
-                if ends.load(Relaxed) {
-                    return;
-                }
-                writer.resp(&["SET", "k", &number.to_string()]);
-                here.lines("SYNC");
-            }
-        });
+        let (ends, _ending) = (&ends, Ends(&ends));
+        let (there, mut here) = (cluster.client(2), cluster.client(1));
+        scope.spawn(move || keep_setting((there, ends), |_| "k".into(), || _ = here.lines("SYNC")));
         let (mut client, mut seen) = (cluster.client(1), BTreeSet::new());
         let started = Instant::now();
         while seen.len() < 20 {
@@ -156,7 +135,6 @@ fn no_round_comes_between_the_commands_of_a_transaction() {
             assert!(answers.iter().all(|answer| *answer == answers[0]), "the key has changed inside of EXEC");
             seen.insert(answers[0].to_string());
         }
-        ends.store(true, Relaxed);
     });
 }
 
@@ -501,7 +479,8 @@ fn exec_is_refused_when_the_memory_has_become_full() {
     assert_eq!(client.line("EXEC"), "ERROR: EXEC without MULTI");
 }
 
-/// Many large answers in one EXEC: what has no room has its error in its place; without writes it is sent in parts.
+/// An EXEC that only reads waits until earlier answers are read. One that has written cannot begin again: what has no
+/// room has its error in its place.
 #[test]
 fn an_exec_of_large_answers_waits_for_earlier_ones_to_be_read() {
     let cluster = Cluster::start_with(1, |config| config.max_memory = 64 * 1024 * 1024);
@@ -512,9 +491,10 @@ fn an_exec_of_large_answers_waits_for_earlier_ones_to_be_read() {
     let answers = pipeline(&mut client, &requests);
     let Value::Array(answers) = &answers[5] else { panic!("no list: {}", answers[5]) };
     assert!(answers.iter().all(|answer| *answer == Value::Bulk(value.clone().into())), "both have found room");
-    let many: Vec<&[&str]> = [&["SET", "out", "v"][..]].into_iter().chain([&["GET", "k"][..]; 8]).collect();
+    assert_eq!(client.line("SET out v"), "OK");
+    let many: Vec<&[&str]> = [&["DEL", "out"][..]].into_iter().chain([&["GET", "k"][..]; 8]).collect();
     let Value::Array(answers) = transaction(&mut client, &many) else { panic!("no list") };
-    assert_eq!(answers[0].to_string(), "+OK");
+    assert_eq!(answers[0].to_string(), ":1", "what was written is written once");
     assert!(answers[8].to_string().starts_with("-OOM too many large answers"));
     assert_eq!(client.line("PING"), "PONG", "the answers are still in step");
 }

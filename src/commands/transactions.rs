@@ -11,7 +11,8 @@
 //!
 //! The step itself is [`Replica::in_one_step`](crate::replication::replica::Replica::in_one_step): a lock that batches
 //! of ordinary commands share and EXEC takes alone. As in Redis, nothing is rolled back: a command that fails inside
-//! EXEC has its error in its place, and the others are carried out.
+//! EXEC has its error in its place, and the others are carried out. Only the time goes on: a value can expire between
+//! two commands of one EXEC.
 
 use super::call::{Call, DONE, Flow, Outcome, check_memory_and_disk};
 use super::failure::{Failure, TOO_MANY_ANSWERS};

@@ -45,7 +45,8 @@ impl Drop for Redis {
 
 /// Requests to which both give the same answer. What an error says behind Redis' words may differ.
 const SAME: &[&str] = &[
-    "MSET a v n 12 long 123456789012345678901234567890123456789012345 edge 12345678901234567890123456789012345678901234",
+    "MSET a v n 12 edge 12345678901234567890123456789012345678901234",
+    "SET long 123456789012345678901234567890123456789012345",
     "TYPE a",
     "TYPE none",
     "TYPE",

@@ -16,7 +16,8 @@ use crate::framing::{Args, printable};
 /// The family's part of the table.
 pub(super) const COMMANDS: &[Spec] = &[Spec {
     name: "CLIENT",
-    usage: "CLIENT ID|INFO|LIST [ID id [id ...]|TYPE type]|KILL filter|GETNAME|SETNAME name|SETINFO name value|REPLY mode",
+    usage: "CLIENT ID|INFO|LIST [ID id [id ...]|TYPE type]|KILL filter|GETNAME|SETNAME name|SETINFO name value|\
+            REPLY mode",
     summary: "connections",
     arity: -2,
     keys: Keys::NONE,

@@ -28,7 +28,8 @@ pub(super) const COMMANDS: &[Spec] = &[
     },
     Spec {
         name: "COMMAND",
-        usage: "COMMAND [COUNT|LIST [FILTERBY PATTERN pattern]|GETKEYS word|DOCS [name [name ...]]|INFO [name [name ...]]]",
+        usage: "COMMAND [COUNT|LIST [FILTERBY PATTERN pattern]|GETKEYS word|DOCS [name [name ...]]|\
+                INFO [name [name ...]]]",
         summary: "the same, for clients",
         arity: -1,
         keys: Keys::NONE,

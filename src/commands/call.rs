@@ -232,6 +232,11 @@ impl<'a> Call<'a> {
         result
     }
 
+    /// Whether this command is carried out by EXEC.
+    pub(super) fn is_in_transaction(&self) -> bool {
+        self.alone
+    }
+
     /// Carries out another command, as a part of this one's step and answer.
     pub(super) fn nested(&mut self, spec: &'static Spec, args: Args<'_>) -> Flow {
         let start = self.answer.written();

@@ -91,6 +91,9 @@ fn syntax_error() -> Failure {
 }
 
 fn reply(call: &mut Call<'_>) -> Outcome {
+    if call.is_in_transaction() {
+        return Err(Failure::error("CLIENT REPLY has no meaning within a transaction: say it before MULTI"));
+    }
     match (upper(call.word(1)).as_str(), call.conversation.replies) {
         ("ON", _) => {
             call.conversation.replies = Replies::On;

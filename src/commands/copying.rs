@@ -53,14 +53,9 @@ pub(super) const COMMANDS: &[Spec] = &[
     },
 ];
 
-/// Carries out a change of several keys so that no other client of this node comes between.
-pub(super) fn in_one_step<R>(call: &mut Call<'_>, steps: impl FnOnce(&mut Call<'_>) -> R) -> R {
-    steps(call)
-}
-
 fn rename(call: &mut Call<'_>) -> Outcome {
     let (from, to) = (call.key(0)?, call.key(1)?);
-    in_one_step(call, |call| {
+    call.in_one_step(|call| {
         let source = live(call, from).ok_or_else(no_such_key)?;
         if from != to {
             call.set_until(to, source.content().value().unwrap_or_default(), source.deadline());
@@ -73,7 +68,7 @@ fn rename(call: &mut Call<'_>) -> Outcome {
 
 fn renamenx(call: &mut Call<'_>) -> Outcome {
     let (from, to) = (call.key(0)?, call.key(1)?);
-    in_one_step(call, |call| {
+    call.in_one_step(|call| {
         let source = live(call, from).ok_or_else(no_such_key)?;
         let renames = put_if_absent(call, to, source.content());
         if renames {
@@ -90,7 +85,7 @@ fn copy(call: &mut Call<'_>) -> Outcome {
     if from == to {
         return Err(Failure::error("source and destination objects are the same"));
     }
-    in_one_step(call, |call| {
+    call.in_one_step(|call| {
         let copies = live(call, from).is_some_and(|source| match source.content() {
             content if !replaces => put_if_absent(call, to, content),
             content => {

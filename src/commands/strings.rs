@@ -65,6 +65,18 @@ pub(super) const COMMANDS: &[Spec] = &[
         function: mset,
     },
     Spec {
+        name: "MSETNX",
+        usage: "MSETNX key value [key value ...]",
+        summary: "stores several values if this node holds none of the keys; 1 or 0",
+        arity: -3,
+        keys: Keys::PAIRS,
+        flags: Flags::of(&[Write, DenyOom]),
+        group: "string",
+        since: "1.0.1",
+        complexity: "O(N) where N is the number of keys",
+        function: msetnx,
+    },
+    Spec {
         name: "STRLEN",
         usage: "STRLEN key",
         summary: "how many bytes the value has; 0 if there is none",
@@ -328,18 +340,31 @@ fn mget(call: &mut Call<'_>) -> Outcome {
 }
 
 fn mset(call: &mut Call<'_>) -> Outcome {
+    for (key, value) in pairs(call)? {
+        call.set(key, value);
+    }
+    call.answer.ok();
+    DONE
+}
+
+fn msetnx(call: &mut Call<'_>) -> Outcome {
+    let pairs = pairs(call)?;
+    let is_stored = call.in_one_step(|call| {
+        let is_new = pairs.iter().all(|(key, _)| !call.replica.get(key, |value| value.is_some()));
+        pairs.iter().filter(|_| is_new).for_each(|(key, value)| call.set(key, value));
+        is_new
+    });
+    call.answer.integer(usize::from(is_stored));
+    DONE
+}
+
+/// Keys and values in turn. All are checked before the first is stored.
+fn pairs<'a>(call: &Call<'a>) -> Result<Vec<(&'a [u8], &'a [u8])>, Failure> {
     if !call.args.len().is_multiple_of(2) {
         return Err(Failure::wrong_arity(call.spec));
     }
-    let pairs = || (0..call.args.len()).step_by(2).map(|index| (call.word(index), call.word(index + 1)));
-    // All are checked before the first is stored.
-    for (key, value) in pairs() {
-        check_key(key)?;
-        check_value(value)?;
-    }
-    pairs().for_each(|(key, value)| call.set(key, value));
-    call.answer.ok();
-    DONE
+    let pair = |index| Ok((check_key(call.word(index))?, check_value(call.word(index + 1))?));
+    (0..call.args.len()).step_by(2).map(pair).collect()
 }
 
 fn strlen(call: &mut Call<'_>) -> Outcome {

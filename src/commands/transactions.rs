@@ -123,20 +123,20 @@ fn carry_out(transaction: &Transaction, watches: &Watches, call: &mut Call<'_>) 
         call.answer.no_list(HAS_CHANGED);
         return Flow::Continue;
     }
-    let mut has_written = false;
+    let (mut has_written, mut ends) = (false, false);
     call.answer.list(transaction.commands.len());
     for command in &transaction.commands {
-        if call.nested(command.spec, command.args.args()) == Flow::NoRoomYet {
-            if !has_written {
-                return Flow::NoRoomYet;
+        match call.nested(command.spec, command.args.args()) {
+            Flow::NoRoomYet if !has_written => return Flow::NoRoomYet,
+            Flow::NoRoomYet => call.answer.failure("OOM", TOO_MANY_ANSWERS),
+            flow => {
+                has_written |= command.spec.flags.has(Write);
+                ends |= flow == Flow::End;
             }
-            call.answer.failure("OOM", TOO_MANY_ANSWERS);
-        } else {
-            has_written |= command.spec.flags.has(Write);
         }
     }
     call.answer.end();
-    Flow::Continue
+    if ends { Flow::End } else { Flow::Continue }
 }
 
 fn discard(call: &mut Call<'_>) -> Outcome {

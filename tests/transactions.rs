@@ -51,8 +51,8 @@ fn keep_setting((mut client, ends): (Client, &AtomicBool), key: impl Fn(u64) -> 
 
 // ---- one step -------------------------------------------------------------------------------------------------------
 
-/// Writers keep many counters equal with MULTI. Neither MGET, nor the GETs of another transaction, ever see them differ.
-/// A peer writes to other keys of the same node all the while.
+/// Writers keep many counters equal with MULTI. Neither MGET, nor the GETs of another transaction, ever see them
+/// differ. A peer writes to other keys of the same node all the while.
 #[test]
 fn what_a_transaction_writes_is_seen_at_once() {
     let cluster = Cluster::start(2);

@@ -65,8 +65,8 @@ pub trait Host {
     fn wait_for_peers(&mut self, peers: usize, patience: Option<Duration>) -> usize;
 
     /// Waits until all that the client has written is on this node's disk (`local`), and on the disks of so many peers,
-    /// as far as they have confirmed it; at most so long. Returns whether it is here, and at how many peers. If there is
-    /// no time at all, nothing is written to the disk for it.
+    /// as far as they have confirmed it; at most so long. Returns whether it is here, and at how many peers. If it may
+    /// take no time at all, nothing is written to the disk for it.
     ///
     /// # Errors
     /// When this node's disk has failed.

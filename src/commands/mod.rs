@@ -54,6 +54,7 @@ mod server;
 mod settings;
 pub mod spec;
 pub mod stats;
+mod step;
 mod store_options;
 mod strings;
 mod table;

@@ -2,17 +2,17 @@
 //!
 //! MULTI begins to queue, EXEC carries out what was queued while no other client of this node, and no peer's entry,
 //! comes between. WATCH makes that conditional: EXEC applies nothing if a watched key was written since, here or by a
-//! peer's write that has arrived here. Together they are optimistic locking: read, decide, write if nothing has changed.
+//! peer's write that has arrived here. Together they are optimistic locking: read, decide, and write if nothing has
+//! changed meanwhile.
 //!
 //! All of this is judged by one node. Two clients that run the same transaction at two nodes may both succeed; then the
 //! later write of each key wins, and CONFLICTS shows the other. And a peer receives the writes of a transaction one by
 //! one, so its clients may see some of them before the others. A store that promises more must ask a majority of nodes
 //! before it answers (consensus), and refuse when it cannot reach one.
 //!
-//! The step itself is [`Replica::in_one_step`](crate::replication::replica::Replica::in_one_step): a lock that batches
-//! of ordinary commands share and EXEC takes alone. As in Redis, nothing is rolled back: a command that fails inside
-//! EXEC has its error in its place, and the others are carried out. Only the time goes on: a value can expire between
-//! two commands of one EXEC.
+//! How one step is made of several writes stands in [`steps`](crate::replication::steps). As in Redis, nothing is rolled
+//! back: a command that fails inside EXEC has its error in its place, and the others are carried out. Only the time
+//! goes on: a value can expire between two commands of one EXEC.
 
 use super::call::{Call, DONE, Flow, Outcome, check_memory_and_disk};
 use super::failure::{Failure, TOO_MANY_ANSWERS};

@@ -19,7 +19,7 @@ use crate::framing::{Args, Form};
 use crate::limits::WRONG_SECRET_DELAY;
 use crate::replication::journal::DiskFailed;
 use crate::replication::queue::Outbox;
-use crate::replication::replica::SharedStep;
+use crate::replication::steps::SharedStep;
 use crate::secret::Secret;
 use crate::store::version::Version;
 

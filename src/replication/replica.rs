@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use log::{info, warn};
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use parking_lot::{Mutex, RwLock};
 
 use super::conflicts::Conflicts;
 use super::journal::Journal;
@@ -32,9 +32,6 @@ use crate::store::{Change, KeyValueStore};
 /// Reads the wall clock. A replica is given one, so that tests can set the time.
 pub type WallClock = Box<dyn Fn() -> Timestamp + Send + Sync>;
 
-/// A step that may run beside others of its kind. It ends when this is dropped.
-pub type SharedStep<'a> = RwLockReadGuard<'a, ()>;
-
 /// One node's part of the cluster's state. All methods may be called from any thread.
 pub struct Replica {
     identity: Identity,
@@ -55,9 +52,8 @@ pub struct Replica {
     pub(super) settling: Mutex<()>,
     /// How many entries came from too far in the future to move our clock.
     clock_drift_rejected: AtomicU64,
-    /// What makes a transaction one step; see [`Replica::in_one_step`]. Locked before every other lock, and never held
-    /// while a thread waits for a disk, a socket, or another thread's work.
-    steps: RwLock<()>,
+    /// What makes several writes one step; see [`steps`](super::steps).
+    pub(super) steps: RwLock<()>,
     /// What was overruled here by a write that had not seen it.
     conflicts: Conflicts,
     pub(super) waits: ReplicaWaits,
@@ -117,24 +113,6 @@ impl Replica {
     /// The clock's last timestamp.
     pub fn clock(&self) -> Timestamp {
         self.clock.last()
-    }
-
-    // ---- steps
-    // --------------------------------------------------------------------------------------------------------
-
-    /// Calls `step` while no client's command is carried out and no peer's entry is merged. So several writes become
-    /// visible at once, and what is read stays true until `step` returns. That holds on this node: peers learn of each
-    /// write by itself. `step` must be short, and the thread must not be in a shared step.
-    pub fn in_one_step<R>(&self, step: impl FnOnce() -> R) -> R {
-        let _alone = self.steps.write();
-        step()
-    }
-
-    /// Begins a step that may run beside others, but not beside [`Replica::in_one_step`]. A client's commands and the
-    /// merging of a peer's entries are such steps. A thread must not begin two: a transaction that waits between them
-    /// would block both for ever.
-    pub fn share_step(&self) -> SharedStep<'_> {
-        self.steps.read()
     }
 
     // ---- what clients write

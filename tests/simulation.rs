@@ -186,6 +186,8 @@ mod cluster;
 mod describe;
 #[path = "simulation/disk.rs"]
 mod disk;
+#[path = "simulation/expiry.rs"]
+mod expiry;
 #[path = "simulation/faults.rs"]
 mod faults;
 #[path = "simulation/held.rs"]
@@ -239,7 +241,7 @@ fn simulate(nodes: usize, test: &str) {
     }
     let seeds = number_from_environment("SIM_SEEDS").unwrap_or(SEEDS);
     let begin = Instant::now();
-    let (mut steps, mut lost, mut reissued, mut after_forgotten, mut held_counted) = (0, 0, 0, 0, 0);
+    let (mut steps, mut lost, mut reissued, mut after_forgotten, mut held_counted, mut expired) = (0, 0, 0, 0, 0, 0);
     for seed in 0..seeds {
         let outcome = run(seed, nodes, Rules::default(), Style::Off);
         if let Some(violation) = outcome.violation {
@@ -252,12 +254,13 @@ fn simulate(nodes: usize, test: &str) {
         reissued += outcome.reissued;
         after_forgotten += outcome.after_forgotten;
         held_counted += outcome.held_counted;
+        expired += outcome.expired;
     }
     let millis = begin.elapsed().as_millis().max(1);
     println!(
         "{nodes} nodes: {seeds} seeds, {steps} steps in {millis} ms: {} a millisecond; {lost} writes lost with a \
          memory, {reissued} versions given out twice, {after_forgotten} writes past a forgotten delete, {held_counted} \
-         times WAIT has counted a peer",
+         times WAIT has counted a peer, {expired} times a value was swept",
         u128::from(steps) / millis
     );
 }

@@ -97,7 +97,9 @@ fn a_mistake_is_one_line_that_says_what_to_type() {
     for (line, says) in [
         ("clock node1 soon", "give a time like +1h, -5s or =node2"),
         ("clock node1 -1000000h", "a wall clock must stay between the years 2020 and 2190"),
-        ("set node1 color", "type `set node1 KEY VALUE`"),
+        ("set node1 color", "type `set node1 KEY VALUE [for TIME]`"),
+        ("set node1 color red for long", "give a time like 5s, 10ms, 2m or 1h"),
+        ("expire node1 color", "type `expire node1 KEY TIME`"),
         ("set node3 color red", "no node is called node3; the cluster has node1 to node2"),
         ("propagate node1 node1", "give two different nodes"),
         ("tick all", "type `tick node1` or `tick all TIMES`"),
@@ -216,7 +218,7 @@ fn the_example_tells_a_file() {
 fn the_example_has_a_prompt() {
     let told = example(&[], "help\ncluster 2\nset node1 a 1\nset node1\n\n> show a\nquit\nshow a\n");
     assert!(told.status.success());
-    assert_eq!(text(&told.stderr), "set node1: type `set node1 KEY VALUE`\n");
+    assert_eq!(text(&told.stderr), "set node1: type `set node1 KEY VALUE [for TIME]`\n");
     let (help, shown) = text(&told.stdout).split_once("    node1: SET").expect("the write is shown");
     COMMANDS.iter().flat_map(|command| command.forms).for_each(|form| assert!(help.contains(form), "{form}: {help}"));
     assert_eq!(

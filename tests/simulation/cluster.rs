@@ -17,6 +17,7 @@ use kvstore::replication::reconcile::{FailedRound, RoundReport};
 use kvstore::replication::tombstones::{PeerRound, Rounds, Tick};
 use kvstore::rules::{Rule, Rules};
 use kvstore::store::Counts;
+use kvstore::store::content::Content;
 
 use super::describe::what_is_wrong;
 use super::disk::End;
@@ -135,18 +136,23 @@ impl Cluster {
     // ---- clients
     // ------------------------------------------------------------------------------------------------------
 
-    /// A client's SET, or DEL if there is no value: applied, queued for each peer, acknowledged. If the disk fails in
-    /// the middle of it, the client gets an error, and what it has written may stand or not.
-    pub(crate) fn write(&self, node: usize, key: &[u8], value: Option<&[u8]>) {
+    /// A client's SET or DEL: applied, queued for each peer, acknowledged. If the disk fails in the middle of it, the
+    /// client gets an error, and what it has written may stand or not.
+    pub(crate) fn write(&self, node: usize, key: &[u8], content: Content<'_>) {
         self.step();
         let life = self.nodes[node].life();
-        match value {
-            Some(value) => life.replica.set(key, value),
-            None => drop(life.replica.delete(key)),
+        match content {
+            Content::Value(_) | Content::Expiring(..) => life.replica.write(key, content),
+            Content::Tombstone => drop(life.replica.delete(key)),
         }
-        self.trace.wrote(self, node, key, value);
+        self.trace.wrote(self, node, key, content);
+        self.has_written(node, &life, key, content);
+    }
+
+    /// A write was applied: it is queued for each peer, and acknowledged.
+    pub(super) fn has_written(&self, node: usize, life: &Rc<Life>, key: &[u8], content: Content<'_>) {
         if let Some(judge) = &self.judge {
-            judge.borrow_mut().acknowledged(self, node, key, value);
+            judge.borrow_mut().acknowledged(self, node, key, content);
         }
         let dropped = || life.links.iter().map(|link| link.queue.dropped());
         let before: Vec<u64> = dropped().collect();
@@ -159,7 +165,7 @@ impl Cluster {
         }
         self.may_be_asked_about(node, key);
         self.observe(node);
-        self.before_answer(node, &life);
+        self.before_answer(node, life);
     }
 
     // ---- the threads of a node

@@ -3,6 +3,7 @@
 use kvstore::replication::message::{Confirmation, Differences, Greeting, Heard, Held, Listed, Reply, Request};
 use kvstore::store::clock::Timestamp;
 use kvstore::store::content::Content;
+use kvstore::store::deadline::Deadline;
 use kvstore::store::digest::Prefix;
 use kvstore::store::record::Record;
 use kvstore::store::version::Version;
@@ -110,7 +111,10 @@ fn describe_record(record: &Record) -> String {
     let (key, version) = (record.key().escape_ascii(), in_words(record.version()));
     match record.content() {
         Content::Value(value) if value.len() > 40 => format!("SET {key} ({} bytes) {version}", value.len()),
-        Content::Value(value) | Content::Expiring(value, _) => format!("SET {key} {} {version}", value.escape_ascii()),
+        Content::Value(value) => format!("SET {key} {} {version}", value.escape_ascii()),
+        Content::Expiring(value, deadline) => {
+            format!("SET {key} {} {version} until {}", value.escape_ascii(), deadline_in_words(deadline))
+        }
         Content::Tombstone => format!("DEL {key} {version}"),
     }
 }
@@ -138,6 +142,14 @@ fn list<T>(items: &[T], describe: impl Fn(&T) -> String) -> String {
 /// begins.
 pub(crate) fn in_words(version: Version) -> String {
     format!("{}@{}", time_in_words(version.timestamp), version.node)
+}
+
+/// A deadline, as the traces show it: the time of day.
+pub(crate) fn deadline_in_words(deadline: Deadline) -> String {
+    match Timestamp::from_millis(deadline.millis().min(Timestamp::YEAR_2200.millis())) {
+        Timestamp::YEAR_2200 => "after 2200".into(),
+        time => time_in_words(time).trim_end_matches("+0").into(),
+    }
 }
 
 fn time_in_words(timestamp: Timestamp) -> String {

@@ -8,12 +8,14 @@ use std::cell::{Cell, RefCell};
 use fastrand::Rng;
 use kvstore::disk::SyncPolicy;
 use kvstore::replication::message::Request;
+use kvstore::store::content::Content;
+use kvstore::store::deadline::Deadline;
 use kvstore::store::version::Version;
 
 use super::cluster::{Cluster, Director, Fate};
 use super::disk::End;
 use super::invariants::KEYS;
-use super::node::START_MS;
+use super::node::{Node, START_MS};
 
 /// How many activities may stand inside each other.
 const MAX_DEPTH: usize = 4;
@@ -34,6 +36,12 @@ const CENTURIES: u64 = 300;
 /// What the disks of a run are drawn with: a generator of their own, so that a run without disks is what it was before
 /// there were any.
 const DISKS_SEED: u64 = 0xd15c;
+
+/// What deadlines are drawn with: a generator of their own, as for disks.
+const DEADLINES_SEED: u64 = 0xdead;
+
+/// How long a value lives at most. The last one outlives every run: its deadline may pass only by a clock that jumps.
+const TIMES_TO_LIVE_MS: [u64; 4] = [20, 5_000, MINUTE_MS, 2 * YEAR_MS];
 
 /// How often what happens: weights of activities, and probabilities of a message's fates.
 #[derive(Clone, Debug)]
@@ -124,12 +132,39 @@ fn draw_disks(rng: &mut Rng, nodes: usize) -> Vec<Option<SyncPolicy>> {
     (0..nodes).map(|_| Some(policy).filter(|_| which == 2 || (which == 1 && rng.bool()))).collect()
 }
 
+/// How often what happens to deadlines: weights of activities, all 0 in a run without deadlines.
+#[derive(Clone, Debug, Default)]
+struct DeadlineRates {
+    expire: u32,
+    sweep: u32,
+    /// Of the values, how many in a hundred are written with a deadline.
+    percent: u32,
+    /// Of the deadlines, the longest, as an index of [`TIMES_TO_LIVE_MS`].
+    longest: usize,
+}
+
+impl DeadlineRates {
+    fn draw(rng: &mut Rng) -> Self {
+        if rng.bool() {
+            return Self::default();
+        }
+        Self {
+            expire: rng.u32(0..20),
+            sweep: rng.u32(1..20),
+            percent: rng.u32(10..100),
+            longest: rng.usize(..TIMES_TO_LIVE_MS.len()),
+        }
+    }
+}
+
 /// Chance, from one seed. It is the only source of it in a run.
 pub(crate) struct Chance {
     rng: RefCell<Rng>,
     rates: Rates,
     disk_rates: DiskRates,
     disks: Vec<Option<SyncPolicy>>,
+    deadline_rates: DeadlineRates,
+    deadlines_rng: RefCell<Rng>,
     depth: Cell<usize>,
     /// Whether everything has healed: messages arrive, and nothing happens by itself.
     healed: Cell<bool>,
@@ -150,11 +185,15 @@ impl Chance {
         let disks = draw_disks(&mut disks_rng, nodes);
         let has_disks = disks.iter().any(Option::is_some);
         let disk_rates = if has_disks { DiskRates::draw(&mut disks_rng) } else { DiskRates::default() };
+        let mut deadlines_rng = Rng::with_seed(seed ^ DEADLINES_SEED);
+        let deadline_rates = DeadlineRates::draw(&mut deadlines_rng);
         Self {
             rng: RefCell::new(rng),
             rates,
             disk_rates,
             disks,
+            deadline_rates,
+            deadlines_rng: RefCell::new(deadlines_rng),
             depth: Cell::new(0),
             healed: Cell::new(false),
             values: Cell::new(0),
@@ -166,6 +205,11 @@ impl Chance {
     /// The disks of the machines.
     pub(crate) fn disks(&self) -> &[Option<SyncPolicy>] {
         &self.disks
+    }
+
+    /// Whether values expire in this run.
+    pub(crate) fn has_deadlines(&self) -> bool {
+        self.deadline_rates.sweep > 0
     }
 
     /// A number below `end`.
@@ -189,16 +233,18 @@ impl Chance {
         }
         // The clocks agree again, and show what they will show one day: a time later than all that was written.
         let latest_ms = cluster.nodes.iter().map(|node| node.wall()).max().max(Some(self.latest_ms.get()));
+        // What expires soon has expired then, and the rest stays.
+        let longer_ms = if self.has_deadlines() { 2 * MINUTE_MS } else { 1_000 };
         for node in &cluster.nodes {
             node.disk.iter().for_each(|disk| disk.mend());
             node.pace.set(1000);
-            node.set_wall(latest_ms.unwrap_or(START_MS) + 1_000);
+            node.set_wall(latest_ms.unwrap_or(START_MS) + longer_ms);
         }
     }
 
     /// Something happens.
     pub(crate) fn act(&self, cluster: &Cluster) {
-        let (rates, disk_rates) = (&self.rates, &self.disk_rates);
+        let (rates, disk_rates, deadline_rates) = (&self.rates, &self.disk_rates, &self.deadline_rates);
         let weights = [
             rates.write,
             rates.replicate,
@@ -217,6 +263,8 @@ impl Chance {
             disk_rates.put_back,
             disk_rates.fill_up,
             disk_rates.mend,
+            deadline_rates.expire,
+            deadline_rates.sweep,
         ];
         let mut chosen = self.rng.borrow_mut().u32(..weights.iter().sum::<u32>());
         let activity = weights.iter().position(|&weight| {
@@ -245,6 +293,8 @@ impl Chance {
             14 => self.put_disk_back(cluster, node),
             15 => cluster.nodes[node].disk.iter().for_each(|disk| disk.fill_up(self.below(8) as u64)),
             16 => cluster.nodes[node].disk.iter().for_each(|disk| disk.mend()),
+            17 => self.expire(cluster, node),
+            18 => cluster.sweep(node),
             _ => {}
         }
     }
@@ -275,7 +325,31 @@ impl Chance {
         // The greater value is not always the later one.
         let value = format!("{}{}", ['a', 'b', 'c'][self.below(3)], self.values.get());
         let is_delete = self.below(100) < self.rates.delete_percent as usize;
-        cluster.write(node, key.as_bytes(), (!is_delete).then_some(value.as_bytes()));
+        let deadline = self.draw_deadline(&cluster.nodes[node]).filter(|_| !is_delete);
+        let value = (!is_delete).then_some(value.as_bytes());
+        cluster.write(node, key.as_bytes(), value.map_or(Content::Tombstone, |value| Content::until(value, deadline)));
+        self.note_written(cluster, node, key);
+    }
+
+    /// A client gives a value a deadline, another one, or none.
+    fn expire(&self, cluster: &Cluster, node: usize) {
+        if cluster.takes_writes(node) {
+            let key = KEYS[self.below(self.rates.keys)];
+            cluster.expire(node, key.as_bytes(), self.draw_deadline(&cluster.nodes[node]));
+            self.note_written(cluster, node, key);
+        }
+    }
+
+    /// The deadline of a value that is written now on this machine, if it gets one.
+    fn draw_deadline(&self, machine: &Node) -> Option<Deadline> {
+        let DeadlineRates { percent, longest, .. } = self.deadline_rates;
+        let mut rng = self.deadlines_rng.borrow_mut();
+        let has_one = self.has_deadlines() && rng.u32(..100) < percent;
+        let most_ms = TIMES_TO_LIVE_MS[if has_one { rng.usize(..=longest) } else { 0 }];
+        has_one.then(|| machine.deadline_in(rng.u64(..most_ms)))
+    }
+
+    fn note_written(&self, cluster: &Cluster, node: usize, key: &'static str) {
         let version = cluster.nodes[node].life().replica.store().version(key.as_bytes());
         if let Some(Version { timestamp, .. }) = version {
             self.latest_ms.set(self.latest_ms.get().max(timestamp.millis()));

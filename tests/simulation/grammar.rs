@@ -44,13 +44,32 @@ pub(crate) fn cost(words: &[&str], _nodes: usize) -> Result<Action, Mistake> {
 }
 
 pub(crate) fn set(words: &[&str], nodes: usize) -> Result<Action, Mistake> {
-    let [at, key, value] = exactly(words)?;
-    Ok(Action::Write { node: node(at, nodes)?, key: key.into(), value: Some(value.into()) })
+    let (at, key, value, millis) = match words {
+        [at, key, value] => (at, key, value, None),
+        [at, key, value, "for", time] => (at, key, value, Some(time_of(time)?)),
+        _ => return Err(Mistake::Words),
+    };
+    Ok(Action::Set { node: node(at, nodes)?, key: key.to_string(), value: value.to_string(), millis })
 }
 
 pub(crate) fn del(words: &[&str], nodes: usize) -> Result<Action, Mistake> {
     let [at, key] = exactly(words)?;
-    Ok(Action::Write { node: node(at, nodes)?, key: key.into(), value: None })
+    Ok(Action::Del { node: node(at, nodes)?, key: key.into() })
+}
+
+pub(crate) fn expire(words: &[&str], nodes: usize) -> Result<Action, Mistake> {
+    let [at, key, time] = exactly(words)?;
+    Ok(Action::Expire { node: node(at, nodes)?, key: key.into(), millis: Some(time_of(time)?) })
+}
+
+pub(crate) fn persist(words: &[&str], nodes: usize) -> Result<Action, Mistake> {
+    let [at, key] = exactly(words)?;
+    Ok(Action::Expire { node: node(at, nodes)?, key: key.into(), millis: None })
+}
+
+pub(crate) fn sweep(words: &[&str], nodes: usize) -> Result<Action, Mistake> {
+    let [at] = exactly(words)?;
+    Ok(Action::Sweep { node: node(at, nodes)? })
 }
 
 pub(crate) fn propagate(words: &[&str], nodes: usize) -> Result<Action, Mistake> {
@@ -83,8 +102,7 @@ pub(crate) fn conflicts(words: &[&str], nodes: usize) -> Result<Action, Mistake>
 
 pub(crate) fn pass(words: &[&str], _nodes: usize) -> Result<Action, Mistake> {
     let [time] = exactly(words)?;
-    let millis = duration(time).ok_or_else(|| "give a time like 5s, 10ms, 2m or 1h".to_string())?;
-    Ok(Action::Pass { millis })
+    Ok(Action::Pass { millis: time_of(time)? })
 }
 
 pub(crate) fn clock(words: &[&str], nodes: usize) -> Result<Action, Mistake> {
@@ -227,6 +245,10 @@ fn when(request: &str, from: &str, to: &str, nodes: usize) -> Result<When, Mista
 fn number(text: &str, of: &str, most: usize) -> Result<usize, Mistake> {
     let number = text.parse().ok().filter(|number| (1..=most).contains(number));
     Ok(number.ok_or_else(|| format!("give a number of {of} from 1 to {most}"))?)
+}
+
+fn time_of(text: &str) -> Result<u64, Mistake> {
+    Ok(duration(text).ok_or_else(|| "give a time like 5s, 10ms, 2m or 1h".to_string())?)
 }
 
 /// `5s`, `10ms`, `2m`, `1h`, in milliseconds.

@@ -23,7 +23,7 @@ pub(crate) enum Invariant {
     LoadIsWhole,
     /// While a node lives, what stands under a key only becomes greater.
     NeverBack,
-    /// What stands under a version was written under it; and two writes get the same version only if their node has
+    /// What stands under a version was written under it, or is the tombstone of what has expired; and two writes get the same version only if their node has
     /// lost its memory, and its clock was put back.
     OneContent,
     /// A node that has confirmed a number holds everything that arrived up to there, or something newer.
@@ -45,14 +45,23 @@ pub(crate) enum Invariant {
     /// Of two writes of which neither writer had seen the other, some node lists the one that is thrown away; see
     /// [`losses`](super::losses).
     NoSilentLoss,
-    /// A node lists no conflict of two writes of which one had seen the other, or that say the same.
+    /// A node lists no conflict of two writes of which one had seen the other, or that say the same, and none in which
+    /// what is lost has expired.
     NoFalseConflict,
     /// Once the nodes agree and all messages have arrived, no node notices another conflict.
     NoLateConflict,
     /// What WAIT counts is there.
     HeldIsThere,
+    /// A value reads as present up to its deadline by the clock of its node, and not after.
+    ReadsByDeadline,
+    /// A sweep replaces what is past its deadline by the clock of its node, all of it and nothing else.
+    SweptInTime,
+    /// At the end nothing stands there that is past its deadline.
+    AllExpired,
     /// The digest is that of the entries.
     DigestOfEntries,
+    /// The store counts its values as they are, and those with a deadline.
+    CountsOfEntries,
     /// The store's output is told of every accepted entry, before it is acknowledged: these entries, merged in any
     /// order, give the same store.
     OutputIsWhole,
@@ -93,6 +102,10 @@ impl fmt::Display for Invariant {
             Self::NoFalseConflict => "a conflict is one: neither write had seen the other",
             Self::NoLateConflict => "after agreement no conflict is noticed",
             Self::HeldIsThere => "a peer holds what WAIT counts",
+            Self::ReadsByDeadline => "a value reads as present up to its deadline, and not after",
+            Self::SweptInTime => "a sweep replaces what is past its deadline, and nothing else",
+            Self::AllExpired => "in the end nothing is past its deadline",
+            Self::CountsOfEntries => "the counts are those of the entries",
             Self::DigestOfEntries => "the digest is that of the entries",
             Self::OutputIsWhole => "the store's output is told of every accepted entry",
             Self::QueueBounds => "queues stay within their bounds",

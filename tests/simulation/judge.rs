@@ -5,34 +5,40 @@ use std::ops::ControlFlow;
 
 use kvstore::limits::MAX_CLOCK_DRIFT_MS;
 use kvstore::replication::replica::Replica;
-use kvstore::rules::Rule;
+use kvstore::rules::{Rule, Rules};
 use kvstore::store::KeyValueStore;
 use kvstore::store::arrival::Arrival;
 use kvstore::store::clock::Timestamp;
 use kvstore::store::content::Content;
+use kvstore::store::deadline::Deadline;
 use kvstore::store::digest::{Digest, Prefix};
 use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::cluster::Cluster;
-use super::describe::in_words;
+use super::describe::{deadline_in_words, in_words};
 use super::invariants::{Invariant, KEYS, Violation};
 use super::losses::Losses;
 use super::node::Life;
 use super::past::Disks;
 
-/// What the merge rule compares: the version, then whether it is a tombstone, then the value.
-pub(crate) type Rank = (Version, bool, Vec<u8>);
+/// What the merge rule compares: the version, then whether it is a tombstone, then the value, then its deadline.
+pub(crate) type Rank = (Version, bool, Vec<u8>, Option<Deadline>);
 
 pub(super) fn rank(record: &Record) -> Rank {
-    let value = record.content().value().unwrap_or_default().to_vec();
-    (record.version(), record.content() == Content::Tombstone, value)
+    rank_of(record.version(), record.content())
+}
+
+fn rank_of(version: Version, content: Content<'_>) -> Rank {
+    let value = content.value().unwrap_or_default().to_vec();
+    (version, content.is_tombstone(), value, content.deadline())
 }
 
 pub(super) fn show(rank: &Rank) -> String {
     let what = if rank.1 { "the delete".into() } else { format!("{:?}", String::from_utf8_lossy(&rank.2)) };
-    format!("{what} of {}", in_words(rank.0))
+    let until = rank.3.map_or(String::new(), |deadline| format!(" until {}", deadline_in_words(deadline)));
+    format!("{what}{until} of {}", in_words(rank.0))
 }
 
 /// What is known of one key on one node in its present life.
@@ -78,6 +84,9 @@ pub(crate) struct Judge {
     pub(crate) after_forgotten: u64,
     /// How many times WAIT would have counted a peer.
     pub(crate) held_counted: u64,
+    /// How many values a node has swept; those that several nodes have swept count several times.
+    pub(crate) expired: u64,
+    pub(super) rules: Rules,
     /// By node, then by key.
     pub(super) seen: Vec<[Seen; KEYS.len()]>,
     /// By node, the greatest timestamp that its clock must have passed.
@@ -95,9 +104,11 @@ pub(crate) struct Judge {
 }
 
 impl Judge {
-    pub(crate) fn new(nodes: usize) -> Self {
+    pub(crate) fn new(nodes: usize, rules: Rules) -> Self {
         Self {
             violation: None,
+            rules,
+            expired: 0,
             lost_with_memory: 0,
             reissued: 0,
             after_forgotten: 0,
@@ -119,20 +130,19 @@ impl Judge {
     }
 
     /// A client's write was acknowledged by `node`.
-    pub(crate) fn acknowledged(&mut self, cluster: &Cluster, node: usize, key: &[u8], value: Option<&[u8]>) {
+    pub(crate) fn acknowledged(&mut self, cluster: &Cluster, node: usize, key: &[u8], expected: Content<'_>) {
         let k = KEYS.iter().position(|known| known.as_bytes() == key).expect("one of the keys of the run");
         let (name, life) = (&cluster.nodes[node].name, cluster.nodes[node].life());
         let store = life.replica.store();
         let record = store.record(key);
-        let expected = value.map_or(Content::Tombstone, Content::Value);
-        let is_deleted = value.is_none() && !cluster.rules().has(Rule::Tombstones) && record.is_none();
+        let is_deleted = expected.is_tombstone() && !cluster.rules().has(Rule::Tombstones) && record.is_none();
         if !is_deleted && record.as_ref().is_none_or(|record| record.content() != expected) {
-            let details = format!("{name} has acknowledged {value:?} for {}, but holds {record:?}", KEYS[k]);
+            let details = format!("{name} has acknowledged {expected:?} for {}, but holds {record:?}", KEYS[k]);
             return self.violate(Invariant::WriteStands, details);
         }
         if life.accepted.last().is_none_or(|told| told.key() != key || told.content() != expected) {
-            let details =
-                format!("{name} has acknowledged {value:?} for {}, but its output was told last of another", KEYS[k]);
+            let key = KEYS[k];
+            let details = format!("{name} has acknowledged {expected:?} for {key}, but its output was told of another");
             return self.violate(Invariant::OutputIsWhole, details);
         }
         let seen = &mut self.seen[node][k];
@@ -140,7 +150,7 @@ impl Judge {
         let version = record
             .as_ref()
             .map_or_else(|| Version::new(life.replica.clock(), NodeId(node as u16 + 1)), Record::version);
-        let written: Rank = (version, value.is_none(), value.unwrap_or_default().to_vec());
+        let written = rank_of(version, expected);
         let high = seen.high.clone().filter(|high| high.0 >= version);
         seen.arrival = store.arrivals();
         seen.last = record;
@@ -179,6 +189,7 @@ impl Judge {
     pub(crate) fn observe(&mut self, cluster: &Cluster, node: usize, after_tick: bool) {
         self.look_at_losses(cluster, node);
         self.look_at_held(cluster, node);
+        self.look_at_reads(cluster, node);
         let machine = &cluster.nodes[node];
         let life = machine.life();
         for (k, key) in KEYS.iter().enumerate() {
@@ -232,7 +243,9 @@ impl Judge {
             }
             _ => seen.high = Some(now.clone()),
         }
-        if now.0.timestamp.millis() <= machine.wall() + MAX_CLOCK_DRIFT_MS {
+        // A node that sweeps receives nothing: its clock stays as it is.
+        let is_swept = seen.last.as_ref().is_some_and(|last| last.version() == now.0);
+        if !is_swept && now.0.timestamp.millis() <= machine.wall() + MAX_CLOCK_DRIFT_MS {
             self.clocks[node] = self.clocks[node].max(now.0.timestamp);
         }
         seen.arrival = machine.life().replica.store().arrivals();
@@ -278,6 +291,7 @@ impl Judge {
             }
         }
         self.check_digests(store, &cluster.nodes[node].name);
+        self.check_counts(store, &cluster.nodes[node].name);
     }
 
     /// The root and the leaves have the digests of what stands below them.
@@ -414,7 +428,9 @@ impl Judge {
                 return self.violate(Invariant::Agreement, format!("node1 and {} differ in {differing:?}", node.name));
             }
             self.check_digests(store, &node.name);
+            self.check_counts(store, &node.name);
             self.check_output(life, &node.name);
+            self.nothing_expired_is_left(node, store);
             for (k, key) in KEYS.iter().enumerate() {
                 let survivor = store.record(key.as_bytes()).as_ref().map(rank);
                 let greatest = self.greatest(k);

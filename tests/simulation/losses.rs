@@ -8,13 +8,14 @@
 //! * whatever the writers of those had seen,
 //! * and the earlier writes of the same node, in whatever life: `causality.rs` says so under "What remains".
 //!
-//! A write that is overruled by one that had not seen it must have been listed by some node, by then. Five kinds need
-//! not be:
+//! A write that is overruled by one that had not seen it must have been listed by some node, by then. Six kinds need not
+//! be:
 //!
 //! * A third write had seen it, so it has replaced it on purpose, and has met the write that overrules it. Then the
 //!   third one is listed, or is of one of these kinds itself.
 //! * It is a delete that has settled: every node has held it. It may be forgotten, so a node may not know it any more.
-//! * Another write that had not seen it says the same: two deletes.
+//! * It is a value that was past its deadline by the clock of some node: what has expired is not lost.
+//! * Another write that had not seen it says the same: two deletes, or a delete and a value that has expired.
 //! * Its node has written past it in a later life. A node has seen what it wrote itself.
 //! * Its node has lost its memory and its clock was put back, and in an earlier life it has given out a version that is
 //!   not less. What others had seen of the node then covers this write, too.
@@ -22,7 +23,9 @@
 //! A write may also be lost with a memory or a disk before it has met any other. At the end of a run nothing else is
 //! missing.
 //!
-//! A conflict is false if a writer had seen the other write, or if both say the same. One thing excuses it: an old copy
+//! A conflict is false if a writer had seen the other write, if both say the same, or if the one that is lost has
+//! expired: it is past its deadline by the clock of the node that lists it, or a tombstone that no client has
+//! written. One thing excuses it: an old copy
 //! of a disk was accepted, which brings back what the others have forgotten; see [`past`](super::past).
 //!
 //! A node lists 10,000 conflicts, more than a run has writes: none is pushed out.
@@ -32,12 +35,14 @@ use std::rc::Rc;
 
 use kvstore::replication::conflicts::{Noticed, Sentence};
 use kvstore::store::causality;
+use kvstore::store::clock::Timestamp;
 use kvstore::store::record::Record;
+use kvstore::store::version::Version;
 
 use super::cluster::Cluster;
 use super::invariants::{Invariant, KEYS};
 use super::judge::{Judge, Rank, rank, show};
-use super::node::Life;
+use super::node::{Life, Node};
 
 /// A set of writes of one key, by their numbers.
 #[derive(Clone, Debug, Default)]
@@ -76,6 +81,8 @@ struct Write {
 struct History {
     writes: Vec<Write>,
     numbers: HashMap<Rank, usize>,
+    /// By version, those with a deadline.
+    expiries: HashMap<Version, usize>,
     /// Those that the writer of another one had seen.
     seen: Set,
     /// Those that some writer had seen whose own write has met another one: what survives then knows of them, too.
@@ -86,6 +93,8 @@ struct History {
     lost_with_memory: Set,
     /// Those that a copy of a disk has brought back.
     brought_back: Set,
+    /// Those that some node has swept.
+    expired: Set,
 }
 
 /// What the judge knows of one node in its present life.
@@ -106,6 +115,8 @@ struct At {
 pub(super) struct Losses {
     keys: [History; KEYS.len()],
     nodes: Vec<At>,
+    /// The latest time that any clock has shown.
+    latest: Timestamp,
     /// How many conflicts were noticed by all nodes.
     noticed: u64,
     /// How many of them before the nodes agreed.
@@ -119,6 +130,25 @@ impl Losses {
 }
 
 impl History {
+    /// The write that an entry comes from. If it is no client's delete, a tombstone comes from the value of its version
+    /// that has expired.
+    fn number(&self, rank: &Rank) -> Option<usize> {
+        let expired = |rank: &&Rank| rank.1;
+        self.numbers.get(rank).or_else(|| self.expiries.get(&Some(rank).filter(expired)?.0)).copied()
+    }
+
+    /// The write that one side of a conflict names. The values of a run are so short that a conflict keeps all of them.
+    fn number_of(&self, side: &causality::Write) -> Option<usize> {
+        let Some(value) = &side.value else { return self.number(&(side.version, true, Vec::new(), None)) };
+        let is_it = |Write { rank, .. }: &Write| rank.0 == side.version && !rank.1 && *rank.2 == *value.bytes;
+        self.writes.iter().rposition(is_it)
+    }
+
+    /// Whether some node has swept it.
+    fn has_expired(&self, rank: &Rank) -> bool {
+        self.numbers.get(rank).is_some_and(|&number| self.expired.contains(number))
+    }
+
     /// Whether the writer of `one` had seen `other`.
     fn has_seen(&self, one: usize, other: usize) -> bool {
         one == other || self.writes[one].seen.contains(other)
@@ -144,10 +174,14 @@ impl History {
         before.any(|(number, other)| is_ahead(other) && other.life < *life && self.is_known(number))
     }
 
-    /// Whether another write that did not know this one, and is later, says the same.
+    /// Whether another write that did not know this one, and is later, says the same. What has expired says the same as
+    /// a delete.
     fn is_said_again(&self, write: usize) -> bool {
-        let (version, is_delete, value) = &self.writes[write].rank;
-        let says_it = |other: &Write| other.rank.0 > *version && (other.rank.1, &other.rank.2) == (*is_delete, value);
+        let (version, is_delete, value, deadline) = &self.writes[write].rank;
+        let says_it = |other: &Write| {
+            let is_same = (other.rank.1, &other.rank.2, &other.rank.3) == (*is_delete, value, deadline);
+            other.rank.0 > *version && (is_same || (*is_delete && self.has_expired(&other.rank)))
+        };
         self.writes.iter().any(|other| says_it(other) && !other.seen.contains(write))
     }
 }
@@ -156,6 +190,8 @@ impl Judge {
     /// Looks at what a node has accepted, and which conflicts it has noticed, since the last time.
     pub(super) fn look_at_losses(&mut self, cluster: &Cluster, node: usize) {
         let life = cluster.nodes[node].life();
+        self.losses.latest =
+            cluster.nodes.iter().map(Node::now).max().max(Some(self.losses.latest)).unwrap_or_default();
         self.look_at_conflicts(&life, node);
         let told = life.accepted.since(self.losses.nodes[node].read);
         told.iter().for_each(|record| self.reads(cluster, node, record));
@@ -178,6 +214,9 @@ impl Judge {
         }
         history.seen.unite(&seen);
         history.numbers.insert(written.clone(), history.writes.len());
+        if written.3.is_some() {
+            history.expiries.insert(written.0, history.writes.len());
+        }
         history.writes.push(Write { rank: written.clone(), life: cluster.nodes[node].lives(), seen });
         self.look_at_losses(cluster, node);
     }
@@ -192,7 +231,7 @@ impl Judge {
     fn accepted(&mut self, cluster: &Cluster, node: usize, k: usize, rank: &Rank) {
         let history = &self.losses.keys[k];
         // What no client has written violates another invariant.
-        let Some(&now) = history.numbers.get(rank) else { return };
+        let Some(now) = history.number(rank) else { return };
         let at = &mut self.losses.nodes[node];
         at.known[k].unite(&history.writes[now].seen);
         at.known[k].insert(now);
@@ -231,7 +270,12 @@ impl Judge {
             return true;
         }
         let is_settled = |write: usize| self.settled[k].contains_key(&history.writes[write].rank);
-        let is_silent = |write| is_settled(write) || history.is_said_again(write) || history.is_put_back(write);
+        let is_past = |write: usize| {
+            let deadline = history.writes[write].rank.3;
+            deadline.is_some_and(|deadline| history.expired.contains(write) || deadline.is_past(self.losses.latest))
+        };
+        let is_silent =
+            |write| is_settled(write) || is_past(write) || history.is_said_again(write) || history.is_put_back(write);
         let had_seen = |other: &usize| history.writes[*other].seen.contains(write);
         let mut others = (0..history.writes.len()).filter(had_seen);
         is_silent(write) || (is_end && history.seen.contains(write)) || others.any(is_silent)
@@ -259,23 +303,38 @@ impl Judge {
     /// A node lists a conflict. Returns why it is none, in words.
     fn is_listed(&mut self, listed: &Noticed) -> Option<&'static str> {
         let k = key_of(&listed.conflict.key);
-        let sides = [&listed.conflict.kept, &listed.conflict.lost].map(rank_of);
         let history = &mut self.losses.keys[k];
-        let [Some(kept), Some(lost)] = [0, 1].map(|side| history.numbers.get(&sides[side]).copied()) else {
+        let [Some(kept), Some(lost)] =
+            [&listed.conflict.kept, &listed.conflict.lost].map(|side| history.number_of(side))
+        else {
             return Some("no client has written that");
         };
+        let lost_deadline = history.writes[lost].rank.3;
+        let has_expired = lost_deadline.is_some_and(|deadline| deadline.is_past(listed.at))
+            || (listed.conflict.lost.value.is_none() && !history.writes[lost].rank.1);
+        let sides = [kept, lost].map(|side| history.writes[side].rank.clone());
         history.listed.insert(lost);
         history.passed_on.unite(&history.writes[lost].seen);
         let [kept_rank, lost_rank] = &sides;
         let is_excused = history.brought_back.contains(lost) || sides.iter().any(|side| self.disks.is_excused(k, side));
         match () {
-            () if (kept_rank.1, &kept_rank.2) == (lost_rank.1, &lost_rank.2) => Some("both say the same"),
+            () if has_expired => Some("what is lost has expired"),
+            () if kept_rank.1 == lost_rank.1 && (&kept_rank.2, kept_rank.3) == (&lost_rank.2, lost_rank.3) => {
+                Some("both say the same")
+            }
             () if kept_rank <= lost_rank => Some("what is lost is the later one"),
             () if is_excused => None,
             () if history.has_seen(kept, lost) => Some("the one that survives had seen the other"),
             () if history.has_seen(lost, kept) => Some("the one that is lost had seen the other"),
             () => None,
         }
+    }
+
+    /// A node has swept the value of this version.
+    pub(super) fn expires(&mut self, k: usize, value: &Rank) {
+        let history = &mut self.losses.keys[k];
+        let number = history.numbers.get(value).copied();
+        number.iter().for_each(|&number| history.expired.insert(number));
     }
 
     /// A node has started with a copy of its disk.
@@ -324,10 +383,4 @@ impl Judge {
 
 fn key_of(key: &[u8]) -> usize {
     KEYS.iter().position(|known| known.as_bytes() == key).expect("one of the keys of the run")
-}
-
-/// The values of a run are so short that a conflict keeps all of them.
-fn rank_of(side: &causality::Write) -> Rank {
-    let value = side.value.as_ref().map(|value| value.bytes.to_vec());
-    (side.version, value.is_none(), value.unwrap_or_default())
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use kvstore::rules::Rules;
 use kvstore::store::clock::Timestamp;
+use kvstore::store::content::Content;
 use kvstore::store::record::Record;
 
 use super::cluster::{Bounds, Cluster};
@@ -44,6 +45,7 @@ pub(crate) struct Outcome {
     pub(crate) reissued: u64,
     pub(crate) after_forgotten: u64,
     pub(crate) held_counted: u64,
+    pub(crate) expired: u64,
     pub(crate) trace: Vec<String>,
 }
 
@@ -52,7 +54,7 @@ pub(crate) fn run(seed: u64, nodes: usize, rules: Rules, style: Style) -> Outcom
     let chance = Rc::new(Chance::new(seed, nodes));
     let mut cluster =
         Cluster::new(chance.disks(), rules, Bounds { queue: 4, batch: 3 }, chance.clone(), Trace::new(style));
-    cluster.judge = Some(RefCell::new(Judge::new(nodes)));
+    cluster.judge = Some(RefCell::new(Judge::new(nodes, rules)));
     if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| live(&cluster, &chance))) {
         let details = panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "see above".into());
         let mut judge = cluster
@@ -71,6 +73,7 @@ pub(crate) fn run(seed: u64, nodes: usize, rules: Rules, style: Style) -> Outcom
         reissued: judge.reissued,
         after_forgotten: judge.after_forgotten,
         held_counted: judge.held_counted,
+        expired: judge.expired,
         trace: cluster.trace.take(),
     }
 }
@@ -95,8 +98,15 @@ fn judge(cluster: &Cluster) -> std::cell::RefMut<'_, Judge> {
     cluster.judge.as_ref().expect("every run has a judge").borrow_mut()
 }
 
-/// Every node ticks, in an order that chance gives.
+fn sweep_all(cluster: &Cluster, chance: &Chance) {
+    if chance.has_deadlines() && !cluster.failed() {
+        (0..cluster.nodes.len()).for_each(|node| cluster.sweep(node));
+    }
+}
+
+/// Every node sweeps, syncs and ticks, in an order that chance gives.
 fn tick_all(cluster: &Cluster, chance: &Chance) {
+    sweep_all(cluster, chance);
     let first = chance.below(cluster.nodes.len());
     for step in 0..cluster.nodes.len() {
         if !cluster.failed() {
@@ -112,6 +122,8 @@ fn tick_all(cluster: &Cluster, chance: &Chance) {
 fn heal(cluster: &Cluster, chance: &Chance) {
     cluster.trace.note(0, || "everything heals".into());
     chance.heal(cluster);
+    // What is swept now may lie ahead of a clock, too.
+    sweep_all(cluster, chance);
     for _ in 0..PASSING_TICKS {
         if cluster.failed() || !has_tombstone_ahead(cluster) {
             break;
@@ -164,7 +176,7 @@ fn deliver_what_is_late(cluster: &Cluster, chance: &Chance) {
 /// A write on any node is on all others before the next tick.
 fn write_once_more(cluster: &Cluster, _chance: &Chance) {
     for (node, key) in (0..cluster.nodes.len()).zip(KEYS) {
-        cluster.write(node, key.as_bytes(), Some(b"the last"));
+        cluster.write(node, key.as_bytes(), Content::Value(b"the last"));
         cluster.peers(node).for_each(|peer| cluster.replicate(node, peer));
         for peer in cluster.peers(node) {
             let value = cluster.nodes[peer].life().replica.get(key.as_bytes(), |value| value.map(<[u8]>::to_vec));

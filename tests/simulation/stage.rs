@@ -13,7 +13,7 @@ use kvstore::store::content::Content;
 
 use super::cluster::{Bounds, Cluster, Director, Fate};
 use super::cost;
-use super::describe::{in_words, request_name};
+use super::describe::{deadline_in_words, in_words, request_name};
 use super::disk::End;
 use super::network::Traffic;
 use super::node::START_MS;
@@ -130,9 +130,13 @@ impl Director for Script {
 fn act(cluster: &Cluster, script: &Script, action: &Action) -> Result<(), String> {
     match action {
         Action::Cluster { .. } | Action::Cost { .. } => return Err("stands on a line of its own".into()),
-        Action::Write { node, key, value } => {
-            cluster.write(*node, key.as_bytes(), value.as_deref().map(str::as_bytes));
+        Action::Set { node, key, value, millis } => {
+            let deadline = millis.map(|millis| cluster.nodes[*node].deadline_in(millis));
+            cluster.write(*node, key.as_bytes(), Content::until(value.as_bytes(), deadline));
         }
+        Action::Del { node, key } => cluster.write(*node, key.as_bytes(), Content::Tombstone),
+        Action::Expire { node, key, millis } => expire(cluster, *node, key, *millis),
+        Action::Sweep { node } => cluster.sweep(*node),
         Action::Propagate { from, to: Some(to) } => cluster.replicate(*from, *to),
         Action::Propagate { from, to: None } => cluster.peers(*from).for_each(|to| cluster.replicate(*from, to)),
         Action::Tick { node } => tick(cluster, *node)?,
@@ -178,6 +182,14 @@ fn act(cluster: &Cluster, script: &Script, action: &Action) -> Result<(), String
         }
     }
     Ok(())
+}
+
+fn expire(cluster: &Cluster, node: usize, key: &str, millis: Option<u64>) {
+    let deadline = millis.map(|millis| cluster.nodes[node].deadline_in(millis));
+    if !cluster.expire(node, key.as_bytes(), deadline) {
+        let command = if deadline.is_some() { "EXPIRE" } else { "PERSIST" };
+        cluster.trace.note(node, || format!("{command} {key}: there is no value"));
+    }
 }
 
 fn tick(cluster: &Cluster, node: usize) -> Result<(), String> {
@@ -257,8 +269,11 @@ fn show(cluster: &Cluster, key: &str) {
         let held = machine.life().replica.store().record(key.as_bytes()).map_or("nothing".into(), |record| {
             let version = in_words(record.version());
             match record.content() {
-                Content::Value(value) | Content::Expiring(value, _) => {
-                    format!("{}  (version {version})", value.escape_ascii())
+                Content::Value(value) => format!("{}  (version {version})", value.escape_ascii()),
+                Content::Expiring(value, deadline) => {
+                    let (value, until) = (value.escape_ascii(), deadline_in_words(deadline));
+                    let is_over = if deadline.is_past(machine.now()) { ", which is over" } else { "" };
+                    format!("{value}  (version {version}, until {until}{is_over})")
                 }
                 Content::Tombstone => format!("a tombstone  (version {version})"),
             }

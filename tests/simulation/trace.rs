@@ -5,9 +5,11 @@ use std::cell::{Cell, RefCell};
 use kvstore::replication::message::{Reply, Request};
 use kvstore::replication::reconcile::RoundReport;
 use kvstore::store::Counts;
+use kvstore::store::content::Content;
+use kvstore::store::deadline::Deadline;
 
 use super::cluster::{Cluster, Fate};
-use super::describe::{describe_reply, describe_request, in_words};
+use super::describe::{deadline_in_words, describe_reply, describe_request, in_words};
 use super::network::Connection;
 
 /// How many characters a column has.
@@ -91,19 +93,37 @@ impl Trace {
         self.put(format!("{from} {arrow} {to}  {text}{bytes}"));
     }
 
-    pub(crate) fn wrote(&self, cluster: &Cluster, node: usize, key: &[u8], value: Option<&[u8]>) {
-        let command = || match value {
-            Some(value) => format!("SET {} {}", key.escape_ascii(), value.escape_ascii()),
-            None => format!("DEL {}", key.escape_ascii()),
+    pub(crate) fn wrote(&self, cluster: &Cluster, node: usize, key: &[u8], content: Content<'_>) {
+        let command = || match content {
+            Content::Value(value) => format!("SET {} {}", key.escape_ascii(), value.escape_ascii()),
+            Content::Expiring(value, deadline) => {
+                let (key, value) = (key.escape_ascii(), value.escape_ascii());
+                format!("SET {key} {value} until {}", deadline_in_words(deadline))
+            }
+            Content::Tombstone => format!("DEL {}", key.escape_ascii()),
         };
         self.note(node, || {
             let standing = cluster.nodes[node].life().replica.store().record(key);
             let outcome = match &standing {
                 None => "nothing stands there now".into(),
-                Some(record) if record.content().value() != value => "but what stood there is newer, and stays".into(),
+                Some(record) if record.content() != content => "but what stood there is newer, and stays".into(),
                 Some(record) => format!("version {}", in_words(record.version())),
             };
             format!("{}: {outcome}", command())
+        });
+    }
+
+    /// A client has given a value a deadline, or taken it away.
+    pub(crate) fn expires(&self, cluster: &Cluster, node: usize, key: &[u8], deadline: Option<Deadline>) {
+        self.note(node, || {
+            let version = cluster.nodes[node].life().replica.store().version(key);
+            let version = version.map_or("none".into(), in_words);
+            match deadline {
+                Some(deadline) => {
+                    format!("EXPIRE {}: until {}, version {version}", key.escape_ascii(), deadline_in_words(deadline))
+                }
+                None => format!("PERSIST {}: version {version}", key.escape_ascii()),
+            }
         });
     }
 

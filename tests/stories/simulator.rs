@@ -8,6 +8,8 @@ pub(crate) mod cost;
 pub(crate) mod describe;
 #[path = "../simulation/disk.rs"]
 pub(crate) mod disk;
+#[path = "../simulation/expiry.rs"]
+pub(crate) mod expiry;
 #[path = "../simulation/grammar.rs"]
 pub(crate) mod grammar;
 #[path = "../simulation/held.rs"]

@@ -228,7 +228,8 @@ impl Replica {
         let key = self.key_if_awaited(&record);
         let mut outcome = self.store.merge(record);
         self.tell_merged(key);
-        if let Some(conflict) = outcome.conflict.take() {
+        let has_expired = |lost: &Record| lost.deadline().is_some_and(|deadline| deadline.is_past(self.wall()));
+        if let Some(conflict) = outcome.conflict.take().filter(|_| !outcome.lost().is_some_and(has_expired)) {
             self.conflicts.notice(*conflict, self.wall(), &self.identity.name);
         }
         outcome.rejected()

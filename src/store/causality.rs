@@ -47,6 +47,10 @@
 //! of it goes, and everything that survives it covers it. Not so if the tombstone survives: then the other write is
 //! lost, and its writer may be a node that has lost its memory, and whose clock is behind.
 //!
+//! **Values that expire.** Their tombstones are no deletes: what has expired is not lost. So such a tombstone is marked
+//! ([`Record::is_expired`]), and what overrules it is no conflict, nor what overrules a value that is past its deadline
+//! by the clock of the node that notices it. What it overrules itself is a conflict: the value has overruled it.
+//!
 //! **What is pruned.** Nothing, by age: an entry that has lost a part of what it had seen would be reported as the
 //! conflict of two writes of which one had seen the other. A vector has one version for each node that ever wrote the
 //! key, [`MAX_SEEN`] at most; beyond that the oldest is dropped. A system with thousands of writers cannot do that.
@@ -81,11 +85,11 @@ fn has_seen(entry: &Record, version: Version) -> bool {
         || entry.seen().find(from_its_node).is_some_and(|seen| version <= seen)
 }
 
-/// Whether one node has written both, and neither knows of anything else: then the later one covers the other, and
+/// Whether one node has written both, and neither says anything else: then the later one covers the other, and
 /// nothing is to be learned.
 #[inline]
 pub(super) fn is_one_chain(a: &Record, b: &Record) -> bool {
-    a.node() == b.node() && a.knows_of_one_node() && b.knows_of_one_node()
+    a.node() == b.node() && a.is_plain() && b.is_plain()
 }
 
 /// What a write by `writer` has seen that replaces `replaced`. `None` if that is nothing but its own writes.
@@ -161,12 +165,13 @@ impl Excerpt {
 }
 
 impl Conflict {
-    /// What was lost when `kept` and `lost` met; `None` if one writer had seen the other's write, or both said the
-    /// same.
+    /// What was lost when `kept` and `lost` met; `None` if one writer had seen the other's write, if both said the same,
+    /// or if what is lost has expired.
     pub(super) fn between(kept: &Record, lost: &Record) -> Option<Box<Self>> {
         // That a surviving tombstone was seen by all says nothing about a write that it overrules: its writer may have
         // started empty since, with its clock behind.
-        if covers(kept, lost) || has_seen(lost, kept.version()) || kept.content() == lost.content() {
+        let is_known = covers(kept, lost) || has_seen(lost, kept.version());
+        if is_known || lost.is_expired() || kept.content() == lost.content() {
             return None;
         }
         let write = |record: &Record, most: usize| Write {
@@ -193,6 +198,7 @@ impl Conflict {
 mod tests {
     use super::super::clock::Timestamp;
     use super::super::content::Entry;
+    use super::super::deadline::Deadline;
     use super::*;
 
     fn record(millis: u64, node: u16, content: Content<'_>) -> Record {
@@ -224,5 +230,15 @@ mod tests {
         let nodes: Vec<u16> = survivor.seen().map(|version| version.node.0).collect();
         assert_eq!(nodes, (2..writer).collect::<Vec<_>>(), "that of node 1 was the oldest");
         assert_eq!(Record::decode(survivor.encode()), Some(survivor));
+    }
+
+    #[test]
+    fn what_has_expired_is_not_lost_but_what_it_has_overruled_is() {
+        let deadline = Deadline::from_millis(9).expect("is early");
+        let value = record(5, 1, Content::Expiring(b"a", deadline));
+        let (older, later) = (record(4, 2, Content::Value(b"b")), record(6, 2, Content::Value(b"b")));
+        assert!(Conflict::between(&later, &value).is_some());
+        assert_eq!(Conflict::between(&later, &value.expired()), None);
+        assert!(Conflict::between(&value.expired(), &older).is_some());
     }
 }

@@ -66,6 +66,14 @@ impl Outcome {
         }
     }
 
+    /// The one of the two entries that does not stand there now, if there were two that differ.
+    pub fn lost(&self) -> Option<&Record> {
+        match &self.effect {
+            Effect::Stale(lost) | Effect::Replaced(Some(lost)) => Some(lost),
+            Effect::Same(_) | Effect::Replaced(None) => None,
+        }
+    }
+
     /// An entry has come to a place where none stood.
     pub(super) const NEW: Self = Self { effect: Effect::Replaced(None), has_learned: false, conflict: None };
 }

@@ -19,8 +19,9 @@
 //! [`causality`](super::causality).
 //!
 //! The flags say what the record consists of: whether it is a tombstone, whether there are the parts *seen* and
-//! *deadline*, and whether the tombstone was seen by all. The other bits are room for more parts, a bit for each. A record with a flag that
-//! this node does not know is malformed: a node that cannot read a part must not accept the entry without it.
+//! *deadline*. A tombstone has two marks besides: whether it was seen by all, and whether it stands for a value that has
+//! expired. They are not hashed either. The other bits are room for more parts, a bit for each. A record with a flag
+//! that this node does not know is malformed: a node that cannot read a part must not accept the entry without it.
 
 use std::fmt;
 
@@ -50,7 +51,10 @@ const SEEN: u8 = 2;
 const SEEN_BY_ALL: u8 = 4;
 /// The flag of a value with a deadline.
 const DEADLINE: u8 = 8;
-const TOMBSTONE_SEEN_BY_ALL: u8 = TOMBSTONE | SEEN_BY_ALL;
+/// The flag of a tombstone that stands for a value that has expired.
+const EXPIRED: u8 = 16;
+/// What may be marked on a tombstone.
+const MARKS: u8 = SEEN_BY_ALL | EXPIRED;
 
 /// A key and what stands under it.
 ///
@@ -132,10 +136,10 @@ impl Record {
         NodeId(u16::from_be_bytes([self.0[LENGTH_AT - 2], self.0[LENGTH_AT - 1]]))
     }
 
-    /// Whether it says nothing of other nodes: neither what its writer had seen from them, nor that they have seen it.
+    /// Whether it is nothing but version and content: its writer had seen no other node's write, and it has no mark.
     #[inline]
-    pub(super) fn knows_of_one_node(&self) -> bool {
-        self.0[FLAGS_AT] & (SEEN | SEEN_BY_ALL) == 0
+    pub(super) fn is_plain(&self) -> bool {
+        self.0[FLAGS_AT] & (SEEN | MARKS) == 0
     }
 
     /// What stands under the key.
@@ -160,10 +164,18 @@ impl Record {
         Deadline::decode(&self.0[at..at + Deadline::ENCODED_BYTES])
     }
 
-    /// What the entry becomes when its deadline is over: the tombstone of its version.
+    /// What the entry becomes when its deadline is over: the tombstone of its version, with a mark.
     pub(super) fn expired(&self) -> Self {
         let seen: Vec<Version> = self.seen().collect();
-        Self::with_seen(self.key(), Entry { version: self.version(), content: Content::Tombstone }, &seen)
+        let entry = Entry { version: self.version(), content: Content::Tombstone };
+        let mut tombstone = Self::with_seen(self.key(), entry, &seen);
+        tombstone.0[FLAGS_AT] |= EXPIRED;
+        tombstone
+    }
+
+    /// Whether this is a tombstone that no client has written: a value has expired.
+    pub fn is_expired(&self) -> bool {
+        self.0[FLAGS_AT] & EXPIRED != 0
     }
 
     /// Whether the key was deleted.
@@ -192,10 +204,16 @@ impl Record {
     /// Takes over what `other` says about who has seen what: another entry of the key that has lost against this one,
     /// or another copy of it. Returns whether it was new.
     pub(super) fn learn(&mut self, other: &Self) -> bool {
-        let is_seen_by_all = other.is_seen_by_all() && self.version() == other.version() && self.is_tombstone();
-        let is_news = is_seen_by_all && !self.is_seen_by_all();
-        if is_news {
+        let is_same = self.version() == other.version() && self.is_tombstone();
+        let mut is_news = false;
+        if is_same && other.is_seen_by_all() && !self.is_seen_by_all() {
             self.set_seen_by_all();
+            is_news = true;
+        }
+        // One version stands for two writes only after a restart with the clock put back.
+        if is_same && other.is_tombstone() && !other.is_expired() && self.is_expired() {
+            self.0[FLAGS_AT] &= !EXPIRED;
+            is_news = true;
         }
         let Some(seen) = seen_together(self, other) else { return is_news };
         self.set_seen(&seen);
@@ -204,11 +222,11 @@ impl Record {
 
     /// What this entry adds to the digest of its leaf: the hash of key, version and content.
     pub fn digest(&self) -> Digest {
-        let hash = if self.knows_of_one_node() { xxh3_64(self.encode()) } else { self.hash_without_seen() };
+        let hash = if self.is_plain() { xxh3_64(self.encode()) } else { self.hash_without_seen() };
         Digest::from_bits(hash)
     }
 
-    /// The hash that the record has without what was seen. Not inlined: the state of this hash is large.
+    /// The hash that the record has without what was seen, and without marks. Not inlined: the state of this hash is large.
     #[inline(never)]
     fn hash_without_seen(&self) -> u64 {
         let mut hash = Xxh3::new();
@@ -239,13 +257,11 @@ impl Record {
                 let deadline = Deadline::decode(deadline).filter(|_| value.len() <= MAX_VALUE_BYTES)?;
                 Content::Expiring(value, deadline)
             }
-            TOMBSTONE | TOMBSTONE_SEEN_BY_ALL if payload.is_empty() => Content::Tombstone,
+            flags if flags & !MARKS == TOMBSTONE && payload.is_empty() => Content::Tombstone,
             _ => return None,
         };
         let mut record = Self::with_seen(key, Entry { version, content }, &seen);
-        if flags & SEEN_BY_ALL != 0 {
-            record.set_seen_by_all();
-        }
+        record.0[FLAGS_AT] |= flags & MARKS;
         Some(record)
     }
 
@@ -396,15 +412,16 @@ mod tests {
         assert_eq!(Record::decode(&value[..KEY_AT + 2]), None);
         // A tombstone with one byte too many.
         assert_eq!(Record::decode(&[&tombstone[..], b"v"].concat()), None);
-        for flag in (4..8).map(|bit| 1u8 << bit) {
-            for mut unknown in [value.clone(), tombstone.clone()] {
-                unknown[FLAGS_AT] |= flag;
-                assert_eq!(Record::decode(&unknown), None, "flag {flag}");
-            }
+        let is_malformed = |record: &[u8], flag: u8| {
+            let mut changed = record.to_vec();
+            changed[FLAGS_AT] |= flag;
+            assert_eq!(Record::decode(&changed), None, "flag {flag}");
+        };
+        for flag in [DEADLINE, 32, 64, 128] {
+            [&value, &tombstone].into_iter().for_each(|record| is_malformed(record, flag));
         }
-        let mut known_to_all = value.clone();
-        known_to_all[FLAGS_AT] |= SEEN_BY_ALL;
-        assert_eq!(Record::decode(&known_to_all), None, "only a tombstone is seen by all");
+        // Only a tombstone has marks.
+        [SEEN_BY_ALL, EXPIRED].into_iter().for_each(|mark| is_malformed(&value, mark));
     }
 
     /// By nodes 1, 2 and so on, at these times.
@@ -465,6 +482,20 @@ mod tests {
         assert!(copy.learn(&tombstone) && copy.is_seen_by_all());
         assert_eq!(Record::decode(copy.encode()).map(|copy| copy.is_seen_by_all()), Some(true));
         assert_eq!(copy.digest(), with_seen(Content::Tombstone, &[]).digest());
+    }
+
+    #[test]
+    fn that_a_value_has_expired_travels_but_does_not_count_in_the_digest_and_a_delete_takes_it_back() {
+        let deadline = Deadline::from_millis(9).expect("is early");
+        for seen in [seen(&[5, 6]), Vec::new()] {
+            let mut expired = with_seen(Content::Expiring(b"value", deadline), &seen).expired();
+            let delete = with_seen(Content::Tombstone, &seen);
+            assert_eq!(Record::decode(expired.encode()), Some(expired.clone()));
+            assert_eq!((expired.digest(), expired.check()), (delete.digest(), delete.check()));
+            assert!(expired.is_expired() && !delete.is_expired());
+            assert!(!delete.clone().learn(&expired) && expired.learn(&delete));
+            assert!(!expired.is_expired());
+        }
     }
 
     #[test]

@@ -27,6 +27,9 @@ const CONVERSATION: &[(&str, &str, &str)] = &[
     ("GET k", "Key not found", "nil"),
     ("VERSION k", "20*Z+* node 1 deleted", "$20*Z+* node 1 deleted"),
     // Conditions and deadlines. A plain SET takes no options: they belong to its value.
+    ("MSETNX n 1 nn 2", "1", ":1"),
+    ("MSETNX nnn 1 nn 2", "0", ":0"),
+    ("DEL n nn nnn", "2", ":2"),
     ("SETNX n 1", "1", ":1"),
     ("SETNX n 2", "0", ":0"),
     ("GETSET n 3", "1", "$1"),

@@ -321,7 +321,9 @@ fn a_deadline_goes_along_with_its_value_and_what_has_expired_is_not_there() {
     assert!(keyspace.contains("db0:keys=2,expires=2,avg_ttl=0"), "{keyspace}");
 
     assert_eq!(client.line("FLUSHALL"), "OK");
-    write("gone", 0);
+    // The millisecond of a deadline still belongs to the value.
+    let past = kvstore::store::deadline::Deadline::from_millis(replica.wall().millis() - 1);
+    replica.write(b"gone", kvstore::store::content::Content::until(b"v", past));
     assert_eq!(client.line("RANDOMKEY"), "There are no keys");
     assert_eq!(client.line("TYPE gone"), "none");
     assert_eq!(client.line("TOUCH gone"), "0");

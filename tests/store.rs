@@ -497,7 +497,7 @@ fn a_wall_clock_before_the_epoch_or_far_beyond_is_bounded() {
 #[test]
 fn records_and_prefixes_show_what_they_are() {
     assert_eq!(format!("{:?}", Prefix::leaf(0xa3)), "Prefix(00a3)");
-    let shown = format!("{:?}", record(1, Some(b'v'), 1, 1));
+    let shown = format!("{:?}", record(1, Some(1), 1, 1));
     assert!(shown.starts_with("key 1=") && shown.contains("Value"), "{shown}");
 }
 

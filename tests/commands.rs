@@ -182,6 +182,16 @@ const CONVERSATION: &[(&str, &str, &str)] = &[
     ("CONFIG GET maxmemory", "maxmemory\n104857600\nEND", "($maxmemory, $104857600)"),
     ("CONFIG RESETSTAT", "OK", "+OK"),
     ("CONFIG HELP", "CONFIG <subcommand> *END", "(+CONFIG <subcommand> *)"),
+    // Several commands in one step.
+    ("WATCH key", "OK", "+OK"),
+    ("UNWATCH", "OK", "+OK"),
+    ("MULTI", "OK", "+OK"),
+    ("GET nothing", "QUEUED", "+QUEUED"),
+    ("PING", "QUEUED", "+QUEUED"),
+    ("EXEC", "Key not found\nPONG\nEND", "(nil, +PONG)"),
+    ("MULTI", "OK", "+OK"),
+    ("DISCARD", "OK", "+OK"),
+    ("EXEC", "ERROR: EXEC without MULTI", "-ERR EXEC without MULTI"),
     // RESP3 has maps, and a nothing of its own.
     ("HELLO 3", "server\n*\nEND", "{$server: $kvstore, *, $proto: :3, *}"),
     ("GET nothing", "Key not found", "nil"),

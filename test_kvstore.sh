@@ -5,7 +5,7 @@
 #   1. basic operations      SET, GET, DEL
 #   2. anti-entropy          a node that was away catches up: one that was paused, and one that was killed
 #   3. conflict resolution   of two writes to one key, the later one wins on both nodes; what was lost is listed
-#   4. bidirectional sync    a write to either node reaches the other
+#   4. bidirectional sync    a write to either node reaches the other; a key that expires is gone on both
 #   5. durability            nodes with a data directory hold everything after both were killed at once
 #
 # It is also an example of how to talk to the store from a shell. A command is a line, and so is its answer:
@@ -325,6 +325,11 @@ expect_soon "a key can be deleted where it was not written" \
   "198" both "DBSIZE"
 expect_soon "the DIGESTs of both nodes are equal" \
   "equal" digests
+
+expect "SETEX and EXPIRE give keys a deadline on node 1" \
+  "$(printf 'OK\nOK\n1')" ask 1 "SETEX short 2 lived" "SET shorter lived" "EXPIRE shorter 1"
+expect_soon "after that, neither node has them" \
+  "198" both "DBSIZE"
 
 # ---- 5 ---------------------------------------------------------------------------------------------------------------
 

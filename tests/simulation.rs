@@ -26,6 +26,9 @@
 //! table. Tests of the store with threads do. A node can end while it writes a snapshot, but not between two other
 //! operations on its disk: `tests/disk.rs` lets it end at every one of them.
 //!
+//! In half of the runs values expire; `expiry.rs` is about that. A run without deadlines is what it was before there were
+//! any, as with disks.
+//!
 //! Some machines have disks, some of these sync before they answer: the seed says which. A run without disks is what it
 //! was before there were any, so that the same seeds find the same faults.
 //!
@@ -126,6 +129,23 @@
 //! | what was taken from the queue counts as delivered | [`HeldIsThere`](Invariant::HeldIsThere) | 0 | 0 | 0 |
 //! | WAIT is content with one key less | [`HeldIsThere`](Invariant::HeldIsThere) | 0 | 0 | 0 |
 //! | a round looks up by its old digest what the peer lacks | [`HeldIsThere`](Invariant::HeldIsThere) | 418 | 50 | – |
+//! | the sweep stamps a new version | [`SweptInTime`](Invariant::SweptInTime) | 0 | 0 | 0 |
+//! | the sweep only removes, and leaves no tombstone | [`SweptInTime`](Invariant::SweptInTime) | 0 | 0 | 0 |
+//! | the sweep uses a clock that is an hour ahead | [`SweptInTime`](Invariant::SweptInTime) | 0 | 0 | 0 |
+//! | in a tie a value wins over a tombstone | [`SweptInTime`](Invariant::SweptInTime) | 0 | 0 | 0 |
+//! | what is expired reads as present until the sweep | [`ReadsByDeadline`](Invariant::ReadsByDeadline) | 0 | 0 | 0 |
+//! | EXPIRE keeps the version | [`WriteStands`](Invariant::WriteStands), [`WriteIsNewer`](Invariant::WriteIsNewer) | 0 | 0 | 0 |
+//! | the deadline is dropped on the wire | [`OneContent`](Invariant::OneContent) | 0 | 0 | 0 |
+//! | the deadline is dropped when the disk is read | [`OneContent`](Invariant::OneContent) | 0 | 0 | 0 |
+//! | the hash of an entry leaves out its deadline (22) | nothing | – | – | – |
+//! | a SET keeps the old deadline in the queue | [`CountsOfEntries`](Invariant::CountsOfEntries) | 0 | 0 | 1 |
+//! | a swept tombstone settles at once | [`TrueConfirmation`](Invariant::TrueConfirmation) | 0 | 0 | 0 |
+//! | the store's output is not told of what is swept | [`Durable`](Invariant::Durable) | 0 | 0 | 0 |
+//! | a swept tombstone has not seen what the value's writer had (19) | nothing | – | – | – |
+//! | a swept tombstone is not marked as expired | [`NoFalseConflict`](Invariant::NoFalseConflict) | 17 | 0 | 0 |
+//! | that mark is dropped on the wire | [`NoFalseConflict`](Invariant::NoFalseConflict) | 25 | 0 | 0 |
+//! | that mark is dropped when the disk is read | [`NoFalseConflict`](Invariant::NoFalseConflict) | 67 | 42 | 132 |
+//! | a value past its deadline is listed as lost | [`NoFalseConflict`](Invariant::NoFalseConflict) | 0 | 0 | 0 |
 //!
 //! 1. The peer's own rounds fetch it. Pushing only makes both sides equal sooner; nothing else depends on it. Tests in
 //!    `tests/rounds.rs` and many stories notice.
@@ -169,10 +189,13 @@
 //! 18. With two nodes it makes the same conflict be listed by both, and nothing else. The judge does not count what a
 //!     node has received in vain as seen. The story `21-two-writes-at-once` notices that.
 //! 19. A local write goes through the same merge as all others, and there the survivor learns what the loser had seen.
+//!     So does a swept tombstone.
 //! 20. It makes the same conflict be listed more often, and nothing else. The unit tests of merging notice: without
 //!     that, it is not commutative.
 //! 21. A node must start again with the tombstone after all others have forgotten it, and one of these must write the
 //!     key before the tombstone has settled once more. The story `24-a-delete-against-a-write` notices at once.
+//! 22. Two deadlines stand under one version only if a node that was put back has given the version out twice, for
+//!     EXPIRE of the same value. The unit tests of records notice.
 //!
 //! A reply to LEAF that comes in parts needs more than the six small keys of a run: tests in `tests/rounds.rs` cover
 //! it.

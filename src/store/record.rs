@@ -384,10 +384,18 @@ mod tests {
             record(b"", Content::Value(b"kv")),
             record(b"k", Content::Value(b"w")),
             record(b"k", Content::Tombstone),
+            record(b"k", Content::Expiring(b"v", Deadline::LATEST)),
             Record::new(b"k", Entry { version: Version::new(Timestamp::from_millis(7), NodeId(4)), ..base.entry() }),
         ];
         for other in others {
             assert_ne!(base.digest(), other.digest(), "{other:?}");
+        }
+        for seen in [Vec::new(), seen(&[5])] {
+            let [early, late] = [9, 10].map(|millis| {
+                let deadline = Deadline::from_millis(millis).expect("is early");
+                with_seen(Content::Expiring(b"v", deadline), &seen).digest()
+            });
+            assert_ne!(early, late);
         }
     }
 

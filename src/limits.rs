@@ -66,7 +66,8 @@ pub const WAIT_AFTER_HANG_UP: Duration = Duration::from_secs(10);
 /// How many clients that hang up while they wait are noticed with one system call.
 pub const HANG_UPS_AT_ONCE: usize = 64;
 
-/// How many bytes of frames may wait in memory while a round merges, before they are written to the log.
+/// How many bytes of frames may wait in memory while a round merges or a node sweeps, before they are written to the
+/// log.
 pub const JOURNAL_RELIEF_BYTES: usize = 1024 * 1024;
 
 /// From how many bytes on the logs are replaced by a snapshot, if they are larger than what is alive, too. Smaller: a

@@ -10,13 +10,24 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eventually};
 use kvstore::config::{Config, SharedWallClock};
+use kvstore::limits::SWEEP_KEYS;
+use kvstore::replication::journal::{DiskFailed, Journal, Note};
+use kvstore::replication::message::{Confirmation, Incarnation};
+use kvstore::replication::replica::{Identity, Replica};
+use kvstore::rules::Rules;
+use kvstore::store::accepted::Accepted;
+use kvstore::store::arrival::Arrival;
 use kvstore::store::clock::Timestamp;
+use kvstore::store::content::Content;
+use kvstore::store::deadline::Deadline;
+use kvstore::store::record::Record;
+use kvstore::store::version::{NodeId, Version};
 
 /// How many keys expire in the same second, unless `EXPIRY_KEYS` says otherwise.
 const KEYS: usize = 100_000;
@@ -170,6 +181,56 @@ fn a_deadline_outlives_a_restart_and_passes_while_the_node_is_down() {
     cluster.wait_until_it_agrees();
     assert_eq!(get(&mut cluster.client(2), "soon"), ABSENT);
     assert_eq!(get(&mut cluster.client(2), "late"), Value::Bulk(b"v".to_vec()));
+}
+
+/// A journal that counts how much waits in memory.
+#[derive(Default)]
+struct Waiting {
+    now: AtomicUsize,
+    most: AtomicUsize,
+}
+
+impl Accepted for Waiting {
+    fn accepted(&self, _record: &Record, _arrival: Arrival) {
+        self.most.fetch_max(self.now.fetch_add(1, Relaxed) + 1, Relaxed);
+    }
+
+    fn learned(&self, _record: &Record) {}
+
+    fn forgotten(&self, _key: &[u8], _version: Version) {}
+}
+
+impl Journal for Waiting {
+    fn note(&self, _note: &Note) {}
+
+    fn confirmation(&self) -> Confirmation {
+        Confirmation::NONE
+    }
+
+    fn confirm(&self) -> Result<Confirmation, DiskFailed> {
+        Ok(Confirmation::NONE)
+    }
+
+    fn relieve(&self) {
+        self.now.store(0, Relaxed);
+    }
+}
+
+#[test]
+fn what_a_long_sweep_writes_to_the_disk_does_not_gather_in_memory() {
+    let (journal, now) = (Arc::new(Waiting::default()), Arc::new(AtomicI64::new(1_000)));
+    let clock = Arc::clone(&now);
+    let wall = move || Timestamp::from_millis(clock.load(Relaxed).unsigned_abs());
+    let identity = Identity::in_memory("node1", NodeId(1), Incarnation(1));
+    let replica = Replica::with_journal(identity, Rules::default(), Box::new(wall), Some(journal.clone()));
+    let deadline = Deadline::from_millis(2_000).expect("is early");
+    for number in 0..50_000 {
+        replica.write(format!("k{number}").as_bytes(), Content::Expiring(b"v", deadline));
+        journal.relieve();
+    }
+    now.store(2_001, Relaxed);
+    assert_eq!(replica.sweep(), 50_000);
+    assert!(journal.most.load(Relaxed) <= SWEEP_KEYS, "{} entries at once", journal.most.load(Relaxed));
 }
 
 // ---- many at once ---------------------------------------------------------------------------------------------------

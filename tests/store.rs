@@ -99,7 +99,7 @@ fn apply(store: &KeyValueStore, operation: &Operation) {
             store.forget(TickNumber(*tick));
         }
         Operation::Sweep { now } => {
-            store.sweep(Timestamp::from_millis(*now), 2);
+            store.sweep(Timestamp::from_millis(*now), 2, || {});
             store.visit_keys(Timestamp::ZERO, |_| {});
         }
     }
@@ -409,20 +409,20 @@ fn a_value_is_absent_when_its_deadline_is_over_and_a_tombstone_of_its_version_on
     };
     assert_eq!((count(0), count(150), count(200)), (100, 50, 0));
     let version = store.version(&key);
-    assert_eq!(store.sweep(Timestamp::from_millis(150), 7), 50, "however few at a time");
+    assert_eq!(store.sweep(Timestamp::from_millis(150), 7, || {}), 50, "however few at a time");
     assert_eq!(store.record(&key).map(|record| record.is_tombstone()), Some(false), "not yet");
-    assert_eq!(store.sweep(Timestamp::from_millis(151), 7), 1);
+    assert_eq!(store.sweep(Timestamp::from_millis(151), 7, || {}), 1);
     assert_eq!(store.record(&key).map(|record| (record.is_tombstone(), Some(record.version()))), Some((true, version)));
     let counts = store.counts();
     assert_eq!((counts.keys, counts.expiring, counts.tombstones), (49, 49, 51));
-    assert_eq!(store.sweep(Timestamp::from_millis(151), 7), 0);
+    assert_eq!(store.sweep(Timestamp::from_millis(151), 7, || {}), 0);
 }
 
 #[test]
 fn an_expired_value_arrives_in_vain_where_it_was_swept_and_the_tombstone_wins_where_it_was_not() {
     let (swept, other) = (expiring(1..50), expiring(1..50));
     let value = other.record(&7u64.to_be_bytes()).expect("it is there");
-    swept.sweep(Timestamp::from_millis(60), 100);
+    swept.sweep(Timestamp::from_millis(60), 100, || {});
     let outcome = swept.merge(value);
     assert!(!outcome.is_accepted() && outcome.conflict.is_none());
     for millis in 1u64..50 {
@@ -445,9 +445,9 @@ fn what_replaces_a_value_takes_its_deadline_away() {
     let with = |millis| Content::until(b"v", Deadline::from_millis(millis));
     assert_eq!(write(2, with(5)), 1, "the same deadline again");
     assert_eq!(write(3, with(9)), 1);
-    assert_eq!(store.sweep(Timestamp::from_millis(8), 10), 0);
+    assert_eq!(store.sweep(Timestamp::from_millis(8), 10, || {}), 0);
     assert_eq!(write(4, Content::Value(b"v")), 0);
-    assert_eq!(store.sweep(Timestamp::from_millis(1_000), 10), 0);
+    assert_eq!(store.sweep(Timestamp::from_millis(1_000), 10, || {}), 0);
     assert!(store.get(&key, || Timestamp::from_millis(1_000), |value| value.is_some()));
     assert_eq!((write(5, with(9)), write(6, Content::Tombstone)), (1, 0));
 }
@@ -458,7 +458,7 @@ fn a_deadline_takes_at_most_forty_bytes() {
     (1..1_000u64).for_each(|millis| drop(without.merge(early(&millis.to_be_bytes(), Content::Value(b"value")))));
     let more = (with.bytes() - without.bytes()) / 999;
     assert!(more <= 40, "{more} bytes");
-    with.sweep(Timestamp::from_millis(5_000), 100);
+    with.sweep(Timestamp::from_millis(5_000), 100, || {});
     with.settle(with.arrivals(), Timestamp::YEAR_2200, TickNumber(1));
     with.forget(TickNumber(1));
     assert_eq!(with.bytes(), 0, "all that was counted is given back");

@@ -82,7 +82,7 @@ pub trait Journal: Accepted {
     /// When the disk has failed. Then nothing may be confirmed.
     fn confirm(&self) -> Result<Confirmation, DiskFailed>;
 
-    /// Called between the merges of a long round: writes what waits in memory, if it is much.
+    /// Called between the merges of a long round, and in a long sweep: writes what waits in memory, if it is much.
     fn relieve(&self);
 }
 

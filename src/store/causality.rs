@@ -165,8 +165,8 @@ impl Excerpt {
 }
 
 impl Conflict {
-    /// What was lost when `kept` and `lost` met; `None` if one writer had seen the other's write, if both said the same,
-    /// or if what is lost has expired.
+    /// What was lost when `kept` and `lost` met; `None` if one writer had seen the other's write, if both said the
+    /// same, or if what is lost has expired.
     pub(super) fn between(kept: &Record, lost: &Record) -> Option<Box<Self>> {
         // That a surviving tombstone was seen by all says nothing about a write that it overrules: its writer may have
         // started empty since, with its clock behind.

@@ -297,13 +297,15 @@ impl KeyValueStore {
     }
 
     /// Replaces values that are past their deadline at `now` by tombstones of the same version: in each shard at most
-    /// `most` at a time, so that nobody waits long for its lock. Returns how many.
-    pub fn sweep(&self, now: Timestamp, most: usize) -> usize {
+    /// `most` at a time, so that nobody waits long for its lock. Calls `between` after each time, while no shard is
+    /// locked. Returns how many.
+    pub fn sweep(&self, now: Timestamp, most: usize, between: impl Fn()) -> usize {
         let sweep = |shard: &RwLock<Shard>| {
             let is_past = || shard.read().deadlines().first().is_some_and(|first| first.is_past(now));
             let mut swept = 0;
             while is_past() {
                 swept += shard.write().sweep(now, most, &self.ledger);
+                between();
             }
             swept
         };

@@ -19,8 +19,8 @@
 //! [`causality`](super::causality).
 //!
 //! The flags say what the record consists of: whether it is a tombstone, whether there are the parts *seen* and
-//! *deadline*. A tombstone has two marks besides: whether it was seen by all, and whether it stands for a value that has
-//! expired. They are not hashed either. The other bits are room for more parts, a bit for each. A record with a flag
+//! *deadline*. A tombstone has two marks besides: whether it was seen by all, and whether it stands for a value that
+//! has expired. They are not hashed either. The other bits are room for more parts, a bit for each. A record with a flag
 //! that this node does not know is malformed: a node that cannot read a part must not accept the entry without it.
 
 use std::fmt;
@@ -226,7 +226,8 @@ impl Record {
         Digest::from_bits(hash)
     }
 
-    /// The hash that the record has without what was seen, and without marks. Not inlined: the state of this hash is large.
+    /// The hash that the record has without what was seen, and without marks. Not inlined: the state of this hash is
+    /// large.
     #[inline(never)]
     fn hash_without_seen(&self) -> u64 {
         let mut hash = Xxh3::new();

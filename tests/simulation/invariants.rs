@@ -23,8 +23,8 @@ pub(crate) enum Invariant {
     LoadIsWhole,
     /// While a node lives, what stands under a key only becomes greater.
     NeverBack,
-    /// What stands under a version was written under it, or is the tombstone of what has expired; and two writes get the same version only if their node has
-    /// lost its memory, and its clock was put back.
+    /// What stands under a version was written under it, or is the tombstone of what has expired; and two writes get
+    /// the same version only if their node has lost its memory, and its clock was put back.
     OneContent,
     /// A node that has confirmed a number holds everything that arrived up to there, or something newer.
     TrueConfirmation,

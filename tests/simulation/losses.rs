@@ -8,8 +8,8 @@
 //! * whatever the writers of those had seen,
 //! * and the earlier writes of the same node, in whatever life: `causality.rs` says so under "What remains".
 //!
-//! A write that is overruled by one that had not seen it must have been listed by some node, by then. Six kinds need not
-//! be:
+//! A write that is overruled by one that had not seen it must have been listed by some node, by then. Six kinds need
+//! not be:
 //!
 //! * A third write had seen it, so it has replaced it on purpose, and has met the write that overrules it. Then the
 //!   third one is listed, or is of one of these kinds itself.
@@ -25,8 +25,8 @@
 //!
 //! A conflict is false if a writer had seen the other write, if both say the same, or if the one that is lost has
 //! expired: it is past its deadline by the clock of the node that lists it, or a tombstone that no client has
-//! written. One thing excuses it: an old copy
-//! of a disk was accepted, which brings back what the others have forgotten; see [`past`](super::past).
+//! written. One thing excuses it: an old copy of a disk was accepted, which brings back what the others have forgotten;
+//! see [`past`](super::past).
 //!
 //! A node lists 10,000 conflicts, more than a run has writes: none is pushed out.
 

@@ -26,8 +26,8 @@
 //! table. Tests of the store with threads do. A node can end while it writes a snapshot, but not between two other
 //! operations on its disk: `tests/disk.rs` lets it end at every one of them.
 //!
-//! In half of the runs values expire; `expiry.rs` is about that. A run without deadlines is what it was before there were
-//! any, as with disks.
+//! In half of the runs values expire; `expiry.rs` is about that. A run without deadlines is what it was before there
+//! were any, as with disks.
 //!
 //! Some machines have disks, some of these sync before they answer: the seed says which. A run without disks is what it
 //! was before there were any, so that the same seeds find the same faults.

@@ -1,5 +1,5 @@
-//! Keys that expire: setting, reading and taking away deadlines. EXPIRE and PERSIST are writes of the same value: between
-//! nodes the later write wins, as with SET.
+//! Keys that expire: setting, reading and taking away deadlines. EXPIRE and PERSIST are writes of the same value:
+//! between nodes the later write wins, as with SET.
 
 use std::borrow::Cow;
 

@@ -10,9 +10,9 @@
 //! one, so its clients may see some of them before the others. A store that promises more must ask a majority of nodes
 //! before it answers (consensus), and refuse when it cannot reach one.
 //!
-//! How one step is made of several writes stands in [`steps`](crate::replication::steps). As in Redis, nothing is rolled
-//! back: a command that fails inside EXEC has its error in its place, and the others are carried out. Only the time
-//! goes on: a value can expire between two commands of one EXEC.
+//! How one step is made of several writes stands in [`steps`](crate::replication::steps). As in Redis, nothing is
+//! rolled back: a command that fails inside EXEC has its error in its place, and the others are carried out. Only the
+//! time goes on: a value can expire between two commands of one EXEC.
 
 use super::call::{Call, DONE, Flow, Outcome, check_memory_and_disk};
 use super::failure::{Failure, TOO_MANY_ANSWERS};

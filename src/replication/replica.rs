@@ -118,8 +118,8 @@ impl Replica {
     // ---- what clients write
     // -------------------------------------------------------------------------------------------
 
-    /// Calls `read` with the value of a key, if it has one now, and returns what that returns. `read` must be short, and
-    /// must not come back to the store.
+    /// Calls `read` with the value of a key, if it has one now, and returns what that returns. `read` must be short,
+    /// and must not come back to the store.
     pub fn get<R>(&self, key: &[u8], read: impl FnOnce(Option<&[u8]>) -> R) -> R {
         self.store.get(key, || self.wall(), read)
     }
@@ -135,8 +135,8 @@ impl Replica {
         self.tell_changed(key);
     }
 
-    /// Changes a key in one step: `change` is called with its value and deadline, if it has a value now. Returns whether
-    /// it has changed something, and what it returns. It must be short, and must not come back to the store.
+    /// Changes a key in one step: `change` is called with its value and deadline, if it has a value now. Returns
+    /// whether it has changed something, and what it returns. It must be short, and must not come back to the store.
     pub fn update<'v, R>(&self, key: &[u8], change: impl FnOnce(Option<Content<'_>>) -> (Change<'v>, R)) -> (bool, R) {
         let (has_changed, result) = self.store.update(key, self.wall(), |replaced| self.stamp(replaced), change);
         if has_changed {

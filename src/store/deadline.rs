@@ -37,8 +37,8 @@ impl Deadline {
         self.0
     }
 
-    /// Whether it is over when the clock shows this time. The millisecond that it names still belongs to the value, as in
-    /// Redis.
+    /// Whether it is over when the clock shows this time. The millisecond that it names still belongs to the value, as
+    /// in Redis.
     pub fn is_past(self, now: Timestamp) -> bool {
         now.millis() > self.0
     }

@@ -15,10 +15,11 @@
 //!
 //! Nodes that have received the same entries therefore hold the same state.
 //!
-//! Two contents meet under one version after a fault: two nodes were given the same number, or a node has
-//! restarted with its clock put back. And on purpose where a value expires: see [`deadline`](super::deadline). What last-write-wins costs: of two writes that did not know of each other, one is
-//! lost. Dynamo (DeCandia et al., 2007) keeps both and lets the client choose. This store keeps one, and tells what it
-//! has thrown away: [`causality`](super::causality).
+//! Two contents meet under one version after a fault: two nodes were given the same number, or a node has restarted
+//! with its clock put back. And on purpose where a value expires: see [`deadline`](super::deadline). What
+//! last-write-wins costs: of two writes that did not know of each other, one is lost. Dynamo (DeCandia et al., 2007)
+//! keeps both and lets the client choose. This store keeps one, and tells what it has thrown away:
+//! [`causality`](super::causality).
 
 use std::cmp::Ordering;
 use std::mem;

@@ -1,11 +1,11 @@
 //! What a node stores. Nothing here knows of sockets, threads, chance or the time of day.
 //!
 //! In reading order: [`clock`] and [`version`] say what "newer" means, [`content`] what stands under a key,
-//! [`mod@merge`] holds the one rule that follows, [`causality`] tells what the rule throws away, [`deadline`] how values
-//! expire. [`digest`] is how two stores find out where they differ. Then the plumbing: [`record`] is how an entry lies in
-//! memory, [`arrival`] how a node counts them, [`accepted`] where one goes that wins, [`graveyard`] the queues of
-//! tombstones, `shard.rs` what changes together under one lock, `scan.rs` lists keys. [`KeyValueStore`] puts them
-//! together.
+//! [`mod@merge`] holds the one rule that follows, [`causality`] tells what the rule throws away, [`deadline`] how
+//! values expire. [`digest`] is how two stores find out where they differ. Then the plumbing: [`record`] is how an
+//! entry lies in memory, [`arrival`] how a node counts them, [`accepted`] where one goes that wins, [`graveyard`] the
+//! queues of tombstones, `shard.rs` what changes together under one lock, `scan.rs` lists keys. [`KeyValueStore`] puts
+//! them together.
 
 pub mod accepted;
 pub mod arrival;
@@ -139,9 +139,9 @@ impl KeyValueStore {
         shard.merge(hash, record, &self.ledger)
     }
 
-    /// Changes what stands under `key`, as `change` says. That is called with what stands there, unless it is deleted or
-    /// past its deadline at `now`, while the shard is locked, so that nothing can come between. It must be short, and
-    /// must not come back to the store. Returns whether it has changed something, and what it returns.
+    /// Changes what stands under `key`, as `change` says. That is called with what stands there, unless it is deleted
+    /// or past its deadline at `now`, while the shard is locked, so that nothing can come between. It must be short,
+    /// and must not come back to the store. Returns whether it has changed something, and what it returns.
     pub fn update<'v, R>(
         &self,
         key: &[u8],

@@ -20,8 +20,8 @@
 //!
 //! The flags say what the record consists of: whether it is a tombstone, whether there are the parts *seen* and
 //! *deadline*. A tombstone has two marks besides: whether it was seen by all, and whether it stands for a value that
-//! has expired. They are not hashed either. The other bits are room for more parts, a bit for each. A record with a flag
-//! that this node does not know is malformed: a node that cannot read a part must not accept the entry without it.
+//! has expired. They are not hashed either. The other bits are room for more parts, a bit for each. A record with a
+//! flag that this node does not know is malformed: a node that cannot read a part must not accept the entry without it.
 
 use std::fmt;
 

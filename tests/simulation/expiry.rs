@@ -2,10 +2,10 @@
 //!
 //! A write with a deadline is a write like any other. When a node sweeps it, the judge checks that this node's clock is
 //! past the deadline, and notes a second content under its version: the tombstone, as old as the write. From there on
-//! the other invariants do the work. The tombstone is greater than the value. So where it has stood, the value does
-//! not return, in this life ([`NeverBack`](Invariant::NeverBack), [`NoResurrection`](Invariant::NoResurrection)), nor at the
-//! end ([`GreatestSurvives`](Invariant::GreatestSurvives)); and a tombstone that no node had a right to write violates
-//! [`OneContent`](Invariant::OneContent).
+//! the other invariants do the work. The tombstone is greater than the value. So where it has stood, the value does not
+//! return, in this life ([`NeverBack`](Invariant::NeverBack), [`NoResurrection`](Invariant::NoResurrection)), nor at
+//! the end ([`GreatestSurvives`](Invariant::GreatestSurvives)); and a tombstone that no node had a right to write
+//! violates [`OneContent`](Invariant::OneContent).
 
 use std::borrow::Cow;
 

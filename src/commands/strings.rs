@@ -358,8 +358,11 @@ fn msetnx(call: &mut Call<'_>) -> Outcome {
     DONE
 }
 
+/// A key and a value.
+type Pair<'a> = (&'a [u8], &'a [u8]);
+
 /// Keys and values in turn. All are checked before the first is stored.
-fn pairs<'a>(call: &Call<'a>) -> Result<Vec<(&'a [u8], &'a [u8])>, Failure> {
+fn pairs<'a>(call: &Call<'a>) -> Result<Vec<Pair<'a>>, Failure> {
     if !call.args.len().is_multiple_of(2) {
         return Err(Failure::wrong_arity(call.spec));
     }

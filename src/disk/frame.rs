@@ -10,7 +10,7 @@
 
 use crc32fast::Hasher;
 
-use crate::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::limits::MAX_KEY_BYTES;
 use crate::replication::journal::Note;
 use crate::replication::member::check_name;
 use crate::replication::message::{Confirmation, Heard, StoreId};
@@ -29,8 +29,7 @@ pub const HEADER_BYTES: usize = MAGIC.len() + 2 + 2 + 4;
 pub const FRAME_BYTES: usize = 4 + 4 + 1;
 
 /// The greatest length that a frame can say: that of the largest entry.
-pub(super) const MAX_LENGTH: usize =
-    1 + Record::HEADER_BYTES + MAX_KEY_BYTES + Record::MAX_SEEN_BYTES + MAX_VALUE_BYTES;
+pub(super) const MAX_LENGTH: usize = 1 + Record::MAX_BYTES;
 
 /// The flag of a log that was begun because the disk had failed: the log before it may have a torn end.
 pub const AFTER_FAILURE: u16 = 1;

@@ -70,6 +70,10 @@ impl Record {
     /// How many bytes the part *seen* has at most.
     pub const MAX_SEEN_BYTES: usize = 1 + MAX_SEEN * Version::ENCODED_BYTES;
 
+    /// How many bytes the largest encoded record has.
+    pub const MAX_BYTES: usize =
+        KEY_AT + MAX_KEY_BYTES + Self::MAX_SEEN_BYTES + Deadline::ENCODED_BYTES + MAX_VALUE_BYTES;
+
     /// Packs a key and its entry, whose writer had seen no other node's write of the key. A tombstone has no arrival
     /// number until a store accepts it.
     ///

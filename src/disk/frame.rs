@@ -10,7 +10,6 @@
 
 use crc32fast::Hasher;
 
-use crate::limits::MAX_KEY_BYTES;
 use crate::replication::journal::Note;
 use crate::replication::member::check_name;
 use crate::replication::message::{Confirmation, Heard, StoreId};

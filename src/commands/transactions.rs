@@ -162,3 +162,46 @@ fn unwatch(call: &mut Call<'_>) -> Outcome {
     call.answer.ok();
     DONE
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    use crate::commands::bare::Bare;
+    use crate::framing::{Form, RequestParser};
+    use crate::replication::message::Incarnation;
+    use crate::replication::replica::{Identity, Replica};
+    use crate::rules::Rules;
+    use crate::store::clock::Timestamp;
+    use crate::store::content::Content;
+    use crate::store::deadline::Deadline;
+    use crate::store::version::NodeId;
+
+    fn ask(client: &mut Bare, line: &str) -> String {
+        let bytes = format!("{line}\n");
+        let mut parser = RequestParser::new(crate::commands::words_before_text);
+        assert_eq!(parser.parse(bytes.as_bytes()), Ok(Some((Form::Plain, bytes.len()))));
+        let mut out = Vec::new();
+        client.execute(Form::Plain, parser.args(Form::Plain, bytes.as_bytes()), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_watched_value_that_expires_has_changed_and_one_that_had_expired_has_not() {
+        let now = Arc::new(AtomicU64::new(1_700_000_000_000));
+        let wall = Arc::clone(&now);
+        let identity = Identity::in_memory("node1", NodeId(1), Incarnation(9));
+        let clock = Box::new(move || Timestamp::from_millis(wall.load(Relaxed)));
+        let mut client = Bare::new(Replica::new(identity, Rules::default(), clock));
+        let deadline = Deadline::from_millis(now.load(Relaxed) + 10);
+        client.replica().write(b"k", Content::until(b"v", deadline));
+        for (passing, answer) in [(5, "END\n"), (50, "Nothing applied: a watched key has changed\n"), (50, "END\n")] {
+            assert_eq!(ask(&mut client, "WATCH k"), "OK\n");
+            now.fetch_add(passing, Relaxed);
+            client.replica().sweep();
+            assert_eq!(ask(&mut client, "MULTI"), "OK\n");
+            assert_eq!(ask(&mut client, "EXEC"), answer);
+        }
+    }
+}

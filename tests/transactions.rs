@@ -541,3 +541,27 @@ fn exec_is_refused_when_the_disk_has_failed_since() {
     node.kill();
     let _ = std::fs::remove_dir_all(&data);
 }
+
+#[test]
+fn nobody_on_this_node_sees_half_of_an_mset() {
+    let cluster = Cluster::start(1);
+    let keys: Vec<String> = (0..50).map(|n| format!("k{n}")).collect();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut writer = cluster.client(1);
+            for number in 0.. {
+                let pairs: Vec<String> = keys.iter().map(|key| format!("{key} {number}")).collect();
+                assert_eq!(writer.line(format!("MSET {}", pairs.join(" "))), "OK");
+                if stop.load(Relaxed) {
+                    return;
+                }
+            }
+        });
+        let mut reader = cluster.client(1);
+        let seen: Vec<Vec<String>> = (0..2_000).map(|_| reader.lines(format!("MGET {}", keys.join(" ")))).collect();
+        stop.store(true, Relaxed);
+        let is_whole = |values: &Vec<String>| values.iter().all(|value| *value == values[0]);
+        assert!(seen.iter().all(is_whole), "half of an MSET was seen");
+    });
+}

@@ -55,7 +55,7 @@ pub(super) const COMMANDS: &[Spec] = &[
     Spec {
         name: "MSET",
         usage: "MSET key value [key value ...]",
-        summary: "stores several values, one after the other",
+        summary: "stores several values in one step",
         arity: -3,
         keys: Keys::PAIRS,
         flags: Flags::of(&[Write, DenyOom]),
@@ -340,9 +340,8 @@ fn mget(call: &mut Call<'_>) -> Outcome {
 }
 
 fn mset(call: &mut Call<'_>) -> Outcome {
-    for (key, value) in pairs(call)? {
-        call.set(key, value);
-    }
+    let pairs = pairs(call)?;
+    call.in_one_step(|call| pairs.iter().for_each(|(key, value)| call.set(key, value)));
     call.answer.ok();
     DONE
 }

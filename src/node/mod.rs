@@ -20,7 +20,8 @@
 //!      before answers └───────────┘                        └──────┘  one more that sends answers
 //! ```
 //!
-//! One more thread notices when clients hang up while they wait (`waiting.rs`).
+//! One more thread notices when clients hang up while they wait (`waiting.rs`), and one deletes what has expired
+//! (`threads.rs`).
 //!
 //! No lock of the store is held while a thread waits for a socket. To stop a node ([`Node::stop`]), each thread is
 //! woken from what it blocks on: the accept thread by a connection, the sessions by the shutdown of their sockets

@@ -555,7 +555,8 @@ fn a_node_that_was_dismissed_is_refused_with_its_old_disk() {
 fn a_member_is_remembered_over_a_restart_and_deletes_wait_for_it() {
     let mut pair = Pair::start("members", SOON, &[]);
     let mut one = pair.client(1);
-    eventually("it is a member", DEADLINE, || one.count("members") == 1);
+    // Once the link is up, the address of the member is noted; the answer to SET comes when that is in the log.
+    eventually("it is a member", DEADLINE, || one.count("members") == 1 && one.peer(1, "link") == "up");
     assert_eq!(one.line("SET k v"), "OK");
     pair.wait_until_they_agree();
     pair.kill_both();

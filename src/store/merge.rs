@@ -25,7 +25,7 @@ use std::cmp::Ordering;
 use std::mem;
 
 use super::causality::{Conflict, is_one_chain};
-use super::content::{Content, Entry};
+use super::content::Content;
 use super::deadline::Deadline;
 use super::record::Record;
 use crate::rules::{Rule, Rules};
@@ -82,7 +82,7 @@ impl Outcome {
 /// Merges an incoming entry into the one that stands under its key. Whichever survives has then seen what the other had
 /// seen, and the other.
 pub fn merge(current: &mut Record, mut incoming: Record, rules: Rules) -> Outcome {
-    let order = order(incoming.entry(), current.entry(), rules);
+    let order = order(&incoming, current, rules);
     let (mut has_learned, mut conflict) = (false, None);
     // Most keys are written by one node, and there is nothing to learn.
     if rules.has(Rule::VersionVectors) && !is_one_chain(current, &incoming) {
@@ -114,9 +114,9 @@ fn learn(order: Ordering, current: &mut Record, incoming: &mut Record) -> (bool,
 }
 
 /// The order in which the greater entry survives.
-fn order(a: Entry<'_>, b: Entry<'_>, rules: Rules) -> Ordering {
-    a.version.cmp(&b.version).then_with(|| match rules.has(Rule::TieBreak) {
-        true => rank(a.content).cmp(&rank(b.content)),
+fn order(a: &Record, b: &Record, rules: Rules) -> Ordering {
+    a.version().cmp(&b.version()).then_with(|| match rules.has(Rule::TieBreak) {
+        true => rank(a.content()).cmp(&rank(b.content())),
         false => Ordering::Equal,
     })
 }
@@ -130,6 +130,7 @@ fn rank(content: Content<'_>) -> (bool, &[u8], Option<Deadline>) {
 #[cfg(test)]
 mod tests {
     use super::super::clock::Timestamp;
+    use super::super::content::Entry;
     use super::super::version::{NodeId, Version};
     use super::*;
     use proptest::prelude::*;

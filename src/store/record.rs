@@ -160,10 +160,13 @@ impl Record {
     }
 
     /// When the value expires, if it does.
+    #[inline]
     pub fn deadline(&self) -> Option<Deadline> {
-        if self.0[FLAGS_AT] & DEADLINE == 0 {
-            return None;
-        }
+        if self.0[FLAGS_AT] & DEADLINE == 0 { None } else { self.read_deadline() }
+    }
+
+    #[inline(never)]
+    fn read_deadline(&self) -> Option<Deadline> {
         let at = self.after_seen();
         Deadline::decode(&self.0[at..at + Deadline::ENCODED_BYTES])
     }

@@ -574,7 +574,10 @@ fn version_names_the_node_that_wrote() {
     eventually("node 1 knows who wrote", DEADLINE, || client.line("VERSION k").contains(" node 2 value of 1 bytes"));
     assert_eq!(client.line("DEL k"), "OK");
     let line = client.line("VERSION k");
-    assert!(glob::matches(b"* node 1 deleted by node 1, which had seen node 2 up to 20*Z+*", line.as_bytes()), "{line}");
+    assert!(
+        glob::matches(b"* node 1 deleted by node 1, which had seen node 2 up to 20*Z+*", line.as_bytes()),
+        "{line}"
+    );
     assert_eq!(client.line("SET own v"), "OK");
     assert!(client.line("VERSION own").ends_with(" node 1 value of 1 bytes"), "nobody else has written it");
 }

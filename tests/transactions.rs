@@ -565,3 +565,19 @@ fn nobody_on_this_node_sees_half_of_an_mset() {
         assert!(seen.iter().all(is_whole), "half of an MSET was seen");
     });
 }
+
+#[test]
+fn a_transaction_does_not_wait_for_the_end_of_a_flushall() {
+    const KEYS: usize = 200_000;
+    let cluster = Cluster::start(1);
+    let mut flusher = cluster.client(1);
+    let replica = cluster.node(1).replica();
+    (0..KEYS).for_each(|n| replica.set(format!("k{n}").as_bytes(), b"v"));
+    let mut other = cluster.client(1);
+    flusher.send("FLUSHALL\n");
+    eventually("it has begun", DEADLINE, || replica.store().counts().keys < KEYS);
+    assert_eq!(other.line("MSET a 1 b 2"), "OK");
+    let left = replica.store().counts().keys;
+    assert!(left > KEYS / 10, "only {left} keys were left when the transaction came in");
+    assert_eq!(flusher.read_line(), "OK");
+}

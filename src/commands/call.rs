@@ -14,7 +14,6 @@ use crate::limits::MAX_ANSWER_BYTES;
 use crate::replication::replica::Replica;
 use crate::store::Change;
 use crate::store::content::Content;
-use crate::store::deadline::Deadline;
 
 /// How the session goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -190,15 +189,9 @@ impl<'a> Call<'a> {
         Failure::error(format!("unknown subcommand '{}'. Try {name} HELP.", printable(word)))
     }
 
-    /// Stores a value, here and soon at the peers.
-    pub(super) fn set(&self, key: &[u8], value: &[u8]) {
-        self.replica.set(key, value);
-        self.host.changed(key);
-    }
-
-    /// Stores a value with this deadline, or without one.
-    pub(super) fn set_until(&self, key: &[u8], value: &[u8], deadline: Option<Deadline>) {
-        self.replica.write(key, Content::until(value, deadline));
+    /// Stores what the client has written, here and soon at the peers.
+    pub(super) fn write(&self, key: &[u8], content: Content<'_>) {
+        self.replica.write(key, content);
         self.host.changed(key);
     }
 

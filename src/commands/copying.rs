@@ -58,7 +58,7 @@ fn rename(call: &mut Call<'_>) -> Outcome {
     call.in_one_step(|call| {
         let source = live(call, from).ok_or_else(no_such_key)?;
         if from != to {
-            call.set_until(to, source.content().value().unwrap_or_default(), source.deadline());
+            call.write(to, source.content());
             call.delete(from);
         }
         call.answer.ok();
@@ -89,7 +89,7 @@ fn copy(call: &mut Call<'_>) -> Outcome {
         let copies = live(call, from).is_some_and(|source| match source.content() {
             content if !replaces => put_if_absent(call, to, content),
             content => {
-                call.set_until(to, content.value().unwrap_or_default(), content.deadline());
+                call.write(to, content);
                 true
             }
         });

@@ -7,7 +7,7 @@ use super::call::{Call, DONE, Outcome};
 use super::failure::Failure;
 use super::spec::Flag::{Readonly, Write};
 use super::spec::{Flags, Keys, Spec};
-use super::words::{parse_number, upper};
+use super::words::{integer, parse_number, upper};
 use crate::framing::printable;
 use crate::store::Change;
 use crate::store::content::Content;
@@ -107,7 +107,7 @@ pub(super) enum Base {
 
 /// Milliseconds since 1970 in a word that gives a time. Negative times lie before that.
 fn millis_in(call: &Call<'_>, word: &[u8], unit: Unit, base: Base) -> Result<i64, Failure> {
-    let number: i64 = parse_number(word).ok_or_else(|| Failure::error("value is not an integer or out of range"))?;
+    let number: i64 = integer(word)?;
     let millis = if unit == Unit::Seconds { number.checked_mul(1000) } else { Some(number) };
     let base = if base == Base::Now { call.replica.wall().millis() as i64 } else { 0 };
     millis.and_then(|millis| millis.checked_add(base)).ok_or_else(|| invalid_time(call))

@@ -49,7 +49,7 @@ fn flush(call: &mut Call<'_>) -> Outcome {
         for key in values_in(call, part) {
             call.delete(&key);
         }
-        call.replica.relieve();
+        call.pause_step();
     }
     call.answer.ok();
     DONE

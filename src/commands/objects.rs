@@ -4,7 +4,7 @@ use super::call::{Call, DONE, Outcome};
 use super::failure::Failure;
 use super::spec::Flag::Readonly;
 use super::spec::{Flags, Keys, Spec};
-use super::words::{parse_number, upper};
+use super::words::{integer, parse_number, upper};
 
 /// The family's part of the table.
 pub(super) const COMMANDS: &[Spec] = &[
@@ -100,8 +100,7 @@ fn memory(call: &mut Call<'_>) -> Outcome {
         ("HELP", 1) => call.help(MEMORY_HELP),
         ("USAGE", 2) => return usage(call),
         ("USAGE", 4) if call.word(2).eq_ignore_ascii_case(b"SAMPLES") => {
-            let not_an_integer = || Failure::error("value is not an integer or out of range");
-            if parse_number::<i64>(call.word(3)).ok_or_else(not_an_integer)? < 0 {
+            if integer::<i64>(call.word(3))? < 0 {
                 return Err(syntax_error());
             }
             return usage(call);

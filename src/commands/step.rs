@@ -20,6 +20,18 @@ impl Call<'_> {
         result
     }
 
+    /// Lets transactions come between two parts of a long change, and writes to the disk what waits for it. Within a
+    /// transaction nothing comes between.
+    pub(super) fn pause_step(&mut self) {
+        if !self.alone {
+            self.host.let_go();
+        }
+        self.replica.relieve();
+        if !self.alone {
+            self.host.hold_step();
+        }
+    }
+
     /// Whether this command is carried out by EXEC.
     pub(super) fn is_in_transaction(&self) -> bool {
         self.alone

@@ -9,7 +9,7 @@ use super::spec::Flag::{DenyOom, Readonly, RestIsText, Write};
 use super::spec::{Flags, Keys, Spec};
 use super::store_options::{Condition, Expiry, StoreOptions};
 use super::too_long;
-use super::words::{check_key, check_value, parse_number};
+use super::words::{check_key, check_value, integer};
 use crate::limits::MAX_VALUE_BYTES;
 use crate::store::Change;
 use crate::store::content::Content;
@@ -182,7 +182,7 @@ fn get(call: &mut Call<'_>) -> Outcome {
 fn set(call: &mut Call<'_>) -> Outcome {
     let (key, value) = (call.key(0)?, check_value(call.word(1))?);
     if call.args.len() == 2 {
-        call.set(key, value);
+        call.write(key, Content::Value(value));
         call.answer.ok();
         return DONE;
     }
@@ -217,7 +217,7 @@ fn store_if(call: &mut Call<'_>, key: &[u8], value: &[u8], options: StoreOptions
 fn set_for(call: &mut Call<'_>, unit: Unit) -> Outcome {
     let (key, value) = (call.key(0)?, check_value(call.word(2))?);
     let deadline = deadline_in(call, call.word(1), unit, Base::Now)?;
-    call.set_until(key, value, Some(deadline));
+    call.write(key, Content::Expiring(value, deadline));
     call.answer.ok();
     DONE
 }
@@ -279,8 +279,7 @@ fn append(call: &mut Call<'_>) -> Outcome {
 
 fn setrange(call: &mut Call<'_>) -> Outcome {
     let (key, part) = (call.key(0)?, call.word(2));
-    let offset: i64 =
-        parse_number(call.word(1)).ok_or_else(|| Failure::error("value is not an integer or out of range"))?;
+    let offset: i64 = integer(call.word(1))?;
     let offset = usize::try_from(offset).map_err(|_| Failure::error("offset is out of range"))?;
     overwrite(call, key, Some(offset), part)
 }
@@ -311,8 +310,7 @@ fn overwrite(call: &mut Call<'_>, key: &[u8], offset: Option<usize>, part: &[u8]
 
 fn getrange(call: &mut Call<'_>) -> Outcome {
     let key = call.key(0)?;
-    let number = |word| parse_number(word).ok_or_else(|| Failure::error("value is not an integer or out of range"));
-    let (start, end): (i64, i64) = (number(call.word(1))?, number(call.word(2))?);
+    let (start, end): (i64, i64) = (integer(call.word(1))?, integer(call.word(2))?);
     call.replica.get(key, |value| call.answer_value(Some(range_of(value.unwrap_or_default(), start, end))))
 }
 
@@ -341,7 +339,7 @@ fn mget(call: &mut Call<'_>) -> Outcome {
 
 fn mset(call: &mut Call<'_>) -> Outcome {
     let pairs = pairs(call)?;
-    call.in_one_step(|call| pairs.iter().for_each(|(key, value)| call.set(key, value)));
+    call.in_one_step(|call| pairs.iter().for_each(|(key, value)| call.write(key, Content::Value(value))));
     call.answer.ok();
     DONE
 }
@@ -350,7 +348,7 @@ fn msetnx(call: &mut Call<'_>) -> Outcome {
     let pairs = pairs(call)?;
     let is_stored = call.in_one_step(|call| {
         let is_new = pairs.iter().all(|(key, _)| !call.replica.get(key, |value| value.is_some()));
-        pairs.iter().filter(|_| is_new).for_each(|(key, value)| call.set(key, value));
+        pairs.iter().filter(|_| is_new).for_each(|(key, value)| call.write(key, Content::Value(value)));
         is_new
     });
     call.answer.integer(usize::from(is_stored));

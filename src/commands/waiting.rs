@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::call::{Call, DONE, Flow, Outcome};
 use super::failure::Failure;
 use super::spec::{Flags, Keys, Spec};
-use super::words::{parse_number, parse_token};
+use super::words::{integer, parse_number, parse_token};
 
 /// The family's part of the table.
 pub(super) const COMMANDS: &[Spec] = &[
@@ -48,7 +48,7 @@ pub(super) const COMMANDS: &[Spec] = &[
 ];
 
 fn wait(call: &mut Call<'_>) -> Outcome {
-    let (peers, patience) = (number(call.word(0))?, patience(call.word(1))?);
+    let (peers, patience) = (integer(call.word(0))?, patience(call.word(1))?);
     let Some(patience) = call.begin_waiting(patience) else { return Ok(Flow::NoRoomYet) };
     let held = call.host.wait_for_peers(peers, patience);
     call.answer.integer(held);
@@ -56,12 +56,12 @@ fn wait(call: &mut Call<'_>) -> Outcome {
 }
 
 fn waitaof(call: &mut Call<'_>) -> Outcome {
-    let local = match number(call.word(0))? {
+    let local = match integer(call.word(0))? {
         0 => false,
         1 => true,
         _ => return Err(Failure::error("value is out of range, must be between 0 and 1")),
     };
-    let (peers, patience) = (number(call.word(1))?, patience(call.word(2))?);
+    let (peers, patience) = (integer(call.word(1))?, patience(call.word(2))?);
     if local && !call.host.has_disk() {
         return Err(Failure::error("WAITAOF cannot be used when numlocal is set but appendonly is disabled (--data)"));
     }
@@ -83,10 +83,6 @@ fn waitfor(call: &mut Call<'_>) -> Outcome {
     let holds = call.host.wait_for_entry(key, version, patience);
     call.answer.integer(usize::from(holds));
     DONE
-}
-
-fn number(word: &[u8]) -> Result<usize, Failure> {
-    parse_number(word).ok_or_else(|| Failure::error("value is not an integer or out of range"))
 }
 
 /// How long to wait: a number of milliseconds, 0 for ever.

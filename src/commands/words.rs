@@ -35,15 +35,19 @@ pub(super) fn check_client_name(name: &[u8]) -> Result<&[u8], Failure> {
 
 /// Refuses a database other than the one that there is.
 pub(super) fn check_database(number: &[u8]) -> Result<(), Failure> {
-    match parse_number::<i64>(number) {
-        Some(0) => Ok(()),
-        Some(_) => Err(Failure::error("DB index is out of range: type SELECT 0")),
-        None => Err(Failure::error("value is not an integer or out of range")),
+    match integer::<i64>(number)? {
+        0 => Ok(()),
+        _ => Err(Failure::error("DB index is out of range: type SELECT 0")),
     }
 }
 
 pub(super) fn parse_number<T: FromStr>(word: &[u8]) -> Option<T> {
     std::str::from_utf8(word).ok()?.parse().ok()
+}
+
+/// A whole number.
+pub(super) fn integer<T: FromStr>(word: &[u8]) -> Result<T, Failure> {
+    parse_number(word).ok_or_else(|| Failure::error("value is not an integer or out of range"))
 }
 
 /// A version as VERSION shows it, and WAITFOR takes it.

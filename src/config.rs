@@ -12,6 +12,7 @@ use crate::limits::{
     CLIENT_WRITE_TIMEOUT, DEFAULT_LOAD_PATIENCE, DEFAULT_MAX_CONNECTIONS, MAX_PEERS, MAX_WALL_CLOCK_MS,
     MIN_WALL_CLOCK_MS, PROPAGATION_QUEUE,
 };
+use crate::node::watch::Watch;
 use crate::replication::member::check_name;
 use crate::rules::Rules;
 use crate::secret::Secret;
@@ -65,6 +66,8 @@ pub struct Config {
     pub client_write_timeout: Duration,
     /// The wall clock. Only tests replace the machine's.
     pub wall_clock: SharedWallClock,
+    /// Where the node tells a page what happens.
+    pub watch: Arc<Watch>,
 }
 
 impl Config {
@@ -88,6 +91,7 @@ impl Config {
             propagation_queue: PROPAGATION_QUEUE,
             client_write_timeout: CLIENT_WRITE_TIMEOUT,
             wall_clock: Arc::new(|| SystemTime::now().into()),
+            watch: Watch::off(),
         }
     }
 

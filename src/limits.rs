@@ -21,6 +21,10 @@ pub const MAX_ARGS: usize = 1024 * 1024;
 /// The longest name of a node, in bytes. Names stand in log lines.
 pub const MAX_NAME_BYTES: usize = 64;
 
+/// How many messages between nodes, and how many changed keys, wait for the page that shows them. What comes beyond is
+/// counted as lost: no node waits for a page.
+pub const WATCHED_AT_ONCE: usize = 1024;
+
 /// The most peers of one node. A full mesh beyond this needs another protocol.
 pub const MAX_PEERS: usize = 64;
 

@@ -115,6 +115,7 @@ impl Host for ClientHost<'_, '_> {
         self.changed.set(true);
         self.written.has_news.set(true);
         self.outbox.changed(key);
+        self.node.config.watch.changed(key);
     }
 
     fn may_write(&self) -> bool {

@@ -4,10 +4,11 @@
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::auth;
 use super::buffer::ReadBuffer;
+use super::watch::Teller;
 use crate::framing::resp::{self, Frame};
 use crate::limits::{KEPT_BUFFER_BYTES, MAX_ADDRESSES};
 use crate::replication::message::{Reply, Request};
@@ -59,6 +60,7 @@ pub(super) struct ConnectionNumber(pub(super) u64);
 pub(super) struct Connection {
     pub(super) number: ConnectionNumber,
     stream: Arc<TcpStream>,
+    teller: Teller,
     /// How long a read or write waits.
     io_timeout: Duration,
     input: ReadBuffer,
@@ -70,10 +72,10 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// A connection over a stream from [`dial`].
-    pub(super) fn new(number: ConnectionNumber, stream: Arc<TcpStream>, io_timeout: Duration) -> Self {
+    /// A connection over a stream from [`dial`]. `teller` tells what is said on it.
+    pub(super) fn new(number: ConnectionNumber, stream: Arc<TcpStream>, teller: Teller, io_timeout: Duration) -> Self {
         let (input, parser, out) = (ReadBuffer::new(), resp::Parser::default(), Vec::new());
-        Self { number, stream, io_timeout, input, parser, out, sent: 0, received: 0 }
+        Self { number, stream, teller, io_timeout, input, parser, out, sent: 0, received: 0 }
     }
 
     /// From now on reads and writes wait for this long.
@@ -93,6 +95,7 @@ impl Connection {
             None => None,
         };
         let met = greet(replica, self)?;
+        self.teller.to = met.member.name.clone();
         if proven.is_some_and(|proven| proven != (met.member.name.clone(), met.incarnation)) {
             let name = &met.member.name;
             return Err(PeerError::Refused(format!("{name} has proved itself under another name or incarnation")));
@@ -109,6 +112,21 @@ impl Connection {
             Frame::Error(why) => Err(PeerError::Refused(String::from_utf8_lossy(why).into_owned())),
             other => Err(PeerError::Malformed(format!("{other:?}"))),
         })
+    }
+
+    /// Sends requests, and reads the reply to each.
+    fn send(&mut self, requests: &[Request]) -> Result<Vec<Reply>, PeerError> {
+        self.out.clear();
+        requests.iter().for_each(|request| request.encode(&mut self.out));
+        self.write(&self.out)?;
+        self.sent += self.out.len() as u64;
+        self.out.shrink_to(KEPT_BUFFER_BYTES);
+        let reply = |request| {
+            let reply = self.read(|frame| Ok(Reply::decode(frame, request)?))?;
+            self.teller.answered(&reply);
+            Ok(reply)
+        };
+        requests.iter().map(reply).collect()
     }
 
     fn write(&self, bytes: &[u8]) -> Result<(), PeerError> {
@@ -145,13 +163,11 @@ impl Connection {
 
 impl Peer for Connection {
     fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
-        let requests = prepare();
-        self.out.clear();
-        requests.iter().for_each(|request| request.encode(&mut self.out));
-        self.write(&self.out)?;
-        self.sent += self.out.len() as u64;
-        self.out.shrink_to(KEPT_BUFFER_BYTES);
-        requests.iter().map(|request| self.read(|frame| Ok(Reply::decode(frame, request)?))).collect()
+        let (requests, began) = (prepare(), Instant::now());
+        self.teller.asked(&requests);
+        let replies = self.send(&requests);
+        self.teller.exchanged(&requests, &replies, began);
+        replies
     }
 }
 

@@ -24,6 +24,8 @@ use parking_lot::Mutex;
 use socket2::SockRef;
 
 use super::connection::{Connection, ConnectionNumber, Timeouts, dial};
+use super::watch::{Teller, Watch};
+use crate::config::Config;
 use crate::limits::{DRAIN_CONNECT_TIMEOUT, PEER_CONNECT_TIMEOUT, PEER_IO_TIMEOUT};
 use crate::replication::PeerError;
 use crate::replication::delivery::Delivery;
@@ -36,6 +38,8 @@ pub(super) struct Link {
     /// Where the peer listens, as it was configured.
     pub(super) address: String,
     secret: Option<Secret>,
+    /// Who is told what is said.
+    watch: Arc<Watch>,
     /// What the peer is known to hold.
     delivery: Arc<Delivery>,
     /// The open connection. Locked for a whole exchange: up to [`PEER_IO_TIMEOUT`].
@@ -92,17 +96,13 @@ enum Status {
 
 impl Link {
     /// The link of a node that is loading, to the peer at `address`.
-    pub(super) fn new(
-        address: String,
-        secret: Option<Secret>,
-        load_patience: Duration,
-        delivery: Arc<Delivery>,
-    ) -> Self {
-        let io_timeout = load_patience.clamp(PEER_CONNECT_TIMEOUT, PEER_IO_TIMEOUT);
+    pub(super) fn new(address: String, config: &Config, delivery: Arc<Delivery>) -> Self {
+        let io_timeout = config.load_patience.clamp(PEER_CONNECT_TIMEOUT, PEER_IO_TIMEOUT);
         let (status, since) = (Status::Untried, Instant::now());
         Self {
             address,
-            secret,
+            secret: config.secret.clone(),
+            watch: Arc::clone(&config.watch),
             delivery,
             connection: Mutex::new(None),
             socket: Mutex::new(None),
@@ -197,7 +197,9 @@ impl Link {
             return Err(PeerError::Lost("this node is stopping".into()));
         }
         let number = ConnectionNumber(self.opened.fetch_add(1, Relaxed) + 1);
-        let mut connection = Connection::new(number, stream, timeouts.io);
+        let from = replica.identity().name.clone();
+        let teller = Teller { watch: Arc::clone(&self.watch), from, to: self.address.clone() };
+        let mut connection = Connection::new(number, stream, teller, timeouts.io);
         let Met { member: peer, incarnation, .. } = connection.introduce(replica, self.secret.as_ref())?;
         replica.reached(&peer, &self.address);
         self.report_up(&replica.identity().name, peer, number);

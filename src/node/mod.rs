@@ -54,6 +54,7 @@ mod stats;
 mod threads;
 mod unread;
 mod waiting;
+pub mod watch;
 mod written;
 
 use std::io;

@@ -1,6 +1,7 @@
 //! A peer's side of a session: the proof of the secret, then requests of the peer protocol.
 
 use std::mem;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
@@ -9,6 +10,7 @@ use log::warn;
 use super::Shared;
 use super::auth::{Guard, Verdict};
 use super::clients::Incoming;
+use super::watch::Teller;
 use crate::commands::Flow;
 use crate::framing::Args;
 use crate::limits::WRONG_SECRET_DELAY;
@@ -70,23 +72,39 @@ impl<'a> PeerSide<'a> {
 
     /// Has the replica handle a request of an admitted peer.
     fn handle(&mut self, words: Args<'_>) -> Reply {
-        let replica = &self.node.replica;
-        let request = Request::decode(words);
-        let only_reads =
-            matches!(request, Ok(Request::Root | Request::Digest(_) | Request::Leaf(_) | Request::Fetch(_)));
-        self.changed |= !only_reads;
-        match request {
+        let request = match Request::decode(words) {
             Ok(Request::Peer(greeting)) if !self.guard.fits(&greeting) => {
-                Reply::Refused(format!("{} is not who has proved itself", greeting.name))
+                return Reply::Refused(format!("{} is not who has proved itself", greeting.name));
             }
-            Ok(request @ Request::Confirm(..)) => {
-                let reply = replica.handle(&mut self.session, request);
-                self.node.settle_soon();
-                reply
-            }
-            Ok(request) => replica.handle(&mut self.session, request),
-            Err(bad) => Reply::Refused(bad.to_string()),
+            Ok(request) => request,
+            Err(bad) => return Reply::Refused(bad.to_string()),
+        };
+        let only_reads = matches!(request, Request::Root | Request::Digest(_) | Request::Leaf(_) | Request::Fetch(_));
+        self.changed |= !only_reads;
+        let confirms = matches!(request, Request::Confirm(..));
+        let reply = self.handle_and_tell(request);
+        if confirms {
+            self.node.settle_soon();
         }
+        reply
+    }
+
+    /// Has the replica handle a request, and tells whoever watches, unless the peer does that itself.
+    fn handle_and_tell(&mut self, request: Request) -> Reply {
+        let (replica, watch) = (&self.node.replica, &self.node.config.watch);
+        if !watch.is_wanted() {
+            return replica.handle(&mut self.session, request);
+        }
+        let (asked, began) = (request.clone(), Instant::now());
+        let reply = replica.handle(&mut self.session, request);
+        if let Some(from) = self.session.peer().filter(|from| !watch.is_here(from)) {
+            let (from, to) = (from.to_string(), self.node.name().to_string());
+            let teller = Teller { watch: Arc::clone(watch), from, to };
+            teller.asked([&asked]);
+            teller.answered(&reply);
+            teller.exchanged(&[asked], &Ok(vec![reply.clone()]), began);
+        }
+        reply
     }
 
     /// Counts a refusal of the peer, and logs it under the name that the peer has given itself.

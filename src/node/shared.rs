@@ -97,7 +97,7 @@ impl Shared {
         let outbox = if config.rules.has(Rule::Propagation) { outbox } else { outbox.mute() };
         let handle = |(peer, queue): (&String, Queue)| {
             let delivery = Arc::clone(queue.delivery());
-            let link = Link::new(peer.clone(), config.secret.clone(), config.load_patience, delivery);
+            let link = Link::new(peer.clone(), &config, delivery);
             PeerHandle { link, queue, rounds: RoundLog::default() }
         };
         let peers = config.peers.iter().zip(queues).map(handle).collect();

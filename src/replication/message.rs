@@ -180,3 +180,23 @@ impl From<&Record> for Listed {
         Self { key: record.key().into(), version: record.version(), check: record.check() }
     }
 }
+
+impl Request {
+    /// The entries in it.
+    pub fn records(&self) -> &[Record] {
+        match self {
+            Self::Propagate(record) => std::slice::from_ref(record),
+            _ => &[],
+        }
+    }
+}
+
+impl Reply {
+    /// The entries in it.
+    pub fn records(&self) -> &[Record] {
+        match self {
+            Self::Leaf(Differences { news: records, .. }) | Self::Entries { records, .. } => records,
+            _ => &[],
+        }
+    }
+}

@@ -13,6 +13,7 @@
 //! [`KeyValueStore::sweep`]: super::KeyValueStore::sweep
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::clock::Timestamp;
 
@@ -51,6 +52,16 @@ impl Deadline {
     /// The deadline in these bytes; `None` if they hold none.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(u64::from_be_bytes).and_then(Self::from_millis)
+    }
+}
+
+impl fmt::Display for Deadline {
+    /// RFC 3339 with milliseconds, as far as timestamps reach.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Timestamp::from_millis(self.0.min(Timestamp::YEAR_2200.millis())) {
+            Timestamp::YEAR_2200 => f.write_str("after 2200"),
+            time => f.write_str(&time.rfc3339()),
+        }
     }
 }
 

@@ -4,10 +4,10 @@
 //! in the cluster.
 
 use kvstore::limits::MAX_WALL_CLOCK_MS;
+use kvstore::replication::message::Request;
 use kvstore::rules::Rules;
 
 use super::cluster::Fate;
-use super::describe::REQUESTS;
 use super::script::{ALONE, Action, AtDisk, Change, Mistake, When, parse_words};
 
 /// The most nodes in a cluster. Each has a store of its own, and every pair of them a round in every tick.
@@ -235,9 +235,9 @@ fn pair(one: &str, other: &str, nodes: usize) -> Result<(usize, usize), Mistake>
 }
 
 fn when(request: &str, from: &str, to: &str, nodes: usize) -> Result<When, Mistake> {
-    let known = REQUESTS.into_iter().find(|known| *known == request);
+    let known = Request::NAMES.into_iter().find(|known| *known == request);
     let request =
-        known.ok_or_else(|| format!("no request is called {request}; give one of {}", REQUESTS.join(", ")))?;
+        known.ok_or_else(|| format!("no request is called {request}; give one of {}", Request::NAMES.join(", ")))?;
     let (from, to) = pair(from, to, nodes)?;
     Ok(When { request, from, to })
 }

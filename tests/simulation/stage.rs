@@ -13,7 +13,7 @@ use kvstore::store::content::Content;
 
 use super::cluster::{Bounds, Cluster, Director, Fate};
 use super::cost;
-use super::describe::{deadline_in_words, in_words, request_name};
+use super::describe::{deadline_in_words, in_words};
 use super::disk::End;
 use super::network::Traffic;
 use super::node::START_MS;
@@ -93,10 +93,7 @@ impl Script {
     ) -> Option<Then> {
         let mut hooks = self.hooks.borrow_mut();
         let fits = |(when, then): &(When, Then)| {
-            when.from == from
-                && to.is_none_or(|to| when.to == to)
-                && when.request == request_name(request)
-                && is_wanted(then)
+            when.from == from && to.is_none_or(|to| when.to == to) && when.request == request.name() && is_wanted(then)
         };
         let index = hooks.iter().position(fits)?;
         Some(hooks.remove(index).1)

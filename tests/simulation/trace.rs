@@ -9,7 +9,7 @@ use kvstore::store::content::Content;
 use kvstore::store::deadline::Deadline;
 
 use super::cluster::{Cluster, Fate};
-use super::describe::{deadline_in_words, describe_reply, describe_request, in_words};
+use super::describe::{deadline_in_words, describe_reply, in_words, shorten};
 use super::network::Connection;
 
 /// How many characters a column has.
@@ -145,7 +145,7 @@ impl Trace {
         if !self.is_on() {
             return;
         }
-        let text = describe_request(request);
+        let text = shorten(&request.to_string());
         match self.style {
             Style::Off => {}
             Style::Columns => {
@@ -191,7 +191,7 @@ impl Trace {
         if !self.is_on() {
             return;
         }
-        let text = format!("{}  (late, on connection {})", describe_request(request), connection.number);
+        let text = format!("{}  (late, on connection {})", shorten(&request.to_string()), connection.number);
         match self.style {
             Style::Off => {}
             Style::Columns => self.column(connection.to, &format!("◀{} {text}", connection.from + 1)),

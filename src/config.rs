@@ -60,6 +60,8 @@ pub struct Config {
     pub load_patience: Duration,
     /// Which rules are in force.
     pub rules: Rules,
+    /// Whether clients may ask for faults (CUT, DELAY, CLOCK, POWERCUT), to see what they do.
+    pub lab: bool,
     /// How many changed keys may wait for one peer. Only tests turn it.
     pub propagation_queue: usize,
     /// How long a client may refuse its answers. Only tests turn it.
@@ -88,6 +90,7 @@ impl Config {
             idle_timeout: None,
             load_patience: DEFAULT_LOAD_PATIENCE,
             rules: Rules::default(),
+            lab: false,
             propagation_queue: PROPAGATION_QUEUE,
             client_write_timeout: CLIENT_WRITE_TIMEOUT,
             wall_clock: Arc::new(|| SystemTime::now().into()),

@@ -25,6 +25,9 @@ pub const MAX_NAME_BYTES: usize = 64;
 /// counted as lost: no node waits for a page.
 pub const WATCHED_AT_ONCE: usize = 1024;
 
+/// The longest delay that the lab makes, in milliseconds.
+pub const MAX_LAB_DELAY_MS: u64 = 60_000;
+
 /// The most peers of one node. A full mesh beyond this needs another protocol.
 pub const MAX_PEERS: usize = 64;
 

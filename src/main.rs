@@ -8,10 +8,7 @@ fn main() -> ExitCode {
     program::run(options::cluster(), "--port", |nodes| {
         let mut text = String::new();
         for node in nodes {
-            text += &format!("{} listens on {}\n", node.name(), node.address());
-        }
-        for node in nodes {
-            text += &format!("{}\n", node.durability());
+            text += &format!("{}\n", node.describe());
         }
         let port = |index: usize| nodes[index].address().port();
         text += "\nTry, in another terminal:\n";

@@ -27,6 +27,7 @@ pub fn node(number: &'static str, listen: &'static str, peer: &'static str) -> R
     let peers = if options.alone { Vec::new() } else { options.peers };
     let mut config = Config::new(options.node, options.listen, peers);
     config.name = options.name.unwrap_or(config.name);
+    config.lab = options.lab;
     Ok(options.common.apply(options.common.secret()?, config))
 }
 
@@ -46,6 +47,7 @@ pub fn cluster() -> Result<Vec<Config>, OptionsError> {
     let config = |(port, node): (u16, u16)| {
         let peers = ports.clone().filter(|&other| other != port).map(address).collect();
         let mut config = options.common.apply(secret.clone(), Config::new(node, address(port), peers));
+        config.lab = !options.no_lab;
         // Each node has a directory of its own.
         config.data = config.data.map(|data| data.join(&config.name));
         config
@@ -132,7 +134,7 @@ struct CommonOptions {
 
     /// Switches a rule of the protocol off, to see what it is for; may be repeated: tombstones, tie-break,
     /// hybrid-clock, stamp-bump, propagation, anti-entropy, digests, confirmation, ordered-link, durable-confirm,
-    /// stale-disk
+    /// stale-disk, version-vectors
     #[arg(long, value_name = "RULE")]
     without: Vec<Rule>,
 }
@@ -187,6 +189,10 @@ struct NodeOptions {
     #[arg(long = "peer", value_name = "HOST:PORT")]
     peers: Vec<String>,
 
+    /// Lets clients ask for faults, to see what they do: CUT, MEND, DELAY, CLOCK, POWERCUT. For learning, not for data
+    #[arg(long)]
+    lab: bool,
+
     /// Has no peer, not even the default one
     #[arg(long, conflicts_with = "peers")]
     alone: bool,
@@ -207,6 +213,10 @@ struct ClusterOptions {
     /// The port of the first node; the others take the ports after it
     #[arg(long, default_value_t = 5008)]
     port: u16,
+
+    /// Refuses the commands that make faults (CUT, MEND, DELAY, CLOCK, POWERCUT), which these nodes offer otherwise
+    #[arg(long)]
+    no_lab: bool,
 
     #[command(flatten)]
     common: CommonOptions,

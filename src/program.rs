@@ -75,7 +75,7 @@ fn wait(interrupted: &Receiver<()>, nodes: &[Node]) -> io::Result<()> {
         // An error would mean that the handler is gone. Then no signal can arrive any more.
         index if index == signal => drop(ready.recv(interrupted)),
         index => {
-            let why = ready.recv(nodes[index].fatal()).unwrap_or_else(|_| "a node has ended".into());
+            let why = ready.recv(nodes[index].fatal()).map_or("a node has ended".into(), |end| end.to_string());
             return Err(io::Error::other(why));
         }
     }

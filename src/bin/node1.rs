@@ -6,7 +6,5 @@ use kvstore::{options, program};
 
 fn main() -> ExitCode {
     let config = options::node("1", "127.0.0.1:5008", "127.0.0.1:5009");
-    program::run(config.map(|config| vec![config]), "--listen", |nodes| {
-        format!("{} listens on {}\n{}", nodes[0].name(), nodes[0].address(), nodes[0].durability())
-    })
+    program::run(config.map(|config| vec![config]), "--listen", |nodes| nodes[0].describe())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::call::{Flow, execute};
 use super::conversation::Conversation;
-use super::host::{ConnectionInfo, Host};
+use super::host::{ConnectionInfo, Host, Lab};
 use super::stats::{RoundSummary, Stats};
 use crate::framing::{Args, Form};
 use crate::replication::journal::DiskFailed;
@@ -126,5 +126,9 @@ impl Host for Nothing<'_> {
 
     fn stats(&self) -> Stats {
         Stats::of(self.0)
+    }
+
+    fn lab(&self) -> Option<&dyn Lab> {
+        None
     }
 }

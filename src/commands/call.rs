@@ -129,6 +129,8 @@ fn refusal(host: &dyn Host, conversation: &Conversation, spec: Option<&Spec>) ->
     let has = |flag: Flag| spec.is_some_and(|spec| spec.flags.has(flag));
     if !conversation.admitted && !has(Flag::NoAuth) {
         Some(Failure::new("NOAUTH", AUTHENTICATE))
+    } else if has(Flag::Lab) && host.lab().is_none() {
+        spec.map(|spec| Failure::without_lab(spec.name))
     } else if conversation.transaction.is_some() && has(Flag::NoMulti) {
         Some(Failure::error(NOT_IN_TRANSACTION))
     } else if spec.is_some() && !has(Flag::Loading) && host.is_loading() {

@@ -31,6 +31,11 @@ impl Failure {
         Self::error(format!("unknown command '{}': type HELP for the list", printable(name)))
     }
 
+    /// A command of the lab, and there is none.
+    pub(super) fn without_lab(name: &str) -> Self {
+        Self::error(format!("{name} makes a fault, which only a node for learning does: start it with --lab"))
+    }
+
     /// Too few words, or too many.
     pub(super) fn wrong_arity(spec: &Spec) -> Self {
         let (name, usage) = (spec.name.to_ascii_lowercase(), spec.usage);

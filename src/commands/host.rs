@@ -106,6 +106,47 @@ pub trait Host {
 
     /// All figures of the node at this moment.
     fn stats(&self) -> Stats;
+
+    /// Faults on request; `None` unless the node was started with `--lab`.
+    fn lab(&self) -> Option<&dyn Lab>;
+}
+
+/// Faults on request. A peer is named by its name or its address.
+pub trait Lab {
+    /// From now on, no message between this node and a peer arrives.
+    ///
+    /// # Errors
+    /// There is no such peer.
+    fn cut(&self, peer: &str) -> Result<(), UnknownPeer>;
+
+    /// Ends a cut, and a delay.
+    ///
+    /// # Errors
+    /// There is no such peer.
+    fn mend(&self, peer: &str) -> Result<(), UnknownPeer>;
+
+    /// From now on, what a peer sends arrives so many milliseconds later; or, for `disk`, each sync takes that much
+    /// longer.
+    ///
+    /// # Errors
+    /// There is no such peer, and no disk.
+    fn delay(&self, what: &str, millis: u64) -> Result<(), UnknownPeer>;
+
+    /// How far this node's wall clock is ahead of the machine's, in milliseconds.
+    fn clock_ahead_ms(&self) -> i64;
+
+    /// Sets this node's wall clock so far ahead of the machine's. Returns false if no node may have such a clock.
+    fn set_clock(&self, ahead_ms: i64) -> bool;
+
+    /// The node loses what is not on its disk, and ends at once.
+    fn cut_power(&self);
+}
+
+/// There is no such peer.
+#[derive(Debug)]
+pub struct UnknownPeer {
+    /// The names, or addresses, of those that there are.
+    pub known: Vec<String>,
 }
 
 /// A connection as CLIENT LIST shows it.

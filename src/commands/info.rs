@@ -37,6 +37,8 @@ fn server(stats: &Stats) -> Section {
         format!("tcp_port:{}", stats.port),
         format!("uptime_in_seconds:{}", stats.uptime.as_secs()),
         format!("rules_off:{}", stats.rules_off.join(",")),
+        format!("lab:{}", u8::from(stats.lab)),
+        format!("not_for_data:{}", u8::from(stats.is_for_learning())),
     ];
     ("Server", lines)
 }

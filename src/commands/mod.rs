@@ -21,6 +21,7 @@
 //! | `settings` | what it was told at its start, and may be told since: CONFIG |
 //! | `table` | this table: HELP, COMMAND |
 //! | `transactions` | several commands in one step: MULTI, EXEC, WATCH |
+//! | `lab` | faults on request: CUT, DELAY, CLOCK |
 //! | `redis_replica` | what a Redis replica says: understood only to be refused |
 //!
 //! Commands of Redis that are not offered stand in `refused`, with the reason.
@@ -46,6 +47,7 @@ pub mod glob;
 pub mod host;
 mod info;
 mod keys;
+mod lab;
 mod objects;
 mod queued;
 mod redis_replica;
@@ -89,6 +91,7 @@ const FAMILIES: &[&[Spec]] = &[
     settings::COMMANDS,
     table::COMMANDS,
     redis_replica::COMMANDS,
+    lab::COMMANDS,
 ];
 
 /// The command with this name, in any case.
@@ -96,9 +99,10 @@ pub fn find(name: &[u8]) -> Option<&'static Spec> {
     FAMILIES.iter().copied().flatten().find(|spec| spec.is_named(name))
 }
 
-/// The commands that HELP and COMMAND show.
-pub fn shown() -> impl Iterator<Item = &'static Spec> {
-    FAMILIES.iter().copied().flatten().filter(|spec| !spec.flags.has(Flag::Hidden))
+/// The commands that HELP and COMMAND show, with or without those of the lab.
+pub fn shown(lab: bool) -> impl Iterator<Item = &'static Spec> {
+    let all = FAMILIES.iter().copied().flatten();
+    all.filter(move |spec| !spec.flags.has(Flag::Hidden) && (lab || !spec.flags.has(Flag::Lab)))
 }
 
 /// After how many words the rest of a plain line that begins with this name is one text; `None` if all words are
@@ -178,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_table_shows_each_command_as_it_is_typed() {
-        for spec in shown() {
+        for spec in shown(true) {
             assert!(spec.usage.starts_with(spec.name), "{}", spec.usage);
             assert!(spec.usage.len() + spec.summary.len() < 130, "{} is too long for a line of HELP", spec.name);
         }

@@ -104,6 +104,8 @@ pub enum Flag {
     NeverQueued,
     /// HELP and COMMAND do not show it.
     Hidden,
+    /// It is there only in a node that was started with `--lab`.
+    Lab,
     /// In a plain line, its last word is the rest of the line as it stands.
     RestIsText,
 }

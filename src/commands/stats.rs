@@ -34,6 +34,8 @@ pub struct Stats {
     pub loading: bool,
     /// The names of the rules that are switched off.
     pub rules_off: Vec<&'static str>,
+    /// Whether clients may ask for faults.
+    pub lab: bool,
 
     /// How many clients and peers are connected.
     pub connected: usize,
@@ -94,6 +96,11 @@ pub struct Stats {
 }
 
 impl Stats {
+    /// Whether the node may lose data on purpose.
+    pub fn is_for_learning(&self) -> bool {
+        self.lab || !self.rules_off.is_empty()
+    }
+
     /// The figures of a replica, as if nothing were around it.
     pub fn of(replica: &Replica) -> Self {
         let (identity, store, counts) = (replica.identity(), replica.store(), replica.store().counts());
@@ -106,6 +113,7 @@ impl Stats {
             uptime: Duration::ZERO,
             loading: false,
             rules_off: replica.rules().off().map(Rule::name).collect(),
+            lab: false,
 
             connected: 0,
             max_connections: 0,

@@ -44,7 +44,7 @@ pub(super) const COMMANDS: &[Spec] = &[
 fn help(call: &mut Call<'_>) -> Outcome {
     let mut text =
         String::from("Type a command and a newline; quote a \"key with spaces\". The commands, in any case:\n");
-    for spec in shown() {
+    for spec in shown(call.host.lab().is_some()) {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "  {:<38} {}", spec.usage, spec.summary);
     }
@@ -71,12 +71,12 @@ const COMMAND_HELP: &[&str] = &[
 ];
 
 fn command(call: &mut Call<'_>) -> Outcome {
-    let rest = call.args.from(1);
+    let (rest, lab) = (call.args.from(1), call.host.lab().is_some());
     match (upper(call.word(0)).as_str(), call.args.len()) {
-        ("COUNT", 1) => call.answer.integer(shown().count()),
-        ("DOCS", _) => write_docs(&named(rest).into_iter().flatten().collect::<Vec<_>>(), &mut call.answer),
-        ("" | "INFO", _) => write_specs(&named(rest), &mut call.answer),
-        ("LIST", _) => write_names(&Listed::parse(rest)?, &mut call.answer),
+        ("COUNT", 1) => call.answer.integer(shown(lab).count()),
+        ("DOCS", _) => write_docs(&named(rest, lab).into_iter().flatten().collect::<Vec<_>>(), &mut call.answer),
+        ("" | "INFO", _) => write_specs(&named(rest, lab), &mut call.answer),
+        ("LIST", _) => write_names(&Listed::parse(rest)?, lab, &mut call.answer),
         ("GETKEYS", 2..) => return getkeys(call, rest),
         ("HELP", 1) => call.help(COMMAND_HELP),
         _ => return Err(call.wrong_subcommand(&["COUNT", "GETKEYS", "HELP"])),
@@ -116,8 +116,8 @@ impl Listed {
 
 const NO_CATEGORIES: &str = "commands have no ACL categories: type COMMAND LIST FILTERBY PATTERN pattern";
 
-fn write_names(listed: &Listed, answer: &mut Answer<'_>) {
-    let names: Vec<String> = shown().map(|spec| spec.name.to_ascii_lowercase()).collect();
+fn write_names(listed: &Listed, lab: bool, answer: &mut Answer<'_>) {
+    let names: Vec<String> = shown(lab).map(|spec| spec.name.to_ascii_lowercase()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).filter(|name| listed.shows(name)).collect();
     answer.list(names.len());
     answer.texts(names);
@@ -146,10 +146,10 @@ fn getkeys(call: &mut Call<'_>, request: Args<'_>) -> Outcome {
 }
 
 /// The commands with these names, `None` for a name that no command has; all commands if there are no names.
-fn named(names: Args<'_>) -> Vec<Option<&'static Spec>> {
+fn named(names: Args<'_>, lab: bool) -> Vec<Option<&'static Spec>> {
     match names.is_empty() {
-        true => shown().map(Some).collect(),
-        false => names.iter().map(|name| shown().find(|spec| spec.is_named(name))).collect(),
+        true => shown(lab).map(Some).collect(),
+        false => names.iter().map(|name| shown(lab).find(|spec| spec.is_named(name))).collect(),
     }
 }
 

@@ -14,10 +14,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 use log::{debug, info, warn};
 
-use super::Shared;
 use super::link::Link;
 use super::remote_peer::RemotePeer;
 use super::shared::{PeerHandle, TickRequest};
+use super::{End, Shared};
 use crate::commands::stats::{Moved, RoundSummary};
 use crate::replication::delivery::repair;
 use crate::replication::message::{Reply, Request};
@@ -148,7 +148,7 @@ fn run_round(node: &Shared, handle: &PeerHandle) -> PeerRound {
         Err(failed) => {
             peer.peer.abandon();
             match &failed.error {
-                PeerError::OldCopy(why) => node.end(why),
+                PeerError::OldCopy(why) => node.end(End::OldCopy(why.clone())),
                 error if !node.stop.is_stopping() => link.report_lost(node.name(), error, node.config.interval),
                 _ => {}
             }

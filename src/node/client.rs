@@ -12,7 +12,7 @@ use super::stats::Counted;
 use super::written::Written;
 use super::{Shared, stats};
 use crate::commands::conversation::Conversation;
-use crate::commands::host::{ConnectionInfo, Host};
+use crate::commands::host::{ConnectionInfo, Host, Lab};
 use crate::commands::stats::{RoundSummary, Stats};
 use crate::commands::{self, Flow};
 use crate::framing::{Args, Form};
@@ -201,6 +201,10 @@ impl Host for ClientHost<'_, '_> {
 
     fn stats(&self) -> Stats {
         stats::gather(self.node)
+    }
+
+    fn lab(&self) -> Option<&dyn Lab> {
+        self.node.config.lab.then_some(self.node as &dyn Lab)
     }
 }
 

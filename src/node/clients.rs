@@ -88,6 +88,15 @@ impl Clients {
         }
     }
 
+    /// Ends all connections of a node.
+    pub(super) fn end_all_of(&self, peer: &str) {
+        for incoming in
+            self.open.lock().values().filter(|incoming| incoming.peer.get().is_some_and(|name| name == peer))
+        {
+            let _ = incoming.stream.shutdown(Shutdown::Both);
+        }
+    }
+
     /// Turns a client away with these last words, to make room. Returns whether it did: not if it is a peer's
     /// connection.
     pub(super) fn turn_away(&self, incoming: &Incoming, last_words: &[u8]) -> bool {

@@ -10,9 +10,10 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 use log::{debug, info, warn};
 
 use super::Shared;
+use super::faulty_disk::FaultyDirectory;
 use super::late::LateAnswers;
 use crate::config::Config;
-use crate::disk::files::RealDirectory;
+use crate::disk::files::{Directory, RealDirectory};
 use crate::disk::identity::Owner;
 use crate::disk::{Log, StartError, SyncPolicy};
 use crate::limits::{HEAL_INTERVAL, MAX_REPLAY_THREADS, MIN_REWRITE_BYTES, RETRY_SAVE_AFTER, SYNC_INTERVAL};
@@ -25,6 +26,8 @@ pub(super) struct Disk {
     pub(super) log: Arc<Log>,
     /// With `--sync always`: the answers that wait for the disk without their sessions.
     pub(super) late: Option<LateAnswers>,
+    /// The same directory as the log's, if there is a lab: its power can be cut.
+    pub(super) faulty: Option<FaultyDirectory>,
     /// Where a snapshot is asked for. The disk thread has the other end.
     saves: Sender<()>,
     asked: Receiver<()>,
@@ -47,10 +50,15 @@ impl Disk {
         let directory = RealDirectory::create(path).map_err(error)?;
         let lock = directory.lock("lock").map_err(error)?;
         let owner = Owner { name: config.name.clone(), node: NodeId(config.node) };
-        let log = Log::open(Arc::new(directory), &owner, new, config.sync)?;
+        let mut faulty = None;
+        let directory: Arc<dyn Directory> = match config.lab {
+            false => Arc::new(directory),
+            true => Arc::new(faulty.insert(FaultyDirectory::new(directory)).clone()),
+        };
+        let log = Log::open(directory, &owner, new, config.sync)?;
         let (saves, asked) = bounded(1);
         let late = (config.sync == SyncPolicy::Always).then(LateAnswers::default);
-        Ok(Some(Self { log: Arc::new(log), late, saves, asked, _lock: lock }))
+        Ok(Some(Self { log: Arc::new(log), late, faulty, saves, asked, _lock: lock }))
     }
 
     /// Reads everything into a replica that holds nothing yet.

@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 use socket2::SockRef;
 
 use super::connection::{Connection, ConnectionNumber, Timeouts, dial};
+use super::lab::LinkFaults;
 use super::watch::{Teller, Watch};
 use crate::config::Config;
 use crate::limits::{DRAIN_CONNECT_TIMEOUT, PEER_CONNECT_TIMEOUT, PEER_IO_TIMEOUT};
@@ -55,6 +56,8 @@ pub(super) struct Link {
     closed: AtomicBool,
     /// What INFO shows.
     pub(super) counters: LinkCounters,
+    /// What the lab does to it.
+    pub(super) faults: LinkFaults,
 }
 
 /// What INFO shows about a link. Every counter only grows.
@@ -111,6 +114,7 @@ impl Link {
             drain_until: OnceLock::new(),
             closed: AtomicBool::new(false),
             counters: LinkCounters::default(),
+            faults: LinkFaults::default(),
         }
     }
 
@@ -179,6 +183,11 @@ impl Link {
     /// Shuts the connection down for good, also while a thread waits on it.
     pub(super) fn close(&self) {
         self.closed.store(true, SeqCst);
+        self.interrupt();
+    }
+
+    /// Shuts the connection down, also while a thread waits on it. The next exchange opens another one.
+    pub(super) fn interrupt(&self) {
         if let Some(socket) = self.socket.lock().take() {
             // An error says that it is closed already.
             let _ = socket.shutdown(Shutdown::Both);

@@ -37,6 +37,8 @@ mod client;
 mod clients;
 mod connection;
 mod disk;
+mod faulty_disk;
+mod lab;
 mod late;
 mod link;
 mod listener;
@@ -57,6 +59,7 @@ mod waiting;
 pub mod watch;
 mod written;
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
@@ -74,7 +77,9 @@ use crate::limits::{
 };
 use crate::replication::message::StoreId;
 use crate::replication::replica::Replica;
+use crate::rules::Rule;
 use disk::Disk;
+use lab::Faults;
 use shared::{Shared, Stop};
 use threads::{join, start_disk_threads, start_hang_up_thread, start_peer_threads, start_sweeper, wake};
 
@@ -135,13 +140,31 @@ impl BoundNode {
     }
 }
 
+/// Why a node must end by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// A peer has found that its disk is an old copy. The sentence says so.
+    OldCopy(String),
+    /// The lab has cut its power. It may start again.
+    LostPower,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OldCopy(why) => f.write_str(why),
+            Self::LostPower => f.write_str("the lab has cut its power"),
+        }
+    }
+}
+
 /// A running node.
 pub struct Node {
     shared: Arc<Shared>,
     /// Closed to stop the node.
     stopping: Sender<()>,
     /// Why the node must end by itself.
-    fatal: Receiver<String>,
+    fatal: Receiver<End>,
     accept: JoinHandle<Vec<JoinHandle<()>>>,
     /// The threads that speak with peers: the replicators and the anti-entropy thread.
     peer_threads: Vec<JoinHandle<()>>,
@@ -199,8 +222,14 @@ impl Node {
         self.shared.name()
     }
 
-    /// Where the node keeps its data, for people.
-    pub fn durability(&self) -> String {
+    /// For people: where the node listens and keeps its data, and whether it is for data at all; a line each.
+    pub fn describe(&self) -> String {
+        let listens = format!("{} listens on {}", self.name(), self.address());
+        let lines: Vec<String> = [listens, self.durability()].into_iter().chain(self.caution()).collect();
+        lines.join("\n")
+    }
+
+    fn durability(&self) -> String {
         let Config { data, sync, .. } = &self.shared.config;
         match (data, sync) {
             (None, _) => format!("{} keeps its data in memory only (--data DIR keeps it over restarts)", self.name()),
@@ -213,8 +242,19 @@ impl Node {
         }
     }
 
-    /// Gets a message when the node must end by itself: a peer has found that its disk is an old copy. It says why.
-    pub fn fatal(&self) -> &Receiver<String> {
+    fn caution(&self) -> Option<String> {
+        let config = &self.shared.config;
+        let off: Vec<&str> = config.rules.off().map(Rule::name).collect();
+        let reasons = [
+            config.lab.then(|| "its clients may ask for faults (HELP shows how)".to_string()),
+            (!off.is_empty()).then(|| format!("it runs without {}", off.join(", "))),
+        ];
+        let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+        (!reasons.is_empty()).then(|| format!("{} is for learning, not for data: {}", self.name(), reasons.join("; ")))
+    }
+
+    /// Gets a message when the node must end by itself.
+    pub fn fatal(&self) -> &Receiver<End> {
         &self.fatal
     }
 
@@ -229,6 +269,7 @@ impl Node {
         let Self { shared, stopping, accept, peer_threads, peer_threads_end, disk, hang_ups, sweeper, .. } = self;
         drop(stopping);
         let drain_until = Instant::now() + DRAIN_TIME;
+        shared.faults.iter().for_each(Faults::stop);
         shared.peers.iter().for_each(|peer| peer.link.hurry(drain_until));
         shared.clients.shut_down();
         let sessions = join(wake(accept, shared.address));

@@ -26,15 +26,27 @@ pub(super) struct PeerSide<'a> {
     session: PeerSession,
     /// Whether the peer has sent anything that the disk must have before it is answered.
     changed: bool,
+    /// Whether other requests that arrived at the same time were handled already.
+    in_batch: bool,
 }
 
 impl<'a> PeerSide<'a> {
     pub(super) fn new(node: &'a Shared, incoming: &'a Incoming) -> Self {
-        Self { node, incoming, guard: Guard::default(), session: PeerSession::default(), changed: false }
+        Self {
+            node,
+            incoming,
+            guard: Guard::default(),
+            session: PeerSession::default(),
+            changed: false,
+            in_batch: false,
+        }
     }
 
     /// Answers a request, behind what stands in `unread`. A peer that is refused is told why, and the session ends.
     pub(super) fn answer(&mut self, words: Args<'_>, unread: &mut Vec<u8>) -> Flow {
+        if self.is_lost(words) {
+            return Flow::End;
+        }
         let (secret, identity) = (self.node.config.secret.as_ref(), self.node.replica.identity());
         let reply = match self.guard.check(secret, identity, words, unread) {
             Verdict::Answered => return Flow::Continue,
@@ -53,6 +65,30 @@ impl<'a> PeerSide<'a> {
             self.node.clients.end_older(self.incoming, peer);
         }
         Flow::Continue
+    }
+
+    /// Whether the lab lets a message get lost. Waits while the lab delays it.
+    fn is_lost(&mut self, words: Args<'_>) -> bool {
+        if !self.node.config.lab {
+            return false;
+        }
+        let Some(faults) = self.name(words).and_then(|name| self.node.faults_of(name)) else { return false };
+        let is_cut = faults.is_cut();
+        if !is_cut && !self.in_batch {
+            self.node.stop.wait(faults.delay());
+        }
+        self.in_batch = true;
+        is_cut
+    }
+
+    /// The peer's name, as far as it has said it.
+    fn name<'w>(&'w self, words: Args<'w>) -> Option<&'w str> {
+        self.session.peer().or(self.guard.name()).or_else(|| Request::name_in_greeting(words))
+    }
+
+    /// What was read was handled.
+    pub(super) fn end_batch(&mut self) {
+        self.in_batch = false;
     }
 
     /// Whether the peer has proved that it knows the secret, or there is none.
@@ -95,12 +131,20 @@ impl<'a> PeerSide<'a> {
         if !watch.is_wanted() {
             return replica.handle(&mut self.session, request);
         }
+        let teller = match (&request, self.session.peer()) {
+            (_, Some(from)) => Some(from),
+            (Request::Peer(greeting), _) => Some(&*greeting.name),
+            _ => None,
+        };
+        let teller = teller.filter(|from| !watch.is_here(from)).map(|from| Teller {
+            watch: Arc::clone(watch),
+            from: from.to_string(),
+            to: self.node.name().to_string(),
+        });
         let (asked, began) = (request.clone(), Instant::now());
+        teller.iter().for_each(|teller| teller.asked([&asked]));
         let reply = replica.handle(&mut self.session, request);
-        if let Some(from) = self.session.peer().filter(|from| !watch.is_here(from)) {
-            let (from, to) = (from.to_string(), self.node.name().to_string());
-            let teller = Teller { watch: Arc::clone(watch), from, to };
-            teller.asked([&asked]);
+        if let Some(teller) = teller {
             teller.answered(&reply);
             teller.exchanged(&[asked], &Ok(vec![reply.clone()]), began);
         }
@@ -110,8 +154,7 @@ impl<'a> PeerSide<'a> {
     /// Counts a refusal of the peer, and logs it under the name that the peer has given itself.
     fn report_refusal(&self, words: Args<'_>, why: &str) {
         self.node.peers_refused.fetch_add(1, Relaxed);
-        let greeting = || Request::name_in_greeting(words);
-        let name = self.session.peer().or(self.guard.name()).or_else(greeting);
+        let name = self.name(words);
         let address = self.incoming.address.ip();
         let refusal = format!("the peer {} ({address}): {why}", name.unwrap_or("without a name"));
         if self.node.refusals.is_news(&refusal, Instant::now()) {

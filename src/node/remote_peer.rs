@@ -53,6 +53,10 @@ impl<'a> RemotePeer<'a> {
 impl Peer for RemotePeer<'_> {
     fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
         let mut slot = self.link.connection.lock();
+        if self.link.faults.is_cut() {
+            self.link.end_locked(&mut slot);
+            return Err(PeerError::Lost("the link is cut; MEND mends it".into()));
+        }
         let open = slot.as_ref().map(|connection| connection.number);
         if self.began_on().is_some_and(|number| open != Some(number)) {
             return Err(PeerError::Lost("the connection broke during the round".into()));

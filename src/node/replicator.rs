@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use log::{debug, warn};
 
+use super::End;
 use super::remote_peer::RemotePeer;
 use super::shared::{PeerHandle, Shared, Stop};
 use crate::limits::{MIN_RETRY_DELAY, PROPAGATION_BATCH};
@@ -46,7 +47,7 @@ fn attempt(node: &Shared, peer: &PeerHandle, propagation: &mut Propagation) {
         Err(error) => {
             link.counters.retries.fetch_add(1, Relaxed);
             if let PeerError::OldCopy(why) = &error {
-                node.end(why);
+                node.end(End::OldCopy(why.clone()));
             }
             let delay = propagation.next_delay(fastrand::f64());
             link.report_lost(node.name(), &error, delay);

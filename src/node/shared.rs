@@ -10,8 +10,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 use log::info;
 use parking_lot::Mutex;
 
+use super::End;
 use super::clients::Clients;
 use super::disk::Disk;
+use super::lab::Faults;
 use super::link::Link;
 use super::memory::Memory;
 use super::refusals::Refusals;
@@ -59,7 +61,9 @@ pub(super) struct Shared {
     pub(super) refusals: Refusals,
     pub(super) stop: Stop,
     /// Where a thread says why the whole node must end.
-    fatal: Sender<String>,
+    fatal: Sender<End>,
+    /// The faults that clients may ask for; `None` without `--lab`.
+    pub(super) faults: Option<Faults>,
 }
 
 /// A configured peer.
@@ -89,7 +93,7 @@ impl Shared {
         address: SocketAddr,
         disk: Option<Disk>,
         ticks: Sender<TickRequest>,
-        (stop, fatal): (Stop, Sender<String>),
+        (stop, fatal): (Stop, Sender<End>),
     ) -> io::Result<(Self, Outbox)> {
         let memory = Memory::new(config.max_memory);
         let count = config.peers.len();
@@ -105,7 +109,9 @@ impl Shared {
         let mut identity = Identity::in_memory(&config.name, NodeId(config.node), incarnation);
         identity.store = disk.as_ref().map_or(identity.store, |disk| disk.log.store());
         let journal = disk.as_ref().map(|disk| Arc::clone(&disk.log) as Arc<dyn Journal>);
-        let wall_clock = Arc::clone(&config.wall_clock);
+        let faults = config.lab.then(|| Faults::new(disk.as_ref().and_then(|disk| disk.faulty.clone())));
+        let machine = Arc::clone(&config.wall_clock);
+        let wall_clock = faults.as_ref().map_or(Arc::clone(&machine), |faults| faults.clock(machine));
         let shared = Self {
             address,
             started: Instant::now(),
@@ -125,6 +131,7 @@ impl Shared {
             refusals: Refusals::default(),
             stop,
             fatal,
+            faults,
             config,
         };
         shared.replica.conflicts().limit(shared.memory.conflict_limit());
@@ -167,8 +174,8 @@ impl Shared {
     }
 
     /// The whole node must end, and this is why. The first reason counts.
-    pub(super) fn end(&self, why: &str) {
-        let _ = self.fatal.try_send(why.to_string());
+    pub(super) fn end(&self, why: End) {
+        let _ = self.fatal.try_send(why);
     }
 
     /// The member that was last reached on a link, in this life or before.

@@ -23,10 +23,11 @@ impl<'a> Speaker<'a> {
         }
     }
 
-    /// Before the session waits for anything: ends the step that a client's commands share.
+    /// Before the session waits for anything: ends the step that a client's commands share, or the batch of a peer.
     pub(super) fn let_go(&mut self) {
-        if let Self::Client(client) = self {
-            client.let_go();
+        match self {
+            Self::Client(client) => client.let_go(),
+            Self::Peer(peer) => peer.end_batch(),
         }
     }
 

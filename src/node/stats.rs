@@ -38,6 +38,7 @@ pub(super) fn gather(node: &Shared) -> Stats {
         port: node.address.port(),
         uptime: node.started.elapsed(),
         loading: node.is_loading(),
+        lab: node.config.lab,
 
         connected: clients.connected(),
         max_connections: node.config.max_connections,

@@ -15,7 +15,6 @@ use crate::limits::WATCHED_AT_ONCE;
 use crate::replication::PeerError;
 use crate::replication::describe::without_day;
 use crate::replication::message::{Reply, Request};
-use crate::store::clock::Timestamp;
 
 /// Where the nodes of a process tell what happens.
 #[derive(Debug)]
@@ -158,6 +157,5 @@ impl Teller {
 
 /// A message, with times of today as times of the day.
 pub(super) fn in_words(message: &impl Display) -> String {
-    let today = Timestamp::from(SystemTime::now()).rfc3339();
-    without_day(&message.to_string(), today.split('T').next().unwrap_or_default())
+    without_day(&message.to_string(), SystemTime::now().into())
 }

@@ -6,6 +6,7 @@ use super::message::{Confirmation, Differences, Greeting, Heard, Held, Listed, R
 use crate::store::clock::Timestamp;
 use crate::store::content::Content;
 use crate::store::digest::Prefix;
+use crate::store::merge::{Effect, Outcome};
 use crate::store::record::Record;
 
 /// How many items of a list are shown.
@@ -85,16 +86,31 @@ impl fmt::Display for Record {
     }
 }
 
-/// The same text, but times of this day (`2026-11-22`) are times of the day only: `12:00:00.123+0@1`.
-pub fn without_day(text: &str, day: &str) -> String {
+/// What has become of an incoming entry.
+pub(super) fn decision(outcome: &Outcome) -> String {
+    let decided = match &outcome.effect {
+        Effect::Replaced(None) => "is new here".into(),
+        Effect::Replaced(Some(replaced)) => format!("wins over {replaced}"),
+        Effect::Stale(_) => "loses: what stands here is newer".into(),
+        Effect::Same(_) => "stands here already".into(),
+    };
+    match outcome.conflict {
+        Some(_) => format!("{decided}; neither had seen the other, a conflict"),
+        None => decided,
+    }
+}
+
+/// The same text, but times of the day of `now` are times of the day only: `12:00:00.123+0@1`.
+pub fn without_day(text: &str, now: Timestamp) -> String {
     const TIME: usize = "12:00:00.123".len();
-    let day = format!("{day}T");
-    let mut parts = text.split(&day);
+    let now = now.rfc3339();
+    let day = now.split_inclusive('T').next().unwrap_or_default();
+    let mut parts = text.split(day);
     let mut shortened = parts.next().unwrap_or_default().to_string();
     for part in parts {
         match part.split_at_checked(TIME).and_then(|(time, rest)| Some((time, rest.strip_prefix('Z')?))) {
             Some((time, rest)) => shortened.extend([time, rest]),
-            None => shortened.extend([&*day, part]),
+            None => shortened.extend([day, part]),
         }
     }
     shortened

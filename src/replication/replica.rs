@@ -7,10 +7,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use log::{info, warn};
+use log::{Level, info, log_enabled, trace, warn};
 use parking_lot::{Mutex, RwLock};
 
 use super::conflicts::Conflicts;
+use super::describe::{decision, without_day};
 use super::journal::Journal;
 use super::member::{Contact, Refusal};
 pub use super::member::{Identity, Member, Progress};
@@ -224,7 +225,12 @@ impl Replica {
             return Some(record);
         }
         let key = self.key_if_awaited(&record);
+        let told = log_enabled!(Level::Trace).then(|| record.to_string());
         let mut outcome = self.store.merge(record);
+        if let Some(incoming) = told {
+            let text = format!("{incoming} from {} {}", sender.name, decision(&outcome));
+            trace!("{}: {}", self.identity.name, without_day(&text, self.wall()));
+        }
         self.tell_merged(key);
         let has_expired = |lost: &Record| lost.deadline().is_some_and(|deadline| deadline.is_past(self.wall()));
         if let Some(conflict) = outcome.conflict.take().filter(|_| !outcome.lost().is_some_and(has_expired)) {

@@ -2,11 +2,11 @@
 
 use kvstore::replication::describe::without_day;
 use kvstore::replication::message::Reply;
+use kvstore::store::clock::Timestamp;
 use kvstore::store::deadline::Deadline;
 use kvstore::store::version::Version;
 
-/// The day on which every run begins. Times of it are shown as times of the day.
-const DAY: &str = "2026-01-01";
+use super::node::START_MS;
 
 /// A reply in words; of an old copy, without what to do about it.
 pub(crate) fn describe_reply(reply: &Reply) -> String {
@@ -33,7 +33,7 @@ pub(crate) fn deadline_in_words(deadline: Deadline) -> String {
 /// high half of these is the node's number, the low half counts the node's lives; a store has the number of the life
 /// that made it.
 pub(crate) fn shorten(text: &str) -> String {
-    let text = without_day(text, DAY);
+    let text = without_day(text, Timestamp::from_millis(START_MS));
     let mut shortened = String::new();
     for word in text.split_inclusive([' ', ',']) {
         let digits = word.trim_end_matches([' ', ',']);

@@ -68,8 +68,21 @@ pub struct Config {
     pub client_write_timeout: Duration,
     /// The wall clock. Only tests replace the machine's.
     pub wall_clock: SharedWallClock,
+    /// Where the page is served that shows the nodes of this process. The same in the configuration of each.
+    pub http: Http,
     /// Where the node tells a page what happens.
     pub watch: Arc<Watch>,
+}
+
+/// Where the page is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Http {
+    /// Nowhere.
+    Off,
+    /// At this address: `host:port`. Nowhere, with a warning, if another program has it.
+    IfFree(String),
+    /// At this address, or the program does not start.
+    At(String),
 }
 
 impl Config {
@@ -94,6 +107,7 @@ impl Config {
             propagation_queue: PROPAGATION_QUEUE,
             client_write_timeout: CLIENT_WRITE_TIMEOUT,
             wall_clock: Arc::new(|| SystemTime::now().into()),
+            http: Http::Off,
             watch: Watch::off(),
         }
     }
@@ -118,8 +132,24 @@ impl Config {
                 self.listen
             ));
         }
+        self.check_http()?;
         self.check_peers(&own)?;
         self.check_wall_clock()
+    }
+
+    /// Checks where the page is served. Who reaches it can stop nodes, so `--insecure` does not do here.
+    fn check_http(&self) -> Result<(), ConfigError> {
+        let (Http::At(address) | Http::IfFree(address)) = &self.http else { return Ok(()) };
+        let own = resolve(address).map_err(|why| ConfigError(format!("--http {address}: {why}")))?;
+        let reachable = own.iter().any(|own| !own.ip().is_loopback());
+        if reachable && self.secret.is_none() {
+            return wrong(format!(
+                "--http {address}: others reach this address, and everybody who does may stop the nodes: give \
+                 --secret-file, or --http 127.0.0.1:{}",
+                address.rsplit(':').next().unwrap_or_default()
+            ));
+        }
+        Ok(())
     }
 
     /// Checks the peers of a node that listens on the addresses `own`.
@@ -231,6 +261,12 @@ mod tests {
         assert!(error(&everywhere).contains("give --secret-file, or --insecure"));
         let everywhere = Config { insecure: true, ..everywhere };
         assert!(error(&everywhere).contains("this node itself"));
+        let page = |address: &str| Config { http: Http::At(address.into()), ..good.clone() };
+        assert_eq!(page("127.0.0.1:5080").check(), Ok(()));
+        assert!(error(&Config { insecure: true, ..page("0.0.0.0:5080") }).contains("or --http 127.0.0.1:5080"));
+        let secret = Some(Secret::new(b"open-sesame").expect("it is one"));
+        assert_eq!(Config { secret, ..page("0.0.0.0:5080") }.check(), Ok(()));
+        assert!(error(&page("5080")).contains("--http 5080"));
         let twice = Config { peers: vec!["a:1".into(), "a:1".into()], ..good.clone() };
         assert_eq!(error(&twice), "--peer a:1 is given twice");
         assert!(error(&Config { node: 0, ..good.clone() }).contains("from 1 to 65535"));

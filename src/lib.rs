@@ -5,7 +5,7 @@
 //!
 //! # The map, in reading order
 //!
-//! A folder is a layer, a file is one idea, and each file opens with its idea. From the top down: `node`, `commands`,
+//! A folder is a layer, a file is one idea, and each file opens with its idea. From the top down: `http`, `node`, `commands`,
 //! `disk`, `replication`, `store`; `framing` and the bounds are the ground. Nothing points back up. [`store`] and
 //! [`replication`] know nothing of sockets, threads, chance and the time of day, which come in as arguments. So the
 //! code that runs in a node is the code that `tests/simulation` drives through lost messages, restarts and broken
@@ -33,7 +33,8 @@
 //! | 11 | [`replication::member`], `replication/members.rs`, [`replication::queue`], [`replication::delivery`], [`replication::waits`], [`replication::conflicts`], [`replication::holdup`], `replication/branches.rs`, [`replication::wire`], `replication/greeting.rs`, [`replication`] | the other nodes; what waits for them, and what they hold; messages as bytes |
 //! | 12 | [`replication::steps`], [`node`], then what it names | the threads, drawn, and the sockets |
 //! | 13 | [`framing`], [`commands`] | bytes to words; what clients may ask for |
-//! | 14 | [`rules`], [`limits`], [`config`], [`options`], [`secret`], [`program`] | what a node is told, and its bounds |
+//! | 14 | [`http`], then what it names | the page that shows all this while it happens |
+//! | 15 | [`rules`], [`limits`], [`config`], [`options`], [`secret`], [`program`] | what a node is told, and its bounds |
 //!
 //! # The life of a write
 //!
@@ -132,6 +133,7 @@ pub mod commands;
 pub mod config;
 pub mod disk;
 pub mod framing;
+pub mod http;
 pub mod limits;
 pub mod node;
 pub mod options;

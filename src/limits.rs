@@ -316,3 +316,68 @@ pub const MIN_MAX_MEMORY: usize = 32 * 1024 * 1024;
 
 /// What a connection's buffers may hold, in bytes, even when the memory is full: enough for a small command.
 pub const FREE_BUFFER_BYTES: usize = 16 * 1024;
+
+/// How many pages may be open at once. Each costs a thread, and its share of what is told.
+pub const MAX_PAGES: usize = 32;
+
+/// How many connections the page's address serves at once: the pages, and as many short requests.
+pub const MAX_HTTP_CONNECTIONS: usize = 2 * MAX_PAGES;
+
+/// How many file descriptors the page takes: a connection has one, and another by which it is ended; a command has two
+/// for the node besides.
+pub const HTTP_DESCRIPTORS: usize = 4 * MAX_HTTP_CONNECTIONS;
+
+/// The longest head of an HTTP request, in bytes. A browser sends less than one KiB.
+pub const MAX_HTTP_HEAD_BYTES: usize = 8 * 1024;
+
+/// The most headers of an HTTP request. A browser sends some twenty.
+pub const MAX_HTTP_HEADERS: usize = 64;
+
+/// The longest body of an HTTP request, in bytes: a command line and a node's name.
+pub const MAX_HTTP_BODY_BYTES: usize = 64 * 1024;
+
+/// How long an HTTP request may take to arrive whole, however it is spread.
+pub const HTTP_REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a page may refuse to take any byte before its connection is ended.
+pub const HTTP_WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How many bytes the kernel keeps for a page that does not read. Beyond it, the page loses events.
+pub const PAGE_SEND_BUFFER_BYTES: usize = 256 * 1024;
+
+/// How many pieces of news wait for a page that is slow, beside what the kernel keeps.
+pub const PAGE_QUEUE: usize = 8;
+
+/// How often pages are told of messages between nodes. Shorter: smoother. Longer: fewer, larger pieces.
+pub const EXCHANGES_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How many messages between nodes pages are told of at once. The others are counted.
+pub const EXCHANGES_AT_ONCE: usize = 100;
+
+/// How often pages are told the whole state.
+pub const STATE_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How many keys the page's table shows: those that changed last.
+pub const PAGE_KEYS: usize = 50;
+
+/// How many of them may be keys that only stand in the table because they differ.
+pub const PAGE_DIFFERING_KEYS: usize = 20;
+
+/// How many bytes of a key or a value the page shows.
+pub const PAGE_VALUE_BYTES: usize = 64;
+
+/// In how many leaves of the digest tree differing keys are counted for the page. If more leaves differ, it says "at
+/// least". Each costs a look at some entries on each node.
+pub const MAX_COUNTED_LEAVES: usize = 256;
+
+/// How many entries of each node are read to count differing keys.
+pub const MAX_COUNTED_ENTRIES: usize = 8192;
+
+/// How many of the newest conflicts are looked through for keys of the page's table.
+pub const PAGE_CONFLICTS: usize = 200;
+
+/// The longest answer to a command that the page shows, in bytes.
+pub const MAX_PAGE_ANSWER_BYTES: usize = 64 * 1024;
+
+/// How long a command of the page may take. SYNC and WAIT wait for peers.
+pub const PAGE_COMMAND_PATIENCE: Duration = Duration::from_secs(10);

@@ -8,11 +8,14 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
-use crate::config::Config;
+use crate::config::{Config, Http};
 use crate::disk::SyncPolicy;
 use crate::limits::{DEFAULT_MAX_CONNECTIONS, MAX_INTERVAL, MIN_INTERVAL, MIN_MAX_MEMORY};
 use crate::rules::{Rule, Rules};
 use crate::secret::Secret;
+
+/// Where the page of a whole cluster is served unless the command line says something else.
+const DEFAULT_PAGE: &str = "127.0.0.1:5080";
 
 /// The configuration of a single node from the command line, with these defaults.
 ///
@@ -28,6 +31,7 @@ pub fn node(number: &'static str, listen: &'static str, peer: &'static str) -> R
     let mut config = Config::new(options.node, options.listen, peers);
     config.name = options.name.unwrap_or(config.name);
     config.lab = options.lab;
+    config.http = options.common.http(None);
     Ok(options.common.apply(options.common.secret()?, config))
 }
 
@@ -48,6 +52,7 @@ pub fn cluster() -> Result<Vec<Config>, OptionsError> {
         let peers = ports.clone().filter(|&other| other != port).map(address).collect();
         let mut config = options.common.apply(secret.clone(), Config::new(node, address(port), peers));
         config.lab = !options.no_lab;
+        config.http = options.common.http(Some(DEFAULT_PAGE));
         // Each node has a directory of its own.
         config.data = config.data.map(|data| data.join(&config.name));
         config
@@ -132,6 +137,11 @@ struct CommonOptions {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     load_patience: Duration,
 
+    /// Where a page shows in a browser what the nodes do, such as 127.0.0.1:5080; or off [default: 127.0.0.1:5080 for
+    /// kvstore, off for a node of its own]
+    #[arg(long, value_name = "HOST:PORT|off")]
+    http: Option<String>,
+
     /// Switches a rule of the protocol off, to see what it is for; may be repeated: tombstones, tie-break,
     /// hybrid-clock, stamp-bump, propagation, anti-entropy, digests, confirmation, ordered-link, durable-confirm,
     /// stale-disk, version-vectors
@@ -154,6 +164,15 @@ impl CommonOptions {
             load_patience: self.load_patience,
             rules: self.without.iter().fold(Rules::default(), |rules, &rule| rules.without(rule)),
             ..config
+        }
+    }
+
+    /// Where the page is served. `default` is where it may be if nothing else is said.
+    fn http(&self, default: Option<&str>) -> Http {
+        match (self.http.as_deref(), default) {
+            (Some("off"), _) | (None, None) => Http::Off,
+            (Some(address), _) => Http::At(address.into()),
+            (None, Some(default)) => Http::IfFree(default.into()),
         }
     }
 

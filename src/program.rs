@@ -1,17 +1,23 @@
-//! What the three programs share: the log, the signals, the open files, and the orderly end.
+//! What the three programs share: the log, the signals, the open files, the page, and the orderly end.
 
 use std::io::{self, ErrorKind, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use crossbeam_channel::{Receiver, Select, bounded};
+use crossbeam_channel::bounded;
 use env_logger::Env;
+use log::warn;
 use nix::sys::signal::Signal;
 
-use crate::config::Config;
-use crate::node::{BoundNode, Node};
+use crate::config::{Config, Http};
+use crate::http::{BoundServer, Server};
+use crate::limits::HTTP_DESCRIPTORS;
+use crate::node::BoundNode;
+use crate::node::cluster::{Cluster, Place};
+use crate::node::watch::Watch;
 use crate::options::OptionsError;
+use crate::secret::Secret;
 
 /// Runs the nodes that the command line describes, until Ctrl-C or SIGTERM. Prints `hint` when all of them listen.
 /// `port_option` is the option that picks another port if one is taken.
@@ -20,7 +26,7 @@ use crate::options::OptionsError;
 pub fn run(
     configs: Result<Vec<Config>, OptionsError>,
     port_option: &str,
-    hint: impl FnOnce(&[Node]) -> String,
+    hint: impl FnOnce(&[Place]) -> String,
 ) -> ExitCode {
     let configs = match configs {
         Ok(configs) => configs,
@@ -36,7 +42,7 @@ pub fn run(
     }
 }
 
-fn serve(configs: Vec<Config>, port_option: &str, hint: impl FnOnce(&[Node]) -> String) -> io::Result<()> {
+fn serve(mut configs: Vec<Config>, port_option: &str, hint: impl FnOnce(&[Place]) -> String) -> io::Result<()> {
     let (interrupt, interrupted) = bounded(1);
     ctrlc::set_handler(move || {
         // If the channel is full, a first signal is there already, which is enough.
@@ -45,41 +51,46 @@ fn serve(configs: Vec<Config>, port_option: &str, hint: impl FnOnce(&[Node]) -> 
     .map_err(io::Error::other)?;
 
     survive_file_limit()?;
+    let (watch, feed) = Watch::new(configs.iter().map(|config| config.name.clone()).collect());
+    configs.iter_mut().for_each(|config| config.watch = Arc::clone(&watch));
+    let page = configs.first().map(|config| (config.http.clone(), config.secret.clone()));
     // All nodes listen before the first one dials its peers, so that they find each other at once.
     let bind = |config| BoundNode::bind(config).map_err(|error| explain(error, port_option));
     let bound: Vec<BoundNode> = configs.into_iter().map(bind).collect::<io::Result<_>>()?;
-    let share = open_files()? / bound.len().max(1);
-    let start = |node: BoundNode| node.keep_within(share)?.start();
-    let nodes: Vec<Node> = bound.into_iter().map(start).collect::<io::Result<_>>()?;
+    let page = page.map_or(Ok(None), |(http, secret)| bind_page(http, secret))?;
+    let share = open_files()?.saturating_sub(page.iter().len() * HTTP_DESCRIPTORS) / bound.len().max(1);
+    let cluster = Arc::new(Cluster::start(bound, share)?);
+    let page = page.map(|page| page.start(Arc::clone(&cluster), watch, feed)).transpose()?;
+    let shown = page.iter().map(|page| format!("\nThe page shows what the nodes do: http://{}/", page.address()));
+    let hint = hint(cluster.places()) + &shown.collect::<String>();
     // The nodes run on if the output is closed.
-    let _ = writeln!(io::stdout(), "{}", hint(&nodes)).and_then(|()| io::stdout().flush());
+    let _ = writeln!(io::stdout(), "{hint}").and_then(|()| io::stdout().flush());
 
-    let ended = wait(&interrupted, &nodes);
-    std::thread::scope(|scope| {
-        for node in nodes {
-            scope.spawn(|| node.stop());
-        }
-    });
+    let ended = cluster.wait(&interrupted);
+    // First, so that nobody starts a node again.
+    page.into_iter().for_each(Server::stop);
+    cluster.stop();
     ended
 }
 
-/// Waits for a signal, or for a node that must end by itself: the error says why.
-fn wait(interrupted: &Receiver<()>, nodes: &[Node]) -> io::Result<()> {
-    let mut select = Select::new();
-    for node in nodes {
-        select.recv(node.fatal());
-    }
-    let signal = select.recv(interrupted);
-    let ready = select.select();
-    match ready.index() {
-        // An error would mean that the handler is gone. Then no signal can arrive any more.
-        index if index == signal => drop(ready.recv(interrupted)),
-        index => {
-            let why = ready.recv(nodes[index].fatal()).map_or("a node has ended".into(), |end| end.to_string());
-            return Err(io::Error::other(why));
+/// Listens for the page, if there is to be one.
+fn bind_page(http: Http, secret: Option<Secret>) -> io::Result<Option<BoundServer>> {
+    let (address, is_wanted) = match http {
+        Http::Off => return Ok(None),
+        Http::IfFree(address) => (address, false),
+        Http::At(address) => (address, true),
+    };
+    match BoundServer::bind(&address, secret) {
+        Ok(server) => Ok(Some(server)),
+        Err(error) if is_wanted => {
+            let error = io::Error::new(error.kind(), format!("the page cannot listen on {address}: {error}"));
+            Err(explain(error, "--http HOST:PORT"))
+        }
+        Err(error) => {
+            warn!("there is no page: {address}: {error}; --http HOST:PORT chooses another address, --http off none");
+            Ok(None)
         }
     }
-    Ok(())
 }
 
 /// A file that has grown to its limit (`ulimit -f`) must be an error like a full disk, not the end of the process.

@@ -131,7 +131,7 @@ impl Stage {
 
     fn start_cluster(&mut self, options: &[&str]) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_kvstore"));
-        command.args(options).args(["--port", &self.ports.to_string()]);
+        command.args(options).args(["--port", &self.ports.to_string(), "--http", "off"]);
         if !options.contains(&"--interval") {
             command.args(["--interval", "200ms"]);
         }

@@ -35,6 +35,7 @@ mod auth;
 mod buffer;
 mod client;
 mod clients;
+pub mod cluster;
 mod connection;
 mod disk;
 mod faulty_disk;
@@ -63,6 +64,7 @@ use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
@@ -70,14 +72,13 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{info, warn};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::commands::stats::Stats;
 use crate::config::Config;
-use crate::disk::SyncPolicy;
 use crate::limits::{
     ACCEPT_BACKLOG, DRAIN_TIME, LINK_DESCRIPTORS, OWN_DESCRIPTORS, PEER_RESERVE, SYNC_QUEUE, TURNED_AWAY_AT_ONCE,
 };
 use crate::replication::message::StoreId;
 use crate::replication::replica::Replica;
-use crate::rules::Rule;
 use disk::Disk;
 use lab::Faults;
 use shared::{Shared, Stop};
@@ -222,37 +223,6 @@ impl Node {
         self.shared.name()
     }
 
-    /// For people: where the node listens and keeps its data, and whether it is for data at all; a line each.
-    pub fn describe(&self) -> String {
-        let listens = format!("{} listens on {}", self.name(), self.address());
-        let lines: Vec<String> = [listens, self.durability()].into_iter().chain(self.caution()).collect();
-        lines.join("\n")
-    }
-
-    fn durability(&self) -> String {
-        let Config { data, sync, .. } = &self.shared.config;
-        match (data, sync) {
-            (None, _) => format!("{} keeps its data in memory only (--data DIR keeps it over restarts)", self.name()),
-            (Some(data), SyncPolicy::EverySecond) => {
-                format!("{} keeps its data in {}, synced every second", self.name(), data.display())
-            }
-            (Some(data), SyncPolicy::Always) => {
-                format!("{} keeps its data in {}, synced before every answer", self.name(), data.display())
-            }
-        }
-    }
-
-    fn caution(&self) -> Option<String> {
-        let config = &self.shared.config;
-        let off: Vec<&str> = config.rules.off().map(Rule::name).collect();
-        let reasons = [
-            config.lab.then(|| "its clients may ask for faults (HELP shows how)".to_string()),
-            (!off.is_empty()).then(|| format!("it runs without {}", off.join(", "))),
-        ];
-        let reasons: Vec<String> = reasons.into_iter().flatten().collect();
-        (!reasons.is_empty()).then(|| format!("{} is for learning, not for data: {}", self.name(), reasons.join("; ")))
-    }
-
     /// Gets a message when the node must end by itself.
     pub fn fatal(&self) -> &Receiver<End> {
         &self.fatal
@@ -261,6 +231,16 @@ impl Node {
     /// The node's replica, for programs that embed a node.
     pub fn replica(&self) -> &Replica {
         &self.shared.replica
+    }
+
+    /// All figures of the node at this moment.
+    pub fn stats(&self) -> Stats {
+        stats::gather(&self.shared)
+    }
+
+    /// Counts a wrong secret that was said to the page.
+    pub fn count_wrong_secret(&self) {
+        self.shared.auth_failed.fetch_add(1, Relaxed);
     }
 
     /// Stops the node: ends all connections, delivers what is queued for the peers if they take it within

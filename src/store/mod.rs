@@ -50,6 +50,11 @@ pub(crate) fn hash_key(key: &[u8]) -> u64 {
     xxh3_64(key)
 }
 
+/// The leaf of the digest tree in which a key stands.
+pub fn leaf_of(key: &[u8]) -> Prefix {
+    Prefix::leaf_of(hash_key(key))
+}
+
 /// The part of the store in which a key stands; see [`KeyValueStore::visit_part`].
 pub fn part_of(key: &[u8]) -> usize {
     Prefix::leaf_of(hash_key(key)).leaves().start / LEAVES_PER_TABLE
@@ -115,6 +120,12 @@ impl KeyValueStore {
     pub fn record(&self, key: &[u8]) -> Option<Record> {
         let hash = hash_key(key);
         self.shard(hash).read().find(hash, key).cloned()
+    }
+
+    /// Calls `look` with what stands under `key`, tombstones included. Nothing is copied: as [`KeyValueStore::get`].
+    pub fn look<R>(&self, key: &[u8], look: impl FnOnce(Option<&Record>) -> R) -> R {
+        let hash = hash_key(key);
+        look(self.shard(hash).read().find(hash, key))
     }
 
     /// How many bytes are counted for `key`, if it has a value at `now`; see [`KeyValueStore::bytes`].

@@ -285,7 +285,7 @@ impl Record {
     }
 
     /// Whether this is a tombstone that every peer is known to hold.
-    pub(super) fn is_settled(&self) -> bool {
+    pub fn is_settled(&self) -> bool {
         self.is_tombstone() && self.0.last() == Some(&1)
     }
 

@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Client, DEADLINE, eventually};
+use common::{Client, Cluster, DEADLINE, Process, eventually};
 
 /// How long a line that the rule keeps from coming true is asked again.
 const IN_VAIN: Duration = Duration::from_secs(3);
@@ -288,4 +288,179 @@ fn every_rule_is_shown_in_the_readme() {
         assert!(broken.iter().any(|line| line.command.contains(&format!("--without {rule}"))), "{rule}");
         assert!(!kept.is_empty(), "{rule}");
     }
+}
+
+// ---- the commands ---------------------------------------------------------------------------------------------------
+
+fn cluster() -> Cluster {
+    Cluster::start_with(2, |config| config.lab = true)
+}
+
+#[test]
+fn without_a_lab_its_commands_are_refused_and_not_shown() {
+    let (with, without) = (cluster(), Cluster::start(1));
+    let (mut with, mut without) = (with.client(1), without.client(1));
+    for command in ["CUT node2", "MEND node2", "DELAY node2 1", "CLOCK", "CLOCK +1h", "POWERCUT"] {
+        let name = command.split(' ').next().expect("a name");
+        let refused = format!("ERROR: {name} makes a fault, which only a node for learning does: start it with --lab");
+        assert_eq!(without.line(command), refused);
+    }
+    let shows = |client: &mut Client| client.lines("HELP").iter().any(|line| line.trim_start().starts_with("CUT peer"));
+    assert!(shows(&mut with) && !shows(&mut without));
+    let count = |client: &mut Client| client.line("COMMAND COUNT").parse::<u32>().expect("a number");
+    assert_eq!(count(&mut with), count(&mut without) + 5);
+    let says = |client: &mut Client| [client.info()["lab"].clone(), client.info()["not_for_data"].clone()];
+    assert_eq!(says(&mut with), ["1", "1"]);
+    assert_eq!(says(&mut without), ["0", "0"]);
+    assert_eq!(without.line("PING"), "PONG");
+}
+
+#[test]
+fn a_node_without_a_rule_says_that_it_is_not_for_data() {
+    let mut node = Process::run(Command::new(env!("CARGO_BIN_EXE_node1")).args([
+        "--listen",
+        "127.0.0.1:0",
+        "--alone",
+        "--without",
+        "digests",
+    ]));
+    let info = node.client().info();
+    assert_eq!([&*info["lab"], &info["not_for_data"], &info["rules_off"]], ["0", "1", "digests"]);
+    node.signal("TERM");
+    node.wait();
+}
+
+#[test]
+fn a_cut_holds_in_both_directions_until_it_is_mended() {
+    let cluster = cluster();
+    let (mut first, mut second) = (cluster.client(1), cluster.client(2));
+    assert_eq!(first.line("CUT node2"), "OK");
+    assert_eq!(first.line("SET from1 a"), "OK");
+    assert_eq!(second.line("SET from2 b"), "OK");
+    for client in [&mut first, &mut second] {
+        eventually("it has tried again and again", DEADLINE, || {
+            client.peer(1, "retries").parse::<u32>().expect("a number") > 3
+        });
+        assert_eq!(client.peer(1, "link"), "down");
+    }
+    assert_eq!(first.line("GET from2"), "Key not found");
+    assert_eq!(second.line("GET from1"), "Key not found");
+    assert_eq!(first.line("MEND node2"), "OK");
+    cluster.wait_until_it_agrees();
+    assert_eq!((first.line("GET from2"), second.line("GET from1")), ("b".into(), "a".into()));
+}
+
+#[test]
+fn a_delay_holds_for_each_batch_and_does_not_hold_up_the_end() {
+    const DELAY: Duration = Duration::from_millis(400);
+    let mut cluster = cluster();
+    let (mut first, mut second) = (cluster.client(1), cluster.client(2));
+    assert_eq!(second.line(format!("DELAY node1 {}", DELAY.as_millis())), "OK");
+    let began = Instant::now();
+    let sets: String = (0..200).map(|key| format!("SET key{key} v\n")).collect();
+    first.send(sets);
+    (0..200).for_each(|_| assert_eq!(first.read_line(), "OK"));
+    assert_eq!(first.line("WAIT 1 30000"), "1");
+    let took = began.elapsed();
+    assert!((DELAY..50 * DELAY).contains(&took), "{took:?}");
+
+    assert_eq!(second.line("DELAY node1 60000"), "OK");
+    assert_eq!(first.line("SET late v"), "OK");
+    eventually("it is on its way", DEADLINE, || first.peer(1, "queued") == "0");
+    let began = Instant::now();
+    cluster.stop(2);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_clock_can_be_moved_for_all_that_a_node_does() {
+    let cluster = cluster();
+    let mut client = cluster.client(1);
+    assert_eq!(client.line("SETEX key 1800 v"), "OK");
+    assert_eq!(client.line("CLOCK +1h"), "OK");
+    assert!(client.line("CLOCK").ends_with(", 3600000 ms ahead of the machine's"));
+    assert_eq!(client.line("GET key"), "Key not found");
+    assert_eq!(client.line("SET other v"), "OK");
+    let hour = |text: &str| text.split_once('T').expect("a time").1[..2].parse::<u32>().expect("an hour");
+    let ahead = hour(&client.line("VERSION other"));
+    assert_eq!(client.line("CLOCK real"), "OK");
+    let real = client.line("CLOCK");
+    assert!(real.ends_with(", 0 ms ahead of the machine's"), "{real}");
+    assert!([1, 2].contains(&((24 + ahead - hour(&real)) % 24)), "{ahead} and {real}");
+}
+
+#[test]
+fn what_the_lab_cannot_do_is_said() {
+    let cluster = cluster();
+    let mut client = cluster.client(1);
+    for (command, answer) in [
+        ("CUT node9", "ERROR: no such peer: type one of [node2]"),
+        ("MEND node1", "ERROR: no such peer: type one of [node2]"),
+        ("DELAY disk 5", "ERROR: no such peer: type one of [node2]"),
+        ("DELAY node2 60001", "ERROR: a delay has at most 60000 ms"),
+        ("DELAY node2 -1", "ERROR: value is not an integer or out of range"),
+        ("CLOCK tomorrow", "ERROR: type CLOCK +1h, CLOCK -90s, CLOCK +1h30m, or CLOCK real"),
+        ("CLOCK -100years", "ERROR: no node runs with a clock before 2020 or after 2189"),
+        ("CLOCK +1000years", "ERROR: no node runs with a clock before 2020 or after 2189"),
+    ] {
+        assert_eq!(client.line(command), answer, "{command}");
+    }
+    assert_eq!(client.line("CLOCK +163years"), "OK");
+    assert_eq!(client.line("SET key v"), "OK");
+}
+
+// ---- the trace ------------------------------------------------------------------------------------------------------
+
+/// The lines of a log that have these words, without the time and the level.
+fn told(process: &Process, words: &str) -> Vec<String> {
+    let lines = process.log().into_iter().filter(|line| line.contains(words));
+    lines.map(|line| line.split_once("] ").map_or(line.clone(), |(_, text)| text.to_string())).collect()
+}
+
+/// A line with a 0 for each digit of a time.
+fn without_times(line: &str) -> String {
+    let zeros = |word: &str| match word.matches(':').count() {
+        2 => word.split('@').next().unwrap_or_default().replace(|char: char| char.is_ascii_digit(), "0"),
+        _ => word.into(),
+    };
+    line.split(' ').map(zeros).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_trace_of_one_process_shows_each_message_once_and_what_the_merge_decided() {
+    let ports = three_free_ports();
+    let process = Process::run(
+        Command::new(env!("CARGO_BIN_EXE_kvstore"))
+            .args(["--port", &ports.to_string(), "--interval", "1h", "--http", "off"])
+            .env("RUST_LOG", "trace"),
+    );
+    let mut client = process.client();
+    client.wait_until_it_serves();
+    assert_eq!(client.line("SET color red"), "OK");
+    eventually("the merge is told", DEADLINE, || !told(&process, "is new here").is_empty());
+    eventually("the reply is told", DEADLINE, || !told(&process, "1 (won)").is_empty());
+    let lines = |words| told(&process, words).iter().map(|line| without_times(line)).collect::<Vec<_>>();
+    assert_eq!(lines("PROPAGATE"), ["node1 ──▶ node2  PROPAGATE SET color red 00:00:00.000+0"]);
+    assert_eq!(lines("is new here"), ["node2: SET color red 00:00:00.000+0 from node1 is new here"]);
+    assert_eq!(lines("(won)"), ["node1 ◀── node2  1 (won)"]);
+    assert!(!lines("DIGEST").is_empty() && !lines("CONFIRM").is_empty());
+}
+
+#[test]
+fn the_trace_of_one_node_shows_what_it_asks_and_what_it_is_asked() {
+    let second = Cluster::start(1);
+    let address = second.address(1).to_string();
+    let process = Process::run(
+        Command::new(env!("CARGO_BIN_EXE_node2"))
+            .args(["--listen", "127.0.0.1:0", "--peer", &address, "--interval", "1h"])
+            .env("RUST_LOG", "trace"),
+    );
+    process.client().wait_until_it_serves();
+    eventually("what it asks", DEADLINE, || !told(&process, "node2 ──▶ node1  CONFIRM").is_empty());
+    assert!(!told(&process, &format!("node2 ──▶ {address}  PEER node2")).is_empty());
+    // The first node does not dial this one. This is a peer that does.
+    let mut guest = process.client();
+    guest.resp(&common::peer_words(b"guest", b"9", b"77"));
+    eventually("what it is asked", DEADLINE, || !told(&process, "guest ──▶ node2  PEER guest").is_empty());
+    assert!(!told(&process, "guest ◀── node2  node2 incarnation").is_empty());
 }

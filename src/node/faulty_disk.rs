@@ -146,3 +146,38 @@ impl File for FaultyFile {
 fn check_power(state: &State) -> io::Result<()> {
     if state.has_no_power { Err(io::Error::other("the power is cut")) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::thread;
+
+    #[test]
+    fn a_power_cut_takes_what_is_not_synced_and_ends_a_sync_that_is_slow() {
+        let path = std::env::temp_dir().join(format!("kvstore-faulty-{}", std::process::id()));
+        let directory = FaultyDirectory::new(RealDirectory::create(&path).unwrap());
+        let file = directory.create("file").unwrap();
+        file.write(b"synced").unwrap();
+        file.sync().unwrap();
+        file.write(b" and not").unwrap();
+        assert_eq!(fs::read(path.join("file")).unwrap(), b"synced and not");
+
+        directory.delay_syncs(Duration::from_secs(600));
+        let slow = thread::spawn({
+            let file = Arc::clone(&file);
+            move || file.sync().unwrap_err().to_string()
+        });
+        directory.cut_power();
+        assert_eq!(slow.join().unwrap(), "the power is cut");
+        assert!(file.write(b"later").is_err() && directory.rename("file", "other").is_err());
+        assert_eq!(fs::read(path.join("file")).unwrap(), b"synced");
+
+        let again = FaultyDirectory::new(RealDirectory::create(&path).unwrap());
+        again.append("file").unwrap().write(b" again").unwrap();
+        again.rename("file", "other").unwrap();
+        again.cut_power();
+        assert_eq!(fs::read(path.join("other")).unwrap(), b"synced");
+        fs::remove_dir_all(path).unwrap();
+    }
+}

@@ -322,8 +322,10 @@ impl Process {
 
     /// Runs a program of this crate, and waits for the line that says where it listens.
     pub(crate) fn run(command: &mut Command) -> Self {
+        if command.get_envs().all(|(name, _)| name != "RUST_LOG") {
+            command.env_remove("RUST_LOG");
+        }
         let mut child = command
-            .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -30,7 +30,7 @@
 //! |---|---|---|
 //! | 9 | [`store::causality`], [`store::deadline`], [`store::content`], [`store::record`], [`store::arrival`], [`store::accepted`], [`store::graveyard`], `store/shard.rs`, [`store`], `store/scan.rs` | whether a write had seen another; how values expire; how entries lie in memory |
 //! | 10 | [`replication::journal`], [`replication::old_copies`], [`disk`], then what it names | what must outlive the process, and where it is written |
-//! | 11 | [`replication::member`], `replication/members.rs`, [`replication::queue`], [`replication::delivery`], [`replication::waits`], [`replication::conflicts`], [`replication::holdup`], `replication/branches.rs`, [`replication::wire`], `replication/greeting.rs`, [`replication`] | the other nodes; what waits for them, and what they hold; messages as bytes |
+//! | 11 | [`replication::member`], `replication/members.rs`, [`replication::queue`], [`replication::delivery`], [`replication::waits`], [`replication::conflicts`], [`replication::holdup`], `replication/branches.rs`, [`replication::wire`], `replication/greeting.rs`, [`replication::describe`], [`replication`] | the other nodes; what waits for them, and what they hold; messages as bytes, and in words |
 //! | 12 | [`replication::steps`], [`node`], then what it names | the threads, drawn, and the sockets |
 //! | 13 | [`framing`], [`commands`] | bytes to words; what clients may ask for |
 //! | 14 | [`http`], then what it names | the page that shows all this while it happens |

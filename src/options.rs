@@ -187,8 +187,8 @@ impl CommonOptions {
     }
 }
 
-/// A node of kvstore, a distributed key-value store. RUST_LOG sets how much it tells: error, warn, info (default) or
-/// debug.
+/// A node of kvstore, a distributed key-value store. RUST_LOG sets how much it tells: error, warn, info (default),
+/// debug, or trace: every message between nodes.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct NodeOptions {
@@ -221,7 +221,7 @@ struct NodeOptions {
 }
 
 /// Starts a whole cluster of kvstore nodes in one process, ready for use. RUST_LOG sets how much it tells: error, warn,
-/// info (default) or debug.
+/// info (default), debug, or trace: every message between nodes.
 #[derive(Parser, Debug)]
 #[command(version)]
 struct ClusterOptions {

@@ -21,7 +21,8 @@
 //! ```
 //!
 //! One more thread notices when clients hang up while they wait (`waiting.rs`), and one deletes what has expired
-//! (`threads.rs`).
+//! (`threads.rs`). What can be watched from outside is in [`watch`], the faults that clients may ask for in `lab.rs`,
+//! and the nodes of one process in [`cluster`].
 //!
 //! No lock of the store is held while a thread waits for a socket. To stop a node ([`Node::stop`]), each thread is
 //! woken from what it blocks on: the accept thread by a connection, the sessions by the shutdown of their sockets

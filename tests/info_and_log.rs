@@ -202,6 +202,38 @@ fn a_node_that_has_never_had_a_round_says_so() {
     eventually("the first round", DEADLINE, || client.peer(1, "last_round") == "ok");
 }
 
+// ---- STATUS ---------------------------------------------------------------------------------------------------------
+
+#[test]
+fn status_fits_on_a_screen_and_tells_how_the_peers_are() {
+    let mut cluster = Cluster::start(3);
+    let mut client = cluster.client(1);
+    assert_eq!(client.line("MSET a 1 b 2"), "OK");
+    let screen = |client: &mut Client| client.lines("STATUS");
+    eventually("both peers are well", DEADLINE, || {
+        let rows = screen(&mut client);
+        let is_well = |row: &&String| glob::matches(b"node? 127.0.0.1:* up ?s * ok ?s ago", row.as_bytes());
+        rows.iter().filter(is_well).count() == 2 && rows.iter().any(|row| row.starts_with("peers: 2 of 2 up "))
+    });
+    let rows = screen(&mut client);
+    assert!(rows.len() <= 21 && rows.iter().all(|row| row.chars().count() <= 80), "{rows:#?}");
+    let address = format!("address     {}, number 1, incarnation *", cluster.address(1));
+    for pattern in
+        ["node        node1", &address, "state       serves clients", "keys        2, *", "disk        none*"]
+    {
+        assert!(rows.iter().any(|row| glob::matches(pattern.as_bytes(), row.as_bytes())), "{pattern}: {rows:#?}");
+    }
+    let Value::Bulk(text) = client.resp(&["STATUS", "color"]) else { panic!("a bulk string") };
+    assert!(String::from_utf8_lossy(&text).contains("\u{1b}[32mup "), "{}", text.escape_ascii());
+
+    cluster.stop(3);
+    eventually("a peer is down", DEADLINE, || {
+        let rows = screen(&mut client);
+        let is_down = |row: &String| glob::matches(b"node3 127.0.0.1:* down ?s * failed ?s ago", row.as_bytes());
+        rows.iter().any(is_down) && rows.iter().any(|row| row == "held up by  node3 away")
+    });
+}
+
 // ---- the log --------------------------------------------------------------------------------------------------------
 
 /// How many rounds are waited for to see that nothing is said about them.

@@ -18,6 +18,7 @@
 //! | `connection` | one connection: PING, AUTH, HELLO |
 //! | `clients` | all connections: CLIENT |
 //! | `server` | the node: INFO, BGSAVE, TIME |
+//! | `status` | the same on one screen, for people: STATUS |
 //! | `settings` | what it was told at its start, and may be told since: CONFIG |
 //! | `table` | this table: HELP, COMMAND |
 //! | `transactions` | several commands in one step: MULTI, EXEC, WATCH |
@@ -56,6 +57,7 @@ mod server;
 mod settings;
 pub mod spec;
 pub mod stats;
+mod status;
 mod step;
 mod store_options;
 mod strings;
@@ -87,6 +89,7 @@ const FAMILIES: &[&[Spec]] = &[
     connection::COMMANDS,
     clients::COMMANDS,
     server::COMMANDS,
+    status::COMMANDS,
     objects::COMMANDS,
     settings::COMMANDS,
     table::COMMANDS,

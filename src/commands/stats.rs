@@ -28,6 +28,8 @@ pub struct Stats {
     pub process_id: u32,
     /// The port on which it listens.
     pub port: u16,
+    /// The address and port on which it listens; empty if nothing is around the replica.
+    pub address: String,
     /// Since when the node runs.
     pub uptime: Duration,
     /// Whether it still takes over what its peers hold.
@@ -81,6 +83,8 @@ pub struct Stats {
     pub root_digest: Digest,
     /// The clock's last timestamp.
     pub clock: Timestamp,
+    /// The machine's clock.
+    pub wall: Timestamp,
     /// Entries that came from too far in the future to move the clock.
     pub clock_drift_rejected: u64,
 
@@ -110,6 +114,7 @@ impl Stats {
             incarnation: identity.incarnation,
             process_id: std::process::id(),
             port: 0,
+            address: String::new(),
             uptime: Duration::ZERO,
             loading: false,
             rules_off: replica.rules().off().map(Rule::name).collect(),
@@ -138,6 +143,7 @@ impl Stats {
             max_memory: 0,
             root_digest: store.root(),
             clock: replica.clock(),
+            wall: replica.wall(),
             clock_drift_rejected: replica.clock_drift_rejected(),
 
             disk: None,
@@ -158,6 +164,8 @@ pub struct PeerStats {
     pub address: String,
     /// Whether it has answered the last request.
     pub is_up: bool,
+    /// For how long it has been up or down.
+    pub link_age: Duration,
     /// Its incarnation when it last spoke with this node; `None` before that.
     pub incarnation: Option<Incarnation>,
     /// Changed keys that wait for it.

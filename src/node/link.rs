@@ -136,6 +136,11 @@ impl Link {
         self.state.lock().status == Status::Up
     }
 
+    /// For how long the link has been as it is: up, or not.
+    pub(super) fn state_age(&self) -> Duration {
+        self.state.lock().since.elapsed()
+    }
+
     /// Notes that the peer did not answer as it should, and that it is tried again in `retry`. Logs each loss once, and
     /// does not log it if another connection was opened meanwhile.
     pub(super) fn report_lost(&self, node: &str, error: &PeerError, retry: Duration) {

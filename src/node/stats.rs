@@ -36,6 +36,7 @@ pub(super) fn gather(node: &Shared) -> Stats {
     let (clients, counted, before) = (&node.clients, Counted::by_now(node), *node.counted_before.lock());
     Stats {
         port: node.address.port(),
+        address: node.address.to_string(),
         uptime: node.started.elapsed(),
         loading: node.is_loading(),
         lab: node.config.lab,
@@ -73,6 +74,7 @@ fn peer(node: &Shared, handle: &PeerHandle) -> PeerStats {
         name: member.map(|member| member.name.clone()),
         address: link.address.clone(),
         is_up: link.is_up(),
+        link_age: link.state_age(),
         incarnation: progress.incarnation,
         queued: queue.len(),
         dropped: queue.dropped(),

@@ -212,6 +212,10 @@ pub const LINGER_TIME: Duration = Duration::from_millis(500);
 /// How many bytes of answers are collected before they are written, if a client sends that many requests at once.
 pub const ANSWER_FLUSH_BYTES: usize = 64 * 1024;
 
+/// Of how many commands of a connection one is measured. Two readings of the clock take as long as a GET; for one of so
+/// many they cost nothing that can be measured.
+pub const COMMANDS_PER_SAMPLE: u32 = 64;
+
 /// How many bytes of answers may wait for one client while its session reads on. A client that sends a pipeline whole
 /// before it reads must fit its answers in here, and in half of what all answers together may take.
 pub const MAX_WAITING_ANSWER_BYTES: usize = 64 * 1024 * 1024;

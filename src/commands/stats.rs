@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::disk::figures::LogStats;
+use crate::histogram::Durations;
 use crate::replication::PeerError;
 use crate::replication::conflicts::ConflictCounts;
 use crate::replication::message::Incarnation;
@@ -53,6 +54,8 @@ pub struct Stats {
     pub connections_rejected: u64,
     /// How many commands of clients were answered.
     pub commands: u64,
+    /// How long some of the commands took: one of [`COMMANDS_PER_SAMPLE`](crate::limits::COMMANDS_PER_SAMPLE).
+    pub command_durations: Durations,
     /// How many wrong secrets clients have said.
     pub auth_failed: u64,
     /// How many connections of peers were refused.
@@ -127,6 +130,7 @@ impl Stats {
             connections_received: 0,
             connections_rejected: 0,
             commands: 0,
+            command_durations: Durations::default(),
             auth_failed: 0,
             peers_refused: 0,
 
@@ -182,8 +186,12 @@ pub struct PeerStats {
     pub last_round: Option<LastRound>,
     /// Entries that were sent at once after their write.
     pub propagated: u64,
+    /// How long some of the writes took to reach it: from the write to its reply.
+    pub propagation_delays: Durations,
     /// Rounds that have ended.
     pub rounds: u64,
+    /// How long rounds took, the failed ones included.
+    pub round_durations: Durations,
     /// Rounds that have failed.
     pub rounds_failed: u64,
     /// Entries that rounds have brought here.

@@ -243,6 +243,7 @@ mod tests {
     use crate::commands::stats::LastRound;
     use crate::disk::SyncPolicy;
     use crate::disk::figures::LogStats;
+    use crate::histogram::Durations;
     use crate::limits::{MAX_NAME_BYTES, MAX_PEERS};
     use crate::replication::message::{Confirmation, Incarnation};
     use crate::replication::replica::{Identity, Replica};
@@ -274,6 +275,8 @@ mod tests {
             tombstones_waiting: 4,
             last_round: Some(LastRound { ok: is_up, age: Duration::from_secs(2) }),
             propagated: 0,
+            propagation_delays: Durations::default(),
+            round_durations: Durations::default(),
             rounds: 1,
             rounds_failed: 0,
             pulled: 0,
@@ -293,6 +296,7 @@ mod tests {
             is_saving: false,
             saved_at: 0,
             last_save_failed: false,
+            syncs: Durations::default(),
             confirmation: Confirmation(0),
         }
     }

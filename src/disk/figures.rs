@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::SyncPolicy;
 use super::log::Log;
+use crate::histogram::{Durations, Histogram};
 use crate::replication::journal::Journal;
 use crate::replication::message::Confirmation;
 
@@ -18,6 +19,8 @@ pub(super) struct Figures {
     pub(super) saved_at: AtomicU64,
     pub(super) is_saving: AtomicBool,
     pub(super) last_save_failed: AtomicBool,
+    /// How long syncs of the log took, those that failed included.
+    pub(super) syncs: Histogram,
 }
 
 /// The state of a disk at one moment.
@@ -39,6 +42,8 @@ pub struct LogStats {
     pub saved_at: u64,
     /// Whether the last snapshot could not be written.
     pub last_save_failed: bool,
+    /// How long syncs of the log took.
+    pub syncs: Durations,
     /// The last confirmation that is durable.
     pub confirmation: Confirmation,
 }
@@ -53,7 +58,7 @@ impl LogStats {
 impl Log {
     /// The state of the disk at this moment.
     pub fn stats(&self) -> LogStats {
-        let Figures { log_bytes, snapshot_bytes, saved_at, is_saving, last_save_failed } = &self.figures;
+        let Figures { log_bytes, snapshot_bytes, saved_at, is_saving, last_save_failed, syncs } = &self.figures;
         LogStats {
             directory: self.directory.describe(),
             policy: self.policy,
@@ -63,6 +68,7 @@ impl Log {
             is_saving: is_saving.load(Relaxed),
             saved_at: saved_at.load(Relaxed),
             last_save_failed: last_save_failed.load(Relaxed),
+            syncs: syncs.durations(),
             confirmation: self.confirmation(),
         }
     }

@@ -13,6 +13,7 @@ use std::sync::atomic::{
     AtomicBool, AtomicU32, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -227,7 +228,10 @@ impl Log {
             (current.file.clone(), self.written.load(Acquire))
         };
         let file = file.expect("a log that takes frames has a file");
-        file.sync().map_err(|error| self.fail(&format!("a sync failed: {error}")))?;
+        let began = Instant::now();
+        let result = file.sync();
+        self.figures.syncs.observe(began.elapsed());
+        result.map_err(|error| self.fail(&format!("a sync failed: {error}")))?;
         self.synced.store(written, Release);
         Ok(())
     }

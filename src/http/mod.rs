@@ -28,6 +28,7 @@ mod command;
 mod connections;
 mod differences;
 mod feed;
+pub mod metrics;
 mod reply;
 mod request;
 mod state;

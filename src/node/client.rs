@@ -20,6 +20,7 @@ use crate::limits::WRONG_SECRET_DELAY;
 use crate::replication::journal::DiskFailed;
 use crate::replication::queue::Outbox;
 use crate::replication::steps::SharedStep;
+use crate::rules::Rule;
 use crate::secret::Secret;
 use crate::store::version::Version;
 
@@ -115,6 +116,9 @@ impl Host for ClientHost<'_, '_> {
         self.changed.set(true);
         self.written.has_news.set(true);
         self.outbox.changed(key);
+        if self.node.config.rules.has(Rule::Propagation) {
+            self.node.peers.iter().for_each(|peer| peer.delays.wrote(peer.queue.delivery()));
+        }
         self.node.config.watch.changed(key);
     }
 

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 
 use super::late::Late;
 use crate::commands::host::ConnectionInfo;
+use crate::histogram::Histogram;
 
 /// All open connections, clients' and peers'.
 #[derive(Default)]
@@ -24,6 +25,8 @@ pub(super) struct Clients {
     pub(super) rejected: AtomicU64,
     /// How many commands were answered.
     pub(super) commands: AtomicU64,
+    /// How long one of so many commands took ([`COMMANDS_PER_SAMPLE`](crate::limits::COMMANDS_PER_SAMPLE)).
+    pub(super) durations: Histogram,
 }
 
 /// One accepted connection, a client's or a peer's.

@@ -38,6 +38,7 @@ mod client;
 mod clients;
 pub mod cluster;
 mod connection;
+mod delay;
 mod disk;
 mod faulty_disk;
 mod lab;

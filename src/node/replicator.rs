@@ -40,6 +40,7 @@ fn attempt(node: &Shared, peer: &PeerHandle, propagation: &mut Propagation) {
     match propagation.deliver(&node.replica, &mut RemotePeer::for_propagation(link, &node.replica), queue) {
         Ok(delivered) => {
             link.counters.propagated.fetch_add(delivered.keys as u64, Relaxed);
+            peer.delays.delivered(queue.delivery());
             if delivered.caught_up {
                 node.ask_for_round();
             }

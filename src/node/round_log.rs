@@ -6,13 +6,18 @@ use std::time::{Duration, Instant};
 use log::warn;
 use parking_lot::Mutex;
 
+use crate::histogram::Histogram;
 use crate::limits::HELD_TICKS;
 use crate::replication::holdup::Holdup;
 use crate::replication::reconcile::{FailedRound, RoundReport};
 
 /// How the rounds with one peer went, for INFO.
 #[derive(Default)]
-pub(super) struct RoundLog(Mutex<RoundTotals>);
+pub(super) struct RoundLog {
+    totals: Mutex<RoundTotals>,
+    /// How long rounds took, the failed ones included.
+    pub(super) durations: Histogram,
+}
 
 /// The totals of the rounds with one peer. All counters only grow.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,14 +34,16 @@ pub(super) struct RoundTotals {
 
 impl RoundLog {
     pub(super) fn totals(&self) -> RoundTotals {
-        *self.0.lock()
+        *self.totals.lock()
     }
 
     pub(super) fn record(&self, began: Instant, result: &Result<RoundReport, FailedRound>) {
-        let mut totals = self.0.lock();
+        let took = began.elapsed();
+        self.durations.observe(took);
+        let mut totals = self.totals.lock();
         totals.rounds += 1;
         totals.last = Some((Instant::now(), result.is_ok()));
-        totals.took = began.elapsed();
+        totals.took = took;
         match result {
             Ok(report) => {
                 totals.pulled += report.pulled;

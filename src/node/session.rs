@@ -19,7 +19,7 @@ use crate::commands::answer::Answer;
 use crate::commands::failure::MEMORY_IS_FULL;
 use crate::commands::{Flow, words_before_text};
 use crate::framing::{Args, Form, RequestParser};
-use crate::limits::{ADMISSION_PATIENCE, FREE_BUFFER_BYTES, LINGER_TIME, RESERVE_PATIENCE};
+use crate::limits::{ADMISSION_PATIENCE, COMMANDS_PER_SAMPLE, FREE_BUFFER_BYTES, LINGER_TIME, RESERVE_PATIENCE};
 use crate::replication::message::Request;
 use crate::replication::queue::Outbox;
 
@@ -46,6 +46,7 @@ pub(super) fn run(node: &Shared, incoming: &Arc<Incoming>, outbox: Outbox, welco
         speaker: Speaker::Client(ClientSide::new(node, incoming, outbox)),
         started: Instant::now(),
         patience: None,
+        until_sample: fastrand::u32(..COMMANDS_PER_SAMPLE),
         output: Output::new(node, incoming),
     };
     let _ended = Ended { node, incoming };
@@ -89,6 +90,9 @@ struct Session<'a> {
     started: Instant,
     /// How long the socket waits for the next request; `None`: for ever.
     patience: Option<Duration>,
+    /// How many commands are answered before the next one is measured. Begins anywhere, so that short connections count
+    /// as much as long ones.
+    until_sample: u32,
     output: Output<'a>,
 }
 
@@ -201,7 +205,12 @@ impl Session<'_> {
             }
             Speaker::Client(client) => {
                 let before = self.output.unread.len();
+                let began = (self.until_sample == 0).then(Instant::now);
                 let flow = client.answer((form, words), &mut self.output.usage, self.output.unread.buffer());
+                if flow != Flow::NoRoomYet {
+                    began.iter().for_each(|began| self.node.clients.durations.observe(began.elapsed()));
+                    self.until_sample = self.until_sample.checked_sub(1).unwrap_or(COMMANDS_PER_SAMPLE - 1);
+                }
                 self.output.answers += u64::from(self.output.unread.len() > before);
                 self.output.commands += u64::from(flow != Flow::NoRoomYet);
                 self.output.changed |= client.take_changed();

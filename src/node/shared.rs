@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::End;
 use super::clients::Clients;
+use super::delay::Delays;
 use super::disk::Disk;
 use super::lab::Faults;
 use super::link::Link;
@@ -71,6 +72,8 @@ pub(super) struct PeerHandle {
     pub(super) link: Link,
     /// The changed keys that wait for the peer: the far end of its queue. The [`Outbox`] has the near end.
     pub(super) queue: Queue,
+    /// How long writes take to reach the peer.
+    pub(super) delays: Delays,
     /// How the rounds with the peer went.
     pub(super) rounds: RoundLog,
 }
@@ -102,7 +105,7 @@ impl Shared {
         let handle = |(peer, queue): (&String, Queue)| {
             let delivery = Arc::clone(queue.delivery());
             let link = Link::new(peer.clone(), &config, delivery);
-            PeerHandle { link, queue, rounds: RoundLog::default() }
+            PeerHandle { link, queue, delays: Delays::default(), rounds: RoundLog::default() }
         };
         let peers = config.peers.iter().zip(queues).map(handle).collect();
         let incarnation = Incarnation(fastrand::u64(1..));

@@ -48,6 +48,7 @@ pub(super) fn gather(node: &Shared) -> Stats {
         connections_received: counted.connections_received - before.connections_received,
         connections_rejected: counted.connections_rejected - before.connections_rejected,
         commands: counted.commands - before.commands,
+        command_durations: clients.durations.durations(),
         auth_failed: node.auth_failed.load(Relaxed),
         peers_refused: node.peers_refused.load(Relaxed),
 
@@ -67,8 +68,8 @@ pub(super) fn gather(node: &Shared) -> Stats {
 }
 
 fn peer(node: &Shared, handle: &PeerHandle) -> PeerStats {
-    let PeerHandle { link, queue, rounds } = handle;
-    let (counters, rounds, member) = (&link.counters, rounds.totals(), link.peer());
+    let PeerHandle { link, queue, delays, rounds: log } = handle;
+    let (counters, rounds, member) = (&link.counters, log.totals(), link.peer());
     let progress = member.as_ref().map(|member| member.progress()).unwrap_or_default();
     PeerStats {
         name: member.map(|member| member.name.clone()),
@@ -83,7 +84,9 @@ fn peer(node: &Shared, handle: &PeerHandle) -> PeerStats {
         tombstones_waiting: node.replica.store().tombstones_after(progress.confirmed),
         last_round: rounds.last.map(|(at, ok)| LastRound { ok, age: at.elapsed() }),
         propagated: counters.propagated.load(Relaxed),
+        propagation_delays: delays.seen.durations(),
         rounds: rounds.rounds,
+        round_durations: log.durations.durations(),
         rounds_failed: rounds.failed,
         pulled: rounds.pulled,
         pushed: rounds.pushed,

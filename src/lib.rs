@@ -34,7 +34,7 @@
 //! | 12 | [`replication::steps`], [`node`], then what it names | the threads, drawn, and the sockets |
 //! | 13 | [`framing`], [`commands`] | bytes to words; what clients may ask for |
 //! | 14 | [`http`], then what it names | the page that shows all this while it happens |
-//! | 15 | [`rules`], [`limits`], [`config`], [`options`], [`secret`], [`histogram`], [`program`] | what a node is told, and its bounds |
+//! | 15 | [`rules`], [`limits`], [`config`], [`options`], [`secret`], [`histogram`], [`program`], [`export`] | what a node is told, and its bounds; how its keys leave |
 //!
 //! # The life of a write
 //!
@@ -132,6 +132,7 @@
 pub mod commands;
 pub mod config;
 pub mod disk;
+pub mod export;
 pub mod framing;
 pub mod histogram;
 pub mod http;

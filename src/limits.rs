@@ -233,6 +233,32 @@ pub const MAX_TRANSACTION_BYTES: usize = 64 * 1024 * 1024;
 /// How many keys a client may watch: EXEC looks at each while every other client waits.
 pub const MAX_WATCHED_KEYS: usize = 1024;
 
+/// How long `kvstore export` waits for a connection to be accepted.
+pub const EXPORT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long `kvstore export` waits for the other side to send or take anything: a Redis that forks or evicts may pause
+/// for seconds.
+pub const EXPORT_IO_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The longest key or value that `kvstore export` takes from Redis: what Redis allows.
+pub const MAX_EXPORTED_BYTES: usize = 512 * 1024 * 1024;
+
+/// The longest line of an answer that `kvstore export` reads: a number, or a sentence that says what is wrong.
+pub const MAX_EXPORT_LINE: u64 = 64 * 1024;
+
+/// The COUNT of each SCAN of `kvstore export`: a larger one saves round trips, a smaller one stops other clients for a
+/// shorter time.
+pub const EXPORT_SCAN_COUNT: usize = 1_000;
+
+/// How many keys `kvstore export` asks for in one pipeline: enough to hide the round trip.
+pub const EXPORT_BATCH_KEYS: usize = 128;
+
+/// From how many bytes of keys on such a pipeline is sent. It is written whole before the first answer is read.
+pub const EXPORT_BATCH_BYTES: usize = 16 * 1024;
+
+/// How often `kvstore export` reads a key whose deadline changes while it is read.
+pub const EXPORT_TRIES: usize = 10;
+
 /// How many bytes a connection's buffer has at first. It grows with what arrives and shrinks when it is empty.
 pub const FIRST_BUFFER_BYTES: usize = 1024;
 

@@ -1,11 +1,17 @@
-//! `kvstore`: all nodes of a cluster in one process, started with one command.
+//! `kvstore`: all nodes of a cluster in one process, started with one command. With a subcommand: what it says instead.
 
 use std::process::ExitCode;
 
-use kvstore::{options, program};
+use kvstore::options::Task;
+use kvstore::{export, options, program};
 
 fn main() -> ExitCode {
-    program::run(options::cluster(), "--port", |nodes| {
+    let configs = match options::kvstore() {
+        Ok(Task::Export(source)) => return export::run(&source),
+        Ok(Task::Cluster(configs)) => Ok(configs),
+        Err(error) => Err(error),
+    };
+    program::run(configs, "--port", |nodes| {
         let mut text = String::new();
         for node in nodes {
             text += &format!("{}\n", node.describe());

@@ -1,7 +1,7 @@
 //! The command line: the options of the programs, and the configuration that they make.
 
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 use crate::config::{Config, Http};
 use crate::disk::SyncPolicy;
+use crate::export::Source;
 use crate::limits::{DEFAULT_MAX_CONNECTIONS, MAX_INTERVAL, MIN_INTERVAL, MIN_MAX_MEMORY};
 use crate::rules::{Rule, Rules};
 use crate::secret::Secret;
@@ -35,12 +36,32 @@ pub fn node(number: &'static str, listen: &'static str, peer: &'static str) -> R
     Ok(options.common.apply(options.common.secret()?, config))
 }
 
-/// The configurations of a whole cluster from the command line, each node with all others for peers.
+/// What the program `kvstore` is told to do.
+#[derive(Debug)]
+pub enum Task {
+    /// To run the nodes of a cluster with these configurations.
+    Cluster(Vec<Config>),
+    /// To write all keys of a node to the standard output.
+    Export(Source),
+}
+
+/// The task of `kvstore` from the command line: without a subcommand it is a cluster.
 ///
 /// # Errors
 /// As [`node`].
-pub fn cluster() -> Result<Vec<Config>, OptionsError> {
+pub fn kvstore() -> Result<Task, OptionsError> {
     let options = ClusterOptions::try_parse()?;
+    match options.task {
+        None => cluster(&options).map(Task::Cluster),
+        Some(Subcommand::Export { address, secret_file }) => {
+            let secret = read_secret(secret_file.as_deref())?;
+            Ok(Task::Export(Source { address, secret }))
+        }
+    }
+}
+
+/// The configurations of a whole cluster, each node with all others for peers.
+fn cluster(options: &ClusterOptions) -> Result<Vec<Config>, OptionsError> {
     let Some(last_port) = options.port.checked_add(options.nodes - 1) else {
         let message = format!("--port {}: there are not {} ports from there on", options.port, options.nodes);
         return Err(ClusterOptions::command().error(ErrorKind::ValueValidation, message).into());
@@ -178,13 +199,18 @@ impl CommonOptions {
 
     /// The secret from the file or the environment; `None` if neither is given.
     fn secret(&self) -> Result<Option<Secret>, OptionsError> {
-        let (source, secret) = match (&self.secret_file, env::var_os("KVSTORE_SECRET")) {
-            (Some(file), _) => (format!("--secret-file {}", file.display()), Secret::read(file)),
-            (None, Some(secret)) => ("KVSTORE_SECRET".to_string(), Secret::new(secret.as_encoded_bytes())),
-            (None, None) => return Ok(None),
-        };
-        secret.map(Some).map_err(|why| OptionsError::Secret { source, why })
+        read_secret(self.secret_file.as_deref())
     }
+}
+
+/// The secret from this file, or else from the environment; `None` if neither is given.
+fn read_secret(file: Option<&Path>) -> Result<Option<Secret>, OptionsError> {
+    let (source, secret) = match (file, env::var_os("KVSTORE_SECRET")) {
+        (Some(file), _) => (format!("--secret-file {}", file.display()), Secret::read(file)),
+        (None, Some(secret)) => ("KVSTORE_SECRET".to_string(), Secret::new(secret.as_encoded_bytes())),
+        (None, None) => return Ok(None),
+    };
+    secret.map(Some).map_err(|why| OptionsError::Secret { source, why })
 }
 
 /// A node of kvstore, a distributed key-value store. RUST_LOG sets how much it tells: error, warn, info (default),
@@ -223,8 +249,11 @@ struct NodeOptions {
 /// Starts a whole cluster of kvstore nodes in one process, ready for use. RUST_LOG sets how much it tells: error, warn,
 /// info (default), debug, or trace: every message between nodes.
 #[derive(Parser, Debug)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct ClusterOptions {
+    #[command(subcommand)]
+    task: Option<Subcommand>,
+
     /// How many nodes
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=16))]
     nodes: u16,
@@ -239,6 +268,21 @@ struct ClusterOptions {
 
     #[command(flatten)]
     common: CommonOptions,
+}
+
+/// What `kvstore` does instead of running nodes.
+#[derive(clap::Subcommand, Debug)]
+enum Subcommand {
+    /// Writes all keys of a node, or of Redis or Valkey, as commands for `redis-cli --pipe`
+    Export {
+        /// The node that is read
+        #[arg(value_name = "HOST:PORT")]
+        address: String,
+
+        /// A file with the secret that the node wants to hear; or the environment variable KVSTORE_SECRET
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<PathBuf>,
+    },
 }
 
 fn parse_node(text: &str) -> Result<u16, String> {

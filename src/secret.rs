@@ -37,6 +37,11 @@ impl Secret {
         Self::new(&fs::read(path).map_err(|error| error.to_string())?)
     }
 
+    /// What a client says to be admitted.
+    pub fn word(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Whether a client's word is the secret. Takes the same time for every wrong word: it compares two hashes.
     pub fn is(&self, word: &[u8]) -> bool {
         self.verifies(&self.prove(word), &self.0)

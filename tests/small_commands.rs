@@ -3,45 +3,12 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
 
+use common::redis::Redis;
 use common::{Client, Cluster, DEADLINE, Value, encode, eventually};
 use kvstore::commands;
 
 // ---- beside a real server -------------------------------------------------------------------------------------------
-
-/// A redis-server of its own, which ends with this.
-struct Redis {
-    server: Child,
-    address: SocketAddr,
-}
-
-impl Redis {
-    /// `None`, with a word on it, if there is none on this machine.
-    fn start() -> Option<Self> {
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let address = free.local_addr().expect("it is bound");
-        drop(free);
-        let port = address.port().to_string();
-        let mut command = Command::new("redis-server");
-        command.args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
-        let Ok(server) = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn() else {
-            println!("skipped: redis-server is not installed");
-            return None;
-        };
-        let redis = Self { server, address };
-        eventually("redis-server listens", DEADLINE, || Client::try_connect(address).is_ok());
-        Some(redis)
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
 
 /// Requests to which both give the same answer. What an error says behind Redis' words may differ.
 const SAME: &[&str] = &[

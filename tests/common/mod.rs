@@ -5,6 +5,8 @@
 
 #![allow(dead_code, reason = "each test file uses its share")]
 
+pub(crate) mod redis;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, OpenOptions};

@@ -109,7 +109,7 @@ fn what_is_no_string_stays_in_redis_and_is_counted() {
     assert_eq!(client.resp(&["HSET", "hash", "a", "b"]), Value::Integer(1));
     assert_eq!(client.resp(&["SET", "string", "a"]).to_string(), "+OK");
     let said = move_all(redis.address, node.address(1));
-    assert_eq!(said, format!("exported 1 keys (skipped 2 that are no strings) from {}\n", redis.address));
+    assert_eq!(said, format!("exported 1 key (skipped 2 that are no strings) from {}\n", redis.address));
     assert_eq!(node.client(1).line("GET string"), "a");
 }
 
@@ -211,6 +211,17 @@ fn a_key_that_is_gone_when_it_is_read_is_left_out() {
     ));
     assert_eq!(result.expect("it is complete"), Counts { copied: 1, other_types: 0, gone: 1 });
     assert_eq!(commands, "*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$1\r\nv\r\n");
+}
+
+/// SCAN tells only the keys that the node itself has.
+#[test]
+fn a_node_of_a_redis_cluster_can_be_read() {
+    let (result, commands) = export_from(concat!(
+        ":1\r\n-MOVED 12539 127.0.0.1:7103\r\n*2\r\n$1\r\n0\r\n*1\r\n$1\r\na\r\n",
+        ":-1\r\n$1\r\nv\r\n:-1\r\n",
+    ));
+    assert_eq!(result.expect("it is complete"), Counts { copied: 1, other_types: 0, gone: 0 });
+    assert_eq!(commands, "*3\r\n$3\r\nSET\r\n$1\r\na\r\n$1\r\nv\r\n");
 }
 
 /// Otherwise the old value could be copied with the new deadline.

@@ -5,12 +5,10 @@
 //! had during the export; of keys that are written or deleted meanwhile, some are copied. For an exact copy, stop the
 //! writers first.
 //!
-//! A value and its deadline are two answers, and a client may write between them. So the deadline is read twice, around
-//! the value. If the two differ, the key is read again.
-//!
 //! What is not copied: versions, tombstones, conflicts. They have a meaning only among the nodes of one cluster.
 
 mod connection;
+mod reader;
 
 use std::fmt;
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -18,9 +16,10 @@ use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::limits::{EXPORT_BATCH_BYTES, EXPORT_BATCH_KEYS, EXPORT_SCAN_COUNT, EXPORT_TRIES};
+use crate::limits::{EXPORT_BATCH_BYTES, EXPORT_BATCH_KEYS, EXPORT_TRIES};
 use crate::secret::Secret;
 use connection::{Connection, Reply, write_request};
+use reader::{Entry, Reader};
 
 /// What is exported.
 #[derive(Clone, Debug)]
@@ -80,7 +79,7 @@ pub struct Counts {
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "exported {} keys", self.copied)?;
+        write!(f, "exported {} {}", self.copied, if self.copied == 1 { "key" } else { "keys" })?;
         if self.other_types > 0 {
             write!(f, " (skipped {} that are no strings)", self.other_types)?;
         }
@@ -101,13 +100,12 @@ pub fn export(source: &Source, out: impl Write) -> Result<Counts, Failed> {
         Reply::Integer(keys) => u64::try_from(keys).unwrap_or_default(),
         other => return Err(unexpected("DBSIZE", other)),
     };
-    let deadlines = Deadlines::of(&mut node)?;
     let progress = progress_bar(total);
-    let mut exporter = Exporter { node, out, deadlines, counts: Counts::default() };
+    let mut exporter = Exporter { reader: Reader::new(node)?, out, counts: Counts::default() };
     let mut cursor = b"0".to_vec();
     loop {
         let keys;
-        (cursor, keys) = exporter.scan(&cursor)?;
+        (cursor, keys) = exporter.reader.scan(&cursor)?;
         for batch in batches(&keys) {
             exporter.copy(batch)?;
             progress.inc(batch.len() as u64);
@@ -144,77 +142,21 @@ fn batches(keys: &[Vec<u8>]) -> impl Iterator<Item = &[Vec<u8>]> {
     })
 }
 
-/// How a server tells when a key expires.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Deadlines {
-    /// PEXPIRETIME: exactly.
-    Exactly,
-    /// PTTL, beside the time of the server's own clock: to some milliseconds. Redis before 7 has nothing else.
-    AsTimeLeft,
-}
-
-impl Deadlines {
-    fn of(node: &mut Connection) -> Result<Self, Failed> {
-        match node.ask(&[b"PEXPIRETIME", b"key"])? {
-            Reply::Integer(_) => Ok(Self::Exactly),
-            Reply::Error(why) if why.starts_with("ERR unknown command") => Ok(Self::AsTimeLeft),
-            other => Err(unexpected("PEXPIRETIME", other)),
-        }
-    }
-}
-
-/// What was read of one key.
-enum Entry {
-    Whole {
-        value: Vec<u8>,
-        deadline: Option<i64>,
-    },
-    /// Its deadline was changed while it was read.
-    Torn {
-        value: Vec<u8>,
-        deadline: Option<i64>,
-    },
-    OtherType,
-    Gone,
-}
-
-/// How far apart two readings of the same deadline may be, in milliseconds: PTTL is counted from a reading of the clock
-/// at the beginning of a pipeline.
-const SAME_DEADLINE_MS: u64 = 1_000;
-
 struct Exporter<W> {
-    node: Connection,
+    reader: Reader,
     out: W,
-    deadlines: Deadlines,
     counts: Counts,
 }
 
 impl<W: Write> Exporter<W> {
-    /// The next keys, and the cursor behind them.
-    fn scan(&mut self, cursor: &[u8]) -> Result<(Vec<u8>, Vec<Vec<u8>>), Failed> {
-        let answer = self.node.ask(&[b"SCAN", cursor, b"COUNT", EXPORT_SCAN_COUNT.to_string().as_bytes()])?;
-        let Reply::Array(parts) = answer else { return Err(unexpected("SCAN", answer)) };
-        let mut parts = parts.into_iter();
-        let (Some(Reply::Bulk(cursor)), Some(Reply::Array(keys)), None) = (parts.next(), parts.next(), parts.next())
-        else {
-            return Err(Failed::Source("the answer to SCAN is malformed".into()));
-        };
-        let bulk = |key| match key {
-            Reply::Bulk(key) => Ok(key),
-            other => Err(unexpected("SCAN", other)),
-        };
-        Ok((cursor, keys.into_iter().map(bulk).collect::<Result<_, _>>()?))
-    }
-
     /// Copies some keys: reads them all in one pipeline, and those that were torn again.
     fn copy(&mut self, keys: &[Vec<u8>]) -> Result<(), Failed> {
         let mut left: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
         for tries_left in (0..EXPORT_TRIES).rev() {
-            self.request(&left)?;
-            let now = self.read_clock()?;
+            self.reader.request(&left)?;
             let mut torn = Vec::new();
             for key in left {
-                match self.read_entry(now)? {
+                match self.reader.read_entry()? {
                     Entry::Torn { .. } if tries_left > 0 => torn.push(key),
                     // The deadline is the later of the two that were read.
                     Entry::Whole { value, deadline } | Entry::Torn { value, deadline } => {
@@ -233,66 +175,6 @@ impl<W: Write> Exporter<W> {
         Ok(())
     }
 
-    fn request(&mut self, keys: &[&[u8]]) -> Result<(), Failed> {
-        let (mut requests, deadline) = (
-            Vec::new(),
-            match self.deadlines {
-                Deadlines::Exactly => &b"PEXPIRETIME"[..],
-                Deadlines::AsTimeLeft => b"PTTL",
-            },
-        );
-        if self.deadlines == Deadlines::AsTimeLeft {
-            write_request(&mut requests, &[b"TIME"]);
-        }
-        for key in keys {
-            [deadline, b"GET", deadline].iter().for_each(|command| write_request(&mut requests, &[command, key]));
-        }
-        Ok(self.node.send(&requests)?)
-    }
-
-    /// From when on deadlines are counted, in milliseconds since 1970.
-    fn read_clock(&mut self) -> Result<i64, Failed> {
-        if self.deadlines == Deadlines::Exactly {
-            return Ok(0);
-        }
-        let answer = self.node.read()?;
-        let number = |part: &Reply| match part {
-            Reply::Bulk(digits) => std::str::from_utf8(digits).ok()?.parse::<i64>().ok(),
-            _ => None,
-        };
-        match &answer {
-            Reply::Array(parts) => match parts.iter().map(number).collect::<Option<Vec<i64>>>().as_deref() {
-                Some(&[seconds, micros]) => Ok(seconds.saturating_mul(1000).saturating_add(micros / 1000)),
-                _ => Err(Failed::Source("the answer to TIME is malformed".into())),
-            },
-            _ => Err(unexpected("TIME", answer)),
-        }
-    }
-
-    /// Reads the three answers about a key.
-    fn read_entry(&mut self, now: i64) -> Result<Entry, Failed> {
-        let (before, value, after) = (self.node.read()?, self.node.read()?, self.node.read()?);
-        let deadline = |reply| match reply {
-            Reply::Integer(-2) => Ok(None),
-            Reply::Integer(-1) => Ok(Some(None)),
-            Reply::Integer(time) if time >= 0 => Ok(Some(Some(now.saturating_add(time)))),
-            other => Err(unexpected("PEXPIRETIME or PTTL", other)),
-        };
-        let (before, deadline) = (deadline(before)?, deadline(after)?);
-        let value = match value {
-            Reply::Bulk(value) => value,
-            Reply::Nil => return Ok(Entry::Gone),
-            Reply::Error(why) if why.starts_with("WRONGTYPE") => return Ok(Entry::OtherType),
-            other => return Err(unexpected("GET", other)),
-        };
-        let Some(deadline) = deadline else { return Ok(Entry::Gone) };
-        let is_same = match (before, deadline) {
-            (Some(Some(before)), Some(after)) => before.abs_diff(after) <= SAME_DEADLINE_MS,
-            (before, after) => before == Some(after),
-        };
-        Ok(if is_same { Entry::Whole { value, deadline } } else { Entry::Torn { value, deadline } })
-    }
-
     fn write(&mut self, key: &[u8], value: &[u8], deadline: Option<i64>) -> Result<(), Failed> {
         let mut command = Vec::with_capacity(key.len() + value.len() + 100);
         match deadline {
@@ -307,6 +189,7 @@ fn expect_ok(answer: Reply) -> Result<(), Failed> {
     if answer == Reply::Status(b"OK".to_vec()) { Ok(()) } else { Err(unexpected("AUTH", answer)) }
 }
 
+/// An answer that is not the one to this command.
 fn unexpected(command: &str, answer: Reply) -> Failed {
     match answer {
         Reply::Error(why) if why.starts_with("NOAUTH") => {

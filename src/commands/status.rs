@@ -67,9 +67,11 @@ fn about_the_node(stats: &Stats, screen: &mut Screen) {
         }
         false => screen.row("state", Tone::Good, "serves clients"),
     }
-    if !stats.rules_off.is_empty() {
-        let off = stats.rules_off.join(", ");
-        screen.row("rules", Tone::Bad, &format!("this node is for learning, not for data; off: {off}"));
+    if stats.is_for_learning() {
+        let lab = stats.lab.then(|| "it has a lab".to_string());
+        let off = (!stats.rules_off.is_empty()).then(|| format!("rules off: {}", stats.rules_off.join(", ")));
+        let why: Vec<String> = lab.into_iter().chain(off).collect();
+        screen.row("caution", Tone::Bad, &format!("for learning, not for data; {}", why.join("; ")));
     }
     let clients = format!("{connected} of {max_connections} connected, {blocked} wait; {commands} commands");
     screen.row("clients", Tone::Plain, &clients);

@@ -81,6 +81,11 @@ impl Access {
         if scheme.eq_ignore_ascii_case("Bearer") { Ok(Some(word.trim())) } else { Err(missing()) }
     }
 
+    /// Whether there is a secret.
+    pub(super) fn needs_secret(&self) -> bool {
+        self.secret.is_some()
+    }
+
     /// Whether a word is the secret. Takes the same time for every wrong word.
     pub(super) fn is_secret(&self, word: &str) -> bool {
         self.secret.as_ref().is_none_or(|secret| secret.is(word.as_bytes()))

@@ -60,7 +60,7 @@ use feed::News;
 use reply::{Refusal, Reply, begin_events};
 use request::Request;
 
-/// The page, in which each `{nonce}` is replaced.
+/// The page, in which each `{nonce}` is replaced, and `{secret}` by whether there is one.
 const PAGE: &str = include_str!("page.html");
 
 /// The page's server, which listens, but does not answer yet.
@@ -230,7 +230,7 @@ fn answer(shared: &Shared, stream: &TcpStream, request: &Request) -> Result<Opti
         (_, true) => return Err(Refusal::new(405, "only POST works here").with_header("Allow: POST\r\n")),
     }
     let word = match request.path.as_str() {
-        "/" => return page().map(Some),
+        "/" => return page(shared.access.needs_secret()).map(Some),
         "/healthz" => return Ok(Some(Reply::text("ok\n"))),
         "/readyz" => return Ok(Some(readiness(shared))),
         _ => shared.check_secret(request)?,
@@ -286,11 +286,12 @@ impl Shared {
 }
 
 /// The page, with a number that only this answer knows: what has crept in without it does not run.
-fn page() -> Result<Reply, Refusal> {
+fn page(needs_secret: bool) -> Result<Reply, Refusal> {
     let mut nonce = [0; 16];
     getrandom::fill(&mut nonce).map_err(|error| Refusal::new(500, format!("no random numbers: {error}")))?;
     let nonce: String = nonce.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Reply::page(PAGE.replace("{nonce}", &nonce), &nonce))
+    let secret = if needs_secret { "yes" } else { "no" };
+    Ok(Reply::page(PAGE.replace("{nonce}", &nonce).replace("{secret}", secret), &nonce))
 }
 
 fn readiness(shared: &Shared) -> Reply {

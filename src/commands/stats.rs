@@ -172,6 +172,10 @@ pub struct PeerStats {
     pub link_age: Duration,
     /// Its incarnation when it last spoke with this node; `None` before that.
     pub incarnation: Option<Incarnation>,
+    /// Whether a CUT of this node keeps it away.
+    pub is_cut: bool,
+    /// How much later what it sends is handled, by a DELAY.
+    pub delay: Duration,
     /// Changed keys that wait for it.
     pub queued: usize,
     /// Changed keys for which its queue had no room.

@@ -52,6 +52,7 @@ fn one(cluster: &Cluster, place: &Place, node: Option<&Node>) -> Value {
     let stats = node.stats();
     let running = json!({
         "loading": stats.loading,
+        "lab": stats.lab,
         "incarnation": stats.incarnation.to_string(),
         "uptime_s": stats.uptime.as_secs(),
         "keys": stats.keys,
@@ -85,6 +86,8 @@ fn peers(cluster: &Cluster, stats: &Stats) -> Vec<Value> {
             "name": name,
             "address": peer.address,
             "up": peer.is_up,
+            "cut": peer.is_cut,
+            "delay_ms": peer.delay.as_millis() as u64,
             "queued": peer.queued,
             "waiting": peer.tombstones_waiting,
             "round_ok": peer.last_round.map(|round| round.ok),

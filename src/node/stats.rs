@@ -77,6 +77,8 @@ fn peer(node: &Shared, handle: &PeerHandle) -> PeerStats {
         is_up: link.is_up(),
         link_age: link.state_age(),
         incarnation: progress.incarnation,
+        is_cut: link.faults.is_cut(),
+        delay: link.faults.delay(),
         queued: queue.len(),
         dropped: queue.dropped(),
         retries: counters.retries.load(Relaxed),

@@ -1,0 +1,286 @@
+// Drives a browser through the page. Called by tests/page.rs: BROWSER SCENE URL PORT…, the ports of the nodes.
+// A scene must end without an error, and without a word on the browser's console. PAGE_SCREENSHOT=1 makes the picture
+// that README shows.
+
+import { createRequire } from "node:module";
+import net from "node:net";
+import path from "node:path";
+
+// NODE_PATH counts for require only.
+const require = createRequire(import.meta.url);
+const { chromium } = require("playwright-core");
+const [browserPath, scene, url, ...ports] = process.argv.slice(2);
+
+// ---- helpers ------------------------------------------------------------------------------------------------------
+
+function check(what, is) {
+  if (!is) throw new Error(`not so: ${what}`);
+}
+
+/** Sends plain lines to a node, as nc does. */
+function node(number, ...lines) {
+  return new Promise((done, failed) => {
+    const socket = net.connect(+ports[number - 1], "127.0.0.1", () => socket.write(`${lines.join("\n")}\nQUIT\n`));
+    let said = "";
+    socket.on("data", data => { said += data; });
+    socket.on("end", () => done(said));
+    socket.on("error", failed);
+  });
+}
+
+const browser = await chromium.launch({ executablePath: browserPath, args: ["--no-sandbox"] });
+const told = [];
+
+async function open(options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 1000 }, ...options });
+  const page = await context.newPage();
+  page.on("console", message => told.push(`${message.type()}: ${message.text()}`));
+  page.on("pageerror", error => told.push(`error: ${error.stack}`));
+  page.on("dialog", dialog => told.push(`dialog: ${dialog.message()}`));
+  await page.goto(url);
+  return page;
+}
+
+const LONG = { timeout: 60_000 };
+/** Waits until the one line at the top says this. */
+const says = (page, pattern, options = LONG) =>
+  page.waitForFunction(source => new RegExp(source).test(document.getElementById("now").textContent), pattern.source, options);
+/** The row of a key, as text. */
+const row = (page, key) => page.locator("#keys tr", { has: page.locator(`td.key >> text="${key}"`) });
+const differing = (page, index) => page.locator(".node").nth(index).locator(".map .differs").count();
+const isWide = page => page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+
+// ---- scenes -------------------------------------------------------------------------------------------------------
+
+const scenes = {
+  async shows() {
+    const page = await open();
+    await says(page, /Both nodes hold the same: 0 keys differ/);
+    await node(1, "SET greeting hello");
+    await row(page, "greeting").getByText("hello").nth(1).waitFor({ timeout: 1000 });
+
+    // What is in keys and values is text.
+    const hostile = "<img/src=x/onerror=alert(1)>";
+    await node(1, `SET ${hostile} <script>alert(2)</script>`, 'SET "a\\x00\\xff" "\\xe2\\x80\\xaeevil"');
+    await row(page, hostile).getByText("<script>alert(2)</script>").nth(1).waitFor();
+    check("no element came from a key", await page.locator("#keys img, #keys script").count() === 0);
+
+    // Cut, write both, mend.
+    const [first, second] = [page.locator(".node").nth(0), page.locator(".node").nth(1)];
+    await first.getByRole("button", { name: "Cut" }).click();
+    await first.getByText("cut", { exact: true }).first().waitFor();
+    await node(1, "SET colour red", "DEL greeting");
+    await node(2, "SET colour blue");
+    await says(page, /2 keys differ now.*1 tombstone waits for node2/);
+    await page.waitForFunction(() => document.querySelectorAll(".map .differs").length === 4);
+    check("both maps mark the same branches", await differing(page, 0) === 2 && await differing(page, 1) === 2);
+    check("the row is marked", await page.locator("#keys tr.differs").count() === 2);
+    // The next levels of a branch that differs.
+    await first.locator(".map .differs").first().click();
+    await first.getByText(/leaves of [0-9a-f]{2}/).waitFor();
+    await first.locator(".map .differs").first().click();
+    await first.getByText(/leaf [0-9a-f]{4}/).waitFor();
+    await second.locator(".entries").getByText(/blue|hello/).waitFor();
+    await second.getByRole("button", { name: "One level up" }).click();
+    await first.getByRole("button", { name: "One level up" }).click();
+    await first.getByText("256 branches").waitFor();
+    await second.getByRole("button", { name: "Mend" }).click();
+    await says(page, /0 keys differ/);
+    await page.waitForFunction(() => document.querySelectorAll(".map .differs").length === 0);
+    await row(page, "colour").getByText("blue").nth(1).waitFor();
+    await row(page, "colour").getByText("a write was lost").first().waitFor();
+
+    // Stop and start.
+    await second.getByRole("button", { name: "Stop node2" }).click();
+    await says(page, /Only node1 runs.*node2 is stopped/);
+    check("no command for a stopped node", await second.getByRole("button", { name: "Run" }).isDisabled());
+    await second.getByRole("button", { name: "Start node2" }).click();
+    await says(page, /0 keys differ/);
+
+    // The clock, and the delay.
+    await second.getByRole("button", { name: "Clock +1 h" }).click();
+    await second.getByText("1 h ahead").waitFor();
+    await second.getByRole("button", { name: "Clock real" }).click();
+    await second.getByText("as the machine's").waitFor();
+    await second.getByRole("button", { name: "Delay 500 ms" }).click();
+    await second.getByText("comes 500 ms late").waitFor();
+    await second.getByRole("button", { name: "No delay" }).click();
+    await second.getByRole("button", { name: "Delay 500 ms" }).waitFor();
+
+    // Time: pause, step back, go on.
+    await page.getByRole("button", { name: "Pause" }).click();
+    await page.getByRole("button", { name: "◂ Step" }).click();
+    const message = page.locator("#message");
+    await message.getByText(/node[12] → node[12]: [A-Z]+/).waitFor();
+    const last = await message.textContent();
+    await page.getByRole("button", { name: "◂ Step" }).click();
+    await page.waitForFunction(last => document.getElementById("message").textContent !== last, last);
+    await node(1, "SET later 1");
+    await page.waitForTimeout(1500);
+    check("the past does not change", await row(page, "later").count() === 0);
+    await page.getByRole("button", { name: "Live" }).click();
+    await row(page, "later").waitFor();
+    await page.getByLabel("Speed").selectOption("0.01");
+    await page.waitForFunction(() => /behind/.test(document.getElementById("when").textContent));
+    await page.getByRole("button", { name: "Live" }).click();
+  },
+
+  async keyboard() {
+    const page = await open({ viewport: { width: 400, height: 800 }, colorScheme: "dark", reducedMotion: "reduce" });
+    await says(page, /0 keys differ/);
+    check("400 pixels are wide enough", !await isWide(page));
+    const dark = await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+    /** Presses Tab until what has the focus fits. */
+    const tabTo = async name => {
+      for (let n = 0; n < 120; n++) {
+        await page.keyboard.press("Tab");
+        const [label, outline] = await page.evaluate(() => {
+          const at = document.activeElement;
+          return [at.getAttribute("aria-label") || at.textContent, getComputedStyle(at).outlineStyle];
+        });
+        if (label.includes(name)) {
+          check(`the focus on ${name} is visible`, outline !== "none");
+          return;
+        }
+      }
+      throw new Error(`no Tab leads to ${name}`);
+    };
+    await tabTo("Stop node1");
+    await tabTo("00: empty");
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("ArrowRight");
+    await page.keyboard.press("Enter");
+    await page.getByText("leaves of 11").first().waitFor();
+    await page.keyboard.press("Escape");
+    await tabTo("A command for node1");
+    await page.keyboard.type("SET typed by-hand");
+    await page.keyboard.press("Enter");
+    await row(page, "typed").getByText("by-hand").nth(1).waitFor();
+    await tabTo("Stop node2");
+    await page.keyboard.press("Enter");
+    await says(page, /node2 is stopped/);
+    await page.keyboard.press("Enter");
+    await says(page, /0 keys differ/);
+    await page.getByRole("tab").first().focus();
+    await page.keyboard.press("ArrowRight");
+    await page.getByText("Why are tombstones needed?").waitFor();
+    await tabTo("Write cut:book");
+    await page.keyboard.press("Enter");
+    await page.locator(".steps .done").first().waitFor();
+    await node(1, `SET ${"k".repeat(300)} ${"v".repeat(3000)}`);
+    await row(page, `${"k".repeat(64)}… (300 bytes)`).waitFor();
+    check("long keys do not widen it", !await isWide(page));
+    check("labels", await page.evaluate(() => [...document.querySelectorAll("button, input, select, svg, [role]")]
+      .every(part => part.closest("[hidden]") || part.getAttribute("aria-label") || part.getAttribute("aria-labelledby") ||
+        part.closest("label") || part.textContent.trim() || part.getAttribute("role") === "log" ||
+        part.getAttribute("role") === "status")));
+    await page.emulateMedia({ colorScheme: "light" });
+    const light = await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
+    check(`dark (${dark}) and light (${light}) differ`, dark !== light);
+  },
+
+  async experiments() {
+    const page = await open();
+    await says(page, /0 keys differ/);
+    const seen = [];
+    for (let n = 1; n <= 5; n++) {
+      await page.getByRole("tab", { name: new RegExp(`^${n} `) }).click();
+      await page.getByRole("button", { name: "Run all" }).click();
+      await page.waitForFunction(() => trials.all[trials.open].wrong || trials.all[trials.open].done === trials.all[trials.open].plan.steps.length, null, LONG);
+      const items = await page.locator(".seen li").allTextContents();
+      check(`experiment ${n} ends well: ${items.join(" | ")}`, await page.locator(".seen .wrong").count() === 0 && items.length > 0);
+      check("its lesson is shown", await page.locator(".lesson").isVisible());
+      seen.push(items.join("\n"));
+    }
+    const saw = (n, pattern) => check(`experiment ${n} saw ${pattern}: ${seen[n - 1]}`, pattern.test(seen[n - 1]));
+    saw(1, /away:fruit "pear", away:new "1", away:colour (deleted|absent)/);
+    saw(2, /During the cut node1 held: deleted; node2 held: "here"/);
+    saw(2, /After the cut node2 held: (deleted|absent)/);
+    saw(3, /"Paris", node2 "Rome"[^]*was lost/);
+    saw(4, /the write that really came later was lost[^]*as the machine's/);
+    saw(5, /Between equal nodes: \d+ bytes a round \(.*DIGEST.*\)/);
+    saw(5, /Now 0 keys differ/);
+    if (process.env.PAGE_SCREENSHOT && ports.length === 2) await picture();
+  },
+
+  async secret() {
+    const page = await open();
+    await page.locator("#secret").fill("open-sesame");
+    await page.keyboard.press("Enter");
+    await says(page, /0 keys differ/);
+    await page.getByLabel("A command for node1").fill("SET k v");
+    await page.keyboard.press("Enter");
+    await row(page, "k").getByText("v", { exact: true }).nth(1).waitFor();
+    check("it is in no address", !page.url().includes("sesame"));
+    check("it outlives no tab", await page.evaluate(() => localStorage.length === 0 && document.cookie === ""));
+  },
+
+  async load() {
+    const page = await open();
+    await says(page, /0 keys differ/);
+    let writing = true;
+    const writer = (async () => {
+      for (let n = 0; writing; n++) {
+        await node(1, ...Array.from({ length: 50 }, (_, i) => `SET key:${(50 * n + i) % 500} ${n}`));
+        await new Promise(done => setTimeout(done, 40));
+      }
+    })();
+    await page.waitForFunction(() => /× \d/.test(document.getElementById("net").textContent), null, LONG);
+    await page.waitForTimeout(3000);
+    const [rows, dots, arrows] = await page.evaluate(() => [document.querySelectorAll("#keys tr").length,
+      document.querySelectorAll("#net .dot").length, document.querySelectorAll("#time .arrow").length]);
+    writing = false;
+    await writer;
+    check(`few enough to look at: ${rows} rows, ${dots} dots, ${arrows} arrows`, rows <= 50 && dots <= 40 && arrows <= 1000);
+    const frames = await page.evaluate(() => new Promise(done => {
+      let count = 0;
+      const next = () => { count += 1; requestAnimationFrame(next); };
+      requestAnimationFrame(next);
+      setTimeout(() => done(count), 1000);
+    }));
+    check(`it moves: ${frames} frames a second`, frames >= 5);
+    await says(page, /0 keys differ/);
+  },
+
+  async alone() {
+    const page = await open();
+    await says(page, /node1 holds 0 keys. What its peers hold is not known from here/);
+    await page.getByText("The experiments need two nodes in one process").waitFor();
+    await node(1, "SET k v");
+    await says(page, /node1 holds 1 key\./);
+  },
+};
+
+/** The picture for README: a cut, with what differs. */
+async function picture() {
+  await node(1, "FLUSHALL", "SET fruit pear", "SET city Oslo", "SET book here", "SET tea Assam", "SETEX offer 90 today");
+  const page = await open();
+  await row(page, "tea").waitFor();
+  await page.getByRole("tab", { name: /^2 / }).click();
+  for (const step of [/Write cut:book/, /Cut node2 off/, /Delete cut:book/]) {
+    await page.getByRole("button", { name: step }).click();
+    await page.waitForFunction(() => !trials.all[trials.open].busy);
+  }
+  await node(1, "SET city Paris");
+  await node(2, "SET city Rome", "SET new here");
+  await says(page, /3 keys differ/);
+  await page.waitForTimeout(1200);
+  const here = path.dirname(new URL(import.meta.url).pathname);
+  await page.screenshot({ path: path.join(here, "page.png"), fullPage: true });
+  await page.getByRole("button", { name: "Mend the cut" }).click();
+  await says(page, /0 keys differ/);
+}
+
+// ---- the run ------------------------------------------------------------------------------------------------------
+
+try {
+  check(`there is a scene ${scene}`, scenes[scene]);
+  await scenes[scene]();
+  check(`the console is empty: ${told.join("\n")}`, told.length === 0);
+  console.log("done");
+} catch (error) {
+  console.error(error.stack, "\non the console:", told);
+  process.exitCode = 1;
+} finally {
+  await browser.close();
+}

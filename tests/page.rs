@@ -247,7 +247,7 @@ fn with_a_secret_all_but_the_page_and_its_health_need_it() {
         assert_eq!(stage.get(open).status, 200, "{open}");
     }
     let own = stage.address;
-    for path in ["/events", "/branch?prefix=", "/branch?prefix=&Authorization=open-sesame"] {
+    for path in ["/events", "/metrics", "/branch?prefix=", "/branch?prefix=&Authorization=open-sesame"] {
         let refused = stage.get(path);
         assert_eq!((refused.status, refused.header("WWW-Authenticate")), (401, Some("Bearer")), "{path}");
     }
@@ -449,6 +449,16 @@ fn a_long_answer_is_cut_and_a_long_command_is_given_up() {
     let began = Instant::now();
     let answer = stage.command("node1", "WAIT 1 60000").body;
     assert!(answer.contains("no more came within 10 s"), "{answer} after {:?}", began.elapsed());
+}
+
+#[test]
+fn the_figures_of_all_nodes_are_there_for_prometheus() {
+    let stage = Stage::new(2);
+    let told = stage.get("/metrics");
+    assert_eq!(told.header("Content-Type"), Some("text/plain; version=0.0.4; charset=utf-8"));
+    for node in ["node1", "node2"] {
+        assert!(told.body.contains(&format!("kvstore_loading{{node=\"{node}\"}} 0\n")), "{}", told.body);
+    }
 }
 
 // ---- it holds up nobody ---------------------------------------------------------------------------------------------

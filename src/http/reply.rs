@@ -55,6 +55,11 @@ impl Reply {
         Self::of("text/plain; charset=utf-8", text.into())
     }
 
+    /// Metrics, in the text format of Prometheus.
+    pub(super) fn metrics(text: String) -> Self {
+        Self::of("text/plain; version=0.0.4; charset=utf-8", text.into_bytes())
+    }
+
     pub(super) fn json(value: &serde_json::Value) -> Self {
         Self::of("application/json", value.to_string().into_bytes())
     }

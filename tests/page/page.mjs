@@ -22,7 +22,9 @@ function node(number, ...lines) {
   return new Promise((done, failed) => {
     const socket = net.connect(+ports[number - 1], "127.0.0.1", () => socket.write(`${lines.join("\n")}\nQUIT\n`));
     let said = "";
-    socket.on("data", data => { said += data; });
+    socket.on("data", data => {
+      said += data;
+    });
     socket.on("end", () => done(said));
     socket.on("error", failed);
   });
@@ -44,7 +46,11 @@ async function open(options = {}) {
 const LONG = { timeout: 60_000 };
 /** Waits until the one line at the top says this. */
 const says = (page, pattern, options = LONG) =>
-  page.waitForFunction(source => new RegExp(source).test(document.getElementById("now").textContent), pattern.source, options);
+  page.waitForFunction(
+    source => new RegExp(source).test(document.getElementById("now").textContent),
+    pattern.source,
+    options,
+  );
 /** The row of a key, as text. */
 const row = (page, key) => page.locator("#keys tr", { has: page.locator(`td.key >> text="${key}"`) });
 const differing = (page, index) => page.locator(".node").nth(index).locator(".map .differs").count();
@@ -63,7 +69,7 @@ const scenes = {
     const hostile = "<img/src=x/onerror=alert(1)>";
     await node(1, `SET ${hostile} <script>alert(2)</script>`, 'SET "a\\x00\\xff" "\\xe2\\x80\\xaeevil"');
     await row(page, hostile).getByText("<script>alert(2)</script>").nth(1).waitFor();
-    check("no element came from a key", await page.locator("#keys img, #keys script").count() === 0);
+    check("no element came from a key", (await page.locator("#keys img, #keys script").count()) === 0);
 
     // Cut, write both, mend.
     const [first, second] = [page.locator(".node").nth(0), page.locator(".node").nth(1)];
@@ -73,14 +79,17 @@ const scenes = {
     await node(2, "SET colour blue");
     await says(page, /2 keys differ now.*1 tombstone waits for node2/);
     await page.waitForFunction(() => document.querySelectorAll(".map .differs").length === 4);
-    check("both maps mark the same branches", await differing(page, 0) === 2 && await differing(page, 1) === 2);
-    check("the row is marked", await page.locator("#keys tr.differs").count() === 2);
+    check("both maps mark the same branches", (await differing(page, 0)) === 2 && (await differing(page, 1)) === 2);
+    check("the row is marked", (await page.locator("#keys tr.differs").count()) === 2);
     // The next levels of a branch that differs.
     await first.locator(".map .differs").first().click();
     await first.getByText(/leaves of [0-9a-f]{2}/).waitFor();
     await first.locator(".map .differs").first().click();
     await first.getByText(/leaf [0-9a-f]{4}/).waitFor();
-    await second.locator(".entries").getByText(/blue|hello/).waitFor();
+    await second
+      .locator(".entries")
+      .getByText(/blue|hello/)
+      .waitFor();
     await second.getByRole("button", { name: "One level up" }).click();
     await first.getByRole("button", { name: "One level up" }).click();
     await first.getByText("256 branches").waitFor();
@@ -117,7 +126,7 @@ const scenes = {
     await page.waitForFunction(last => document.getElementById("message").textContent !== last, last);
     await node(1, "SET later 1");
     await page.waitForTimeout(1500);
-    check("the past does not change", await row(page, "later").count() === 0);
+    check("the past does not change", (await row(page, "later").count()) === 0);
     await page.getByRole("button", { name: "Live" }).click();
     await row(page, "later").waitFor();
     await page.getByLabel("Speed").selectOption("0.01");
@@ -128,7 +137,7 @@ const scenes = {
   async keyboard() {
     const page = await open({ viewport: { width: 400, height: 800 }, colorScheme: "dark", reducedMotion: "reduce" });
     await says(page, /0 keys differ/);
-    check("400 pixels are wide enough", !await isWide(page));
+    check("400 pixels are wide enough", !(await isWide(page)));
     const dark = await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
     /** Presses Tab until what has the focus fits. */
     const tabTo = async name => {
@@ -169,11 +178,22 @@ const scenes = {
     await page.locator(".steps .done").first().waitFor();
     await node(1, `SET ${"k".repeat(300)} ${"v".repeat(3000)}`);
     await row(page, `${"k".repeat(64)}… (300 bytes)`).waitFor();
-    check("long keys do not widen it", !await isWide(page));
-    check("labels", await page.evaluate(() => [...document.querySelectorAll("button, input, select, svg, [role]")]
-      .every(part => part.closest("[hidden]") || part.getAttribute("aria-label") || part.getAttribute("aria-labelledby") ||
-        part.closest("label") || part.textContent.trim() || part.getAttribute("role") === "log" ||
-        part.getAttribute("role") === "status")));
+    check("long keys do not widen it", !(await isWide(page)));
+    check(
+      "labels",
+      await page.evaluate(() =>
+        [...document.querySelectorAll("button, input, select, svg, [role]")].every(
+          part =>
+            part.closest("[hidden]") ||
+            part.getAttribute("aria-label") ||
+            part.getAttribute("aria-labelledby") ||
+            part.closest("label") ||
+            part.textContent.trim() ||
+            part.getAttribute("role") === "log" ||
+            part.getAttribute("role") === "status",
+        ),
+      ),
+    );
     await page.emulateMedia({ colorScheme: "light" });
     const light = await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
     check(`dark (${dark}) and light (${light}) differ`, dark !== light);
@@ -186,9 +206,17 @@ const scenes = {
     for (let n = 1; n <= 5; n++) {
       await page.getByRole("tab", { name: new RegExp(`^${n} `) }).click();
       await page.getByRole("button", { name: "Run all" }).click();
-      await page.waitForFunction(() => trials.all[trials.open].wrong || trials.all[trials.open].done === trials.all[trials.open].plan.steps.length, null, LONG);
+      await page.waitForFunction(
+        () =>
+          trials.all[trials.open].wrong || trials.all[trials.open].done === trials.all[trials.open].plan.steps.length,
+        null,
+        LONG,
+      );
       const items = await page.locator(".seen li").allTextContents();
-      check(`experiment ${n} ends well: ${items.join(" | ")}`, await page.locator(".seen .wrong").count() === 0 && items.length > 0);
+      check(
+        `experiment ${n} ends well: ${items.join(" | ")}`,
+        (await page.locator(".seen .wrong").count()) === 0 && items.length > 0,
+      );
       check("its lesson is shown", await page.locator(".lesson").isVisible());
       seen.push(items.join("\n"));
     }
@@ -227,17 +255,29 @@ const scenes = {
     })();
     await page.waitForFunction(() => /× \d/.test(document.getElementById("net").textContent), null, LONG);
     await page.waitForTimeout(3000);
-    const [rows, dots, arrows] = await page.evaluate(() => [document.querySelectorAll("#keys tr").length,
-      document.querySelectorAll("#net .dot").length, document.querySelectorAll("#time .arrow").length]);
+    const [rows, dots, arrows] = await page.evaluate(() => [
+      document.querySelectorAll("#keys tr").length,
+      document.querySelectorAll("#net .dot").length,
+      document.querySelectorAll("#time .arrow").length,
+    ]);
     writing = false;
     await writer;
-    check(`few enough to look at: ${rows} rows, ${dots} dots, ${arrows} arrows`, rows <= 50 && dots <= 40 && arrows <= 1000);
-    const frames = await page.evaluate(() => new Promise(done => {
-      let count = 0;
-      const next = () => { count += 1; requestAnimationFrame(next); };
-      requestAnimationFrame(next);
-      setTimeout(() => done(count), 1000);
-    }));
+    check(
+      `few enough to look at: ${rows} rows, ${dots} dots, ${arrows} arrows`,
+      rows <= 50 && dots <= 40 && arrows <= 1000,
+    );
+    const frames = await page.evaluate(
+      () =>
+        new Promise(done => {
+          let count = 0;
+          const next = () => {
+            count += 1;
+            requestAnimationFrame(next);
+          };
+          requestAnimationFrame(next);
+          setTimeout(() => done(count), 1000);
+        }),
+    );
     check(`it moves: ${frames} frames a second`, frames >= 5);
     await says(page, /0 keys differ/);
   },
@@ -253,7 +293,15 @@ const scenes = {
 
 /** The picture for README: a cut, with what differs. */
 async function picture() {
-  await node(1, "FLUSHALL", "SET fruit pear", "SET city Oslo", "SET book here", "SET tea Assam", "SETEX offer 90 today");
+  await node(
+    1,
+    "FLUSHALL",
+    "SET fruit pear",
+    "SET city Oslo",
+    "SET book here",
+    "SET tea Assam",
+    "SETEX offer 90 today",
+  );
   const page = await open();
   await row(page, "tea").waitFor();
   await page.getByRole("tab", { name: /^2 / }).click();

@@ -161,7 +161,7 @@ impl Text {
         self.histogram("command_duration_seconds", &sampled, commands);
         let syncs = stats.iter().filter_map(|node| Some((labels(node), &node.disk.as_ref()?.syncs)));
         self.histogram("disk_sync_duration_seconds", "How long syncs of the log took.", syncs);
-        let help = "From a write to the peer's reply. Sampled: one write at a time.";
+        let help = "From a write to the peer's reply. Sampled: one write in a millisecond at most.";
         let delays = peers(stats).map(|(labels, peer)| (labels, &peer.propagation_delays));
         self.histogram("propagation_delay_seconds", help, delays);
         let rounds = peers(stats).map(|(labels, peer)| (labels, &peer.round_durations));

@@ -117,7 +117,7 @@ impl Host for ClientHost<'_, '_> {
         self.written.has_news.set(true);
         self.outbox.changed(key);
         if self.node.config.rules.has(Rule::Propagation) {
-            self.node.peers.iter().for_each(|peer| peer.delays.wrote(peer.queue.delivery()));
+            self.node.peers.iter().for_each(|peer| peer.delays.wrote(&peer.queue));
         }
         self.node.config.watch.changed(key);
     }

@@ -216,8 +216,8 @@ pub const ANSWER_FLUSH_BYTES: usize = 64 * 1024;
 /// many they cost nothing that can be measured.
 pub const COMMANDS_PER_SAMPLE: u32 = 64;
 
-/// How long after a write whose way to a peer is measured the next one is, at the earliest. To measure one takes about a
-/// microsecond.
+/// How long after a write whose way to a peer is measured the next one is, at the earliest. To measure one takes about
+/// a microsecond.
 pub const DELAY_SAMPLE_INTERVAL: Duration = Duration::from_millis(1);
 
 /// How many bytes of answers may wait for one client while its session reads on. A client that sends a pipeline whole

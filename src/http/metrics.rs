@@ -1,8 +1,8 @@
 //! The metrics: the figures of all nodes of a process, in the text format of Prometheus (version 0.0.4).
 //!
-//! A *family* is a name with its help and its kind; below it stands one *sample* for each node, or for each peer of each
-//! node. The label `node` says which node tells it, `peer` about whom. The tables at the beginning are the whole list of
-//! plain numbers; what does not fit a table follows.
+//! A *family* is a name with its help and its kind. Below it stands one *sample* for each node, or for each peer of
+//! each node. The label `node` says which node tells it, `peer` about whom. The tables at the beginning are the whole
+//! list of plain numbers; what does not fit a table follows.
 
 use std::fmt::{Display, Write};
 

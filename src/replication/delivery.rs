@@ -169,7 +169,8 @@ impl Delivery {
         self.is_delivered(mark) && self.is_sure(mark)
     }
 
-    /// Whether the peer has acknowledged every key that had a place in the queue at a mark. It may have lost them since.
+    /// Whether the peer has acknowledged every key that had a place in the queue at a mark. It may have lost them
+    /// since.
     pub fn is_delivered(&self, mark: Mark) -> bool {
         self.delivered.load(SeqCst) >= mark.put
     }

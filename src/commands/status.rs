@@ -270,6 +270,8 @@ mod tests {
             is_up,
             link_age: Duration::from_secs(90),
             incarnation: Some(Incarnation(1)),
+            is_cut: false,
+            delay: Duration::ZERO,
             queued: 3,
             dropped: 0,
             retries: 0,
@@ -381,7 +383,7 @@ node2 127.0.0.1:5002             up 1m             3           4  ok 2s ago
         let text = render(&worst(), false);
         for said in [
             "loading: ",
-            "this node is for learning, not for data; off: ",
+            "for learning, not for data; rules off: ",
             "times another",
             "disk        failed: No space left on device??xxx",
             "(100%)",

@@ -265,6 +265,8 @@ mod tests {
             is_up: true,
             link_age: Duration::from_millis(1_500),
             incarnation: None,
+            is_cut: false,
+            delay: Duration::ZERO,
             queued: 9,
             dropped: 0,
             retries: 0,

@@ -20,6 +20,7 @@ mod connections;
 mod differences;
 mod feed;
 pub mod metrics;
+mod page;
 mod reply;
 mod request;
 mod routes;

@@ -21,15 +21,12 @@ use super::access::Access;
 use super::feed::News;
 use super::reply::{self, Refusal, Reply};
 use super::request::Request;
-use super::{Shared, command, metrics, state};
+use super::{Shared, command, metrics, page, state};
 use crate::commands::stats::Stats;
 use crate::limits::{MAX_PAGES, PAGE_QUEUE, PAGE_SEND_BUFFER_BYTES, WRONG_SECRET_DELAY};
 use crate::node::Node;
 use crate::node::cluster::Place;
 use crate::store::digest::Prefix;
-
-/// The page, in which each `{nonce}` is replaced, and `{secret}` by whether there is one.
-const PAGE: &str = include_str!("page.html");
 
 /// Answers a request; `Ok(None)` if it has been answered.
 pub(super) fn answer(shared: &Shared, stream: &TcpStream, request: &Request) -> Result<Option<Reply>, Refusal> {
@@ -46,7 +43,7 @@ pub(super) fn answer(shared: &Shared, stream: &TcpStream, request: &Request) -> 
         (_, true) => return Err(Refusal::new(405, "only POST works here").with_header("Allow: POST\r\n")),
     }
     let word = match request.path.as_str() {
-        "/" => return page(shared.access.needs_secret()).map(Some),
+        "/" => return page::page(shared.access.needs_secret()).map(Some),
         "/healthz" => return Ok(Some(Reply::text("ok\n"))),
         "/readyz" => return Ok(Some(readiness(shared))),
         _ => shared.check_secret(request)?,
@@ -100,15 +97,6 @@ impl Shared {
             Refusal::new(404, format!("node: this process has {}", names.join(", ")))
         })
     }
-}
-
-/// The page, with a number that only this answer knows: what has crept in without it does not run.
-fn page(needs_secret: bool) -> Result<Reply, Refusal> {
-    let mut nonce = [0; 16];
-    getrandom::fill(&mut nonce).map_err(|error| Refusal::new(500, format!("no random numbers: {error}")))?;
-    let nonce: String = nonce.iter().map(|byte| format!("{byte:02x}")).collect();
-    let secret = if needs_secret { "yes" } else { "no" };
-    Ok(Reply::page(PAGE.replace("{nonce}", &nonce).replace("{secret}", secret), &nonce))
 }
 
 /// The figures of the nodes that run.

@@ -700,6 +700,12 @@ fn a_thousand_writes_a_second_stay_readable() {
     play("load", &Stage::new(2));
 }
 
+/// With `PAGE_SCREENSHOT=1` it makes the picture.
+#[test]
+fn the_page_shows_what_the_picture_in_the_readme_does() {
+    play("picture", &Stage::with(2, |config| config.interval = Duration::from_secs(3)));
+}
+
 #[test]
 fn the_page_of_one_node_shows_its_peers_as_elsewhere() {
     let stage = Stage::new(1);

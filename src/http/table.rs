@@ -47,7 +47,7 @@ impl RecentKeys {
         let mut keys: Vec<&[u8]> = others.chain(&self.0).map(|key| &**key).take(PAGE_KEYS).collect();
         keys.sort_unstable();
         let in_conflict: Vec<HashSet<Box<[u8]>>> = nodes.iter().map(|node| keys_in_conflict(*node)).collect();
-        keys.into_iter().map(|key| row(key, nodes, &in_conflict)).collect()
+        keys.into_iter().filter_map(|key| row(key, nodes, &in_conflict)).collect()
     }
 }
 
@@ -57,7 +57,8 @@ fn keys_in_conflict(node: Option<&Node>) -> HashSet<Box<[u8]>> {
     newest.iter().map(|noticed| noticed.conflict.key.clone()).collect()
 }
 
-fn row(key: &[u8], nodes: &[Option<&Node>], in_conflict: &[HashSet<Box<[u8]>>]) -> Value {
+/// A row; `None` if no node holds anything of the key any more.
+fn row(key: &[u8], nodes: &[Option<&Node>], in_conflict: &[HashSet<Box<[u8]>>]) -> Option<Value> {
     let mut cells = Vec::new();
     let mut identities: Vec<Option<Option<(Version, bool)>>> = Vec::new();
     for (node, conflicts) in nodes.iter().zip(in_conflict) {
@@ -86,7 +87,10 @@ fn row(key: &[u8], nodes: &[Option<&Node>], in_conflict: &[HashSet<Box<[u8]>>]) 
             cell["wins"] = json!(true);
         }
     }
-    json!({"key": shown(key), "leaf": leaf_of(key).to_string(), "differs": differs, "cells": cells})
+    if cells.iter().all(|cell| cell.get("by").is_none()) {
+        return None;
+    }
+    Some(json!({"key": shown(key), "leaf": leaf_of(key).to_string(), "differs": differs, "cells": cells}))
 }
 
 /// What a node holds of a key.

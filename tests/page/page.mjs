@@ -228,7 +228,6 @@ const scenes = {
     saw(4, /the write that really came later was lost[^]*as the machine's/);
     saw(5, /Between equal nodes: \d+ bytes a round \(.*DIGEST.*\)/);
     saw(5, /Now 0 keys differ/);
-    if (process.env.PAGE_SCREENSHOT && ports.length === 2) await picture();
   },
 
   async secret() {
@@ -282,6 +281,28 @@ const scenes = {
     await says(page, /0 keys differ/);
   },
 
+  /** The picture for README: a cut, with what differs. */
+  async picture() {
+    await node(1, "SET fruit pear", "SET city Oslo", "SET book here", "SET tea Assam", "SETEX offer 90 today");
+    const page = await open();
+    await row(page, "tea").waitFor();
+    await page.getByRole("tab", { name: /^2 / }).click();
+    for (const step of [/Write cut:book/, /Cut node2 off/, /Delete cut:book/]) {
+      await page.getByRole("button", { name: step }).click();
+      await page.waitForFunction(() => !trials.all[trials.open].busy);
+    }
+    await node(1, "SET city Paris");
+    await node(2, "SET city Rome", "SET new here");
+    await says(page, /3 keys differ/);
+    if (process.env.PAGE_SCREENSHOT) {
+      await page.waitForTimeout(1200);
+      const here = path.dirname(new URL(import.meta.url).pathname);
+      await page.screenshot({ path: path.join(here, "page.png"), fullPage: true });
+    }
+    await page.getByRole("button", { name: "Mend the cut" }).click();
+    await says(page, /0 keys differ/);
+  },
+
   async alone() {
     const page = await open();
     await says(page, /node1 holds 0 keys. What its peers hold is not known from here/);
@@ -290,34 +311,6 @@ const scenes = {
     await says(page, /node1 holds 1 key\./);
   },
 };
-
-/** The picture for README: a cut, with what differs. */
-async function picture() {
-  await node(
-    1,
-    "FLUSHALL",
-    "SET fruit pear",
-    "SET city Oslo",
-    "SET book here",
-    "SET tea Assam",
-    "SETEX offer 90 today",
-  );
-  const page = await open();
-  await row(page, "tea").waitFor();
-  await page.getByRole("tab", { name: /^2 / }).click();
-  for (const step of [/Write cut:book/, /Cut node2 off/, /Delete cut:book/]) {
-    await page.getByRole("button", { name: step }).click();
-    await page.waitForFunction(() => !trials.all[trials.open].busy);
-  }
-  await node(1, "SET city Paris");
-  await node(2, "SET city Rome", "SET new here");
-  await says(page, /3 keys differ/);
-  await page.waitForTimeout(1200);
-  const here = path.dirname(new URL(import.meta.url).pathname);
-  await page.screenshot({ path: path.join(here, "page.png"), fullPage: true });
-  await page.getByRole("button", { name: "Mend the cut" }).click();
-  await says(page, /0 keys differ/);
-}
 
 // ---- the run ------------------------------------------------------------------------------------------------------
 

@@ -179,7 +179,7 @@ function factsOf(node) {
   const dead = node.waiting + node.settled;
   const facts = [
     ["Keys", `${node.keys.toLocaleString("en")}${node.expiring ? ` (${node.expiring} expire)` : ""}`],
-    ["Tombstones", dead ? `${count(dead, "")}`.trim() + ` (${node.waiting} waiting, ${node.settled} settled)` : "0"],
+    ["Tombstones", dead ? `${dead.toLocaleString("en")} (${node.waiting} waiting, ${node.settled} settled)` : "0"],
     ["Clock", `${shortTime(node.clock).slice(0, 12)}, ${offsetText(node.offset_ms)}`],
     ["Root digest", node.root],
   ];

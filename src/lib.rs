@@ -5,9 +5,9 @@
 //!
 //! # The map, in reading order
 //!
-//! A folder is a layer, a file is one idea, and each file opens with its idea. From the top down: `http`, `node`, `commands`,
-//! `disk`, `replication`, `store`; `framing` and the bounds are the ground. Nothing points back up. [`store`] and
-//! [`replication`] know nothing of sockets, threads, chance and the time of day, which come in as arguments. So the
+//! A folder is a layer, a file is one idea, and each file opens with its idea. From the top down: `http`, `node`,
+//! `commands`, `disk`, `replication`, `store`; `framing` and the bounds are the ground. Nothing points back up.
+//! [`store`] and [`replication`] know nothing of sockets, threads, chance and the time of day, which come in as arguments. So the
 //! code that runs in a node is the code that `tests/simulation` drives through lost messages, restarts and broken
 //! clocks.
 //!

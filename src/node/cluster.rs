@@ -53,8 +53,8 @@ impl Cluster {
         &self.places
     }
 
-    /// Calls `look` with all nodes in their order, `None` for those that are stopped. No node can be stopped meanwhile, so
-    /// `look` must be short; and it must not ask the places anything.
+    /// Calls `look` with all nodes in their order, `None` for those that are stopped. No node can be stopped meanwhile,
+    /// so `look` must be short; and it must not ask the places anything.
     pub fn look<R>(&self, look: impl FnOnce(&[Option<&Node>]) -> R) -> R {
         let held: Vec<_> = self.places.iter().map(|place| place.node.read()).collect();
         let nodes: Vec<Option<&Node>> = held.iter().map(|node| node.as_ref()).collect();

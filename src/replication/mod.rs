@@ -7,7 +7,8 @@
 //! recognised, [`steps`] how several writes become one step, [`member`] one of the other nodes, `members.rs` the table
 //! of all, [`queue`] what waits for a peer, [`delivery`] what a peer is known to hold, [`waits`] who waits for it,
 //! [`conflicts`] what was overruled by a write that had not seen it, [`holdup`] what keeps deletes from being
-//! forgotten, `branches.rs` what a round names and looks up, [`wire`] and `greeting.rs` turn messages into bytes, [`describe`] into words.
+//! forgotten, `branches.rs` what a round names and looks up, [`wire`] and `greeting.rs` turn messages into bytes,
+//! [`describe`] into words.
 //!
 //! Because nothing here waits or looks at a clock, the same code runs behind sockets in [`node`](crate::node), and
 //! under a simulator that loses, delays and repeats messages as a seed says.

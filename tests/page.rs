@@ -23,8 +23,11 @@ use kvstore::secret::Secret;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
-/// What is said to be seen at once must be there within this time.
+/// What is said to be seen at once must be there within this time, once in three times at least: the machine may be busy.
 const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// What waits for nobody has ended within this time, also on a busy machine. The shortest timeout is longer.
+const SOON: Duration = Duration::from_secs(4);
 
 // ---- a cluster with a page ------------------------------------------------------------------------------------------
 
@@ -371,11 +374,17 @@ fn a_write_is_told_at_once_with_what_each_node_holds() {
     stage.client(1).line("SET before 1");
     let mut events = stage.events();
     events.state("a page shows what was there before it was opened", |state| row(state, "before").is_some());
-    let began = Instant::now();
-    stage.client(1).line("SET greeting hello");
-    let state = events
-        .state("both hold it", |state| row(state, "greeting").is_some_and(|row| row["cells"][1]["value"] == "hello"));
-    assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
+    let mut state = Value::Null;
+    let mut see = |value: &str| {
+        let began = Instant::now();
+        stage.client(1).line(format!("SET greeting {value}"));
+        state = events.state("both hold it", |state| {
+            row(state, "greeting").is_some_and(|row| row["cells"][1]["value"] == value && row["differs"] == false)
+        });
+        began.elapsed()
+    };
+    let took = ["hello", "again", "and again"].map(&mut see);
+    assert!(took.iter().any(|took| *took < AT_ONCE), "{took:?}");
     let row = row(&state, "greeting").expect("it was there");
     assert_eq!(
         (&row["differs"], &row["cells"][0]["wins"], &row["cells"][1]["by"]),
@@ -468,18 +477,19 @@ fn there_are_only_so_many_pages() {
     let stage = Stage::new(1);
     let mut pages: Vec<Events> = (0..MAX_PAGES).map(|_| stage.events()).collect();
     pages.iter_mut().for_each(|page| drop(page.next("state")));
-    let refused = stage.get("/events");
-    assert_eq!(refused.status, 503);
-    assert!(refused.body.contains("close one"), "{}", refused.body);
-    assert_eq!(stage.get("/healthz").status, 200, "short requests have places of their own");
-    pages.pop();
-    eventually("a place is free again", DEADLINE, || {
+    let one_more = || {
         let mut stream = connect(stage.address);
         let asked = format!("GET /events HTTP/1.1\r\nHost: {}\r\n\r\n", stage.address);
         let mut status = [0; 12];
         stream.write_all(asked.as_bytes()).and_then(|()| stream.read_exact(&mut status)).expect("an answer");
-        status == *b"HTTP/1.1 200"
-    });
+        String::from_utf8_lossy(&status).into_owned()
+    };
+    assert_eq!(one_more(), "HTTP/1.1 503");
+    let refused = stage.get("/events");
+    assert!(refused.body.contains("close one"), "{}", refused.body);
+    assert_eq!(stage.get("/healthz").status, 200, "short requests have places of their own");
+    pages.pop();
+    eventually("a place is free again", DEADLINE, || one_more() == "HTTP/1.1 200");
 }
 
 #[test]
@@ -518,7 +528,7 @@ fn a_page_that_does_not_read_loses_events_and_holds_up_no_node() {
             break;
         }
     }
-    assert!(slowest < AT_ONCE, "a write took {slowest:?}");
+    assert!(slowest < SOON, "a write took {slowest:?}");
     other.state("other pages are told", |state| row(state, "key:1").is_some() || state["nodes"][0]["keys"] == 1000);
 
     let mut slow = Events { lines: BufReader::new(slow) };
@@ -570,7 +580,7 @@ fn stopping_the_server_ends_all_that_waits() {
 
     let began = Instant::now();
     stage.server.take().expect("it runs").stop();
-    assert!(began.elapsed() < AT_ONCE, "{:?}", began.elapsed());
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     assert!(TcpStream::connect(stage.address).is_err(), "its port is closed");
     for mut stream in [half, waiting] {
         let _ = stream.read_to_end(&mut Vec::new());
@@ -634,7 +644,7 @@ fn a_program_with_pages_open_ends_in_time() {
     assert_eq!((&state["nodes"][0]["name"], &state["differing"]), (&"node1".into(), &Value::Null));
     process.signal("TERM");
     let (status, took) = process.wait();
-    assert!(status.success() && took < 2 * AT_ONCE, "{status} after {took:?}: {:?}", process.log());
+    assert!(status.success() && took < SOON, "{status} after {took:?}: {:?}", process.log());
 }
 
 // ---- in a browser ---------------------------------------------------------------------------------------------------

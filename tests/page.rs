@@ -23,7 +23,8 @@ use kvstore::secret::Secret;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
-/// What is said to be seen at once must be there within this time, once in three times at least: the machine may be busy.
+/// What is said to be seen at once must be there within this time, once in three times at least: the machine may be
+/// busy.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// What waits for nobody has ended within this time, also on a busy machine. The shortest timeout is longer.

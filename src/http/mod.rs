@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Every answer ends its connection, which keeps the server small. A server for many users would keep connections open
-//! and speak TLS; put a reverse proxy in front of it for that. `routes.rs` lists what may be asked, `access.rs` who may.
+//! and speak TLS; put a reverse proxy in front of it for that. `routes.rs` lists what may be asked, `access.rs` who may
+//! ask.
 //!
 //! To stop it ([`Server::stop`]): all sockets are shut down, which wakes the threads of the connections; the feed ends
 //! when no page can be opened any more; all are joined.

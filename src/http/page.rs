@@ -1,4 +1,4 @@
-//! The page itself: one document, put together from the files in `page/`. It needs nothing else, from here or elsewhere.
+//! The page itself: one document, put together from the files in `page/`. It loads nothing else.
 
 use super::reply::{Refusal, Reply};
 

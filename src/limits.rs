@@ -407,6 +407,10 @@ pub const MAX_COUNTED_LEAVES: usize = 256;
 /// How many entries of each node are read to count differing keys.
 pub const MAX_COUNTED_ENTRIES: usize = 8192;
 
+/// Up to how many waiting tombstones the page is told until when a clock that was ahead makes them wait. Each is looked
+/// at, four times a second.
+pub const PAGE_WAITING: usize = 1000;
+
 /// How many of the newest conflicts are looked through for keys of the page's table.
 pub const PAGE_CONFLICTS: usize = 200;
 

@@ -19,6 +19,7 @@ use kvstore::limits::{
 use kvstore::node::BoundNode;
 use kvstore::node::cluster::Cluster;
 use kvstore::node::watch::Watch;
+use kvstore::rules::{Rule, Rules};
 use kvstore::secret::Secret;
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
@@ -698,6 +699,17 @@ fn the_five_experiments_run_to_their_end() {
 #[test]
 fn the_experiments_run_with_three_nodes() {
     play("experiments", &Stage::new(3));
+}
+
+#[test]
+fn without_tombstones_the_experiment_shows_the_delete_undone() {
+    let rules = Rules::default().without(Rule::Tombstones);
+    play("forgetful", &Stage::with(2, |config| config.rules = rules));
+}
+
+#[test]
+fn an_experiment_that_runs_again_tells_of_this_run_only() {
+    play("again", &Stage::new(2));
 }
 
 #[test]

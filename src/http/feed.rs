@@ -74,7 +74,7 @@ impl Audience {
             }
             let now = Instant::now();
             if now >= next_exchanges {
-                self.tell_exchanges(watch, feed);
+                self.tell_exchanges(cluster, watch, feed);
                 next_exchanges = now + EXCHANGES_INTERVAL;
             }
             if now >= next_state {
@@ -86,11 +86,15 @@ impl Audience {
         false
     }
 
-    fn tell_exchanges(&mut self, watch: &Watch, feed: &Feed) {
+    fn tell_exchanges(&mut self, cluster: &Cluster, watch: &Watch, feed: &Feed) {
         let mut told = Vec::new();
         // What finds no room is counted by who asked whom for what.
         let mut more: BTreeMap<(String, String, &'static str), usize> = BTreeMap::new();
-        for exchange in feed.exchanges.try_iter() {
+        for mut exchange in feed.exchanges.try_iter() {
+            // A link knows its peer by its address until it has met it.
+            if let Some(place) = cluster.places().iter().find(|place| place.address().to_string() == exchange.to) {
+                exchange.to = place.name().to_string();
+            }
             match told.len() {
                 ..EXCHANGES_AT_ONCE => told.push(in_json(&exchange)),
                 _ => *more.entry((exchange.from, exchange.to, exchange.kind)).or_default() += 1,

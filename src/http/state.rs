@@ -6,9 +6,9 @@ use std::time::SystemTime;
 use serde_json::{Value, json};
 
 use super::differences::Differences;
-use super::table::{RecentKeys, cell, shown};
+use super::table::{RecentKeys, cell, differ_only_in_settling, shown};
 use crate::commands::stats::{PeerStats, Stats};
-use crate::limits::PAGE_KEYS;
+use crate::limits::{PAGE_KEYS, PAGE_WAITING};
 use crate::node::Node;
 use crate::node::cluster::{Cluster, Place};
 use crate::store::KeyValueStore;
@@ -24,7 +24,11 @@ pub(super) fn of(cluster: &Cluster, recent: &RecentKeys) -> Value {
         let found = Differences::between(&stores);
         let differing = match stores.len() {
             ..=1 => Value::Null,
-            _ => json!({"keys": found.keys.len(), "are_more": found.are_more}),
+            _ => json!({
+                "keys": found.keys.len(),
+                "only_settled": found.keys.iter().filter(|key| differ_only_in_settling(nodes, key)).count(),
+                "are_more": found.are_more,
+            }),
         };
         json!({
             "now_ms": now().millis(),
@@ -58,9 +62,11 @@ fn one(cluster: &Cluster, place: &Place, node: Option<&Node>) -> Value {
         "keys": stats.keys,
         "expiring": stats.expiring,
         "waiting": stats.tombstones - stats.tombstones_settled,
+        "waits_until_ms": waits_until(node, &stats).map(Timestamp::millis),
         "settled": stats.tombstones_settled,
         "forgotten": stats.tombstones_forgotten,
         "clock": stats.clock.to_string(),
+        "wall_ms": node.replica().wall().millis(),
         "offset_ms": i128::from(node.replica().wall().millis()) - i128::from(now().millis()),
         "drift_rejected": stats.clock_drift_rejected,
         "conflicts": stats.conflicts.noticed,
@@ -76,6 +82,13 @@ fn one(cluster: &Cluster, place: &Place, node: Option<&Node>) -> Value {
         told.extend(running);
     }
     told
+}
+
+/// The time of the latest waiting tombstone if a clock ahead has written it: it settles when that time has come.
+fn waits_until(node: &Node, stats: &Stats) -> Option<Timestamp> {
+    let waiting = stats.tombstones - stats.tombstones_settled;
+    let latest = if (1..=PAGE_WAITING).contains(&waiting) { node.replica().store().latest_waiting() } else { None };
+    latest.filter(|latest| *latest > stats.clock.max(stats.wall))
 }
 
 fn peers(cluster: &Cluster, stats: &Stats) -> Vec<Value> {

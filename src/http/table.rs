@@ -1,6 +1,6 @@
 //! The page's table: the keys that changed last, and what each node holds of them.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde_json::{Value, json};
 
@@ -46,19 +46,36 @@ impl RecentKeys {
         let others = differing.iter().filter(|key| !self.0.contains(key)).take(PAGE_DIFFERING_KEYS);
         let mut keys: Vec<&[u8]> = others.chain(&self.0).map(|key| &**key).take(PAGE_KEYS).collect();
         keys.sort_unstable();
-        let in_conflict: Vec<HashSet<Box<[u8]>>> = nodes.iter().map(|node| keys_in_conflict(*node)).collect();
+        let in_conflict: Vec<Conflicts> = nodes.iter().map(|node| conflicts_of(*node)).collect();
         keys.into_iter().filter_map(|key| row(key, nodes, &in_conflict)).collect()
     }
 }
 
-/// The keys of the newest conflicts that a node knows.
-fn keys_in_conflict(node: Option<&Node>) -> HashSet<Box<[u8]>> {
+/// By key, the versions that have overruled a write which they had not seen.
+type Conflicts = HashMap<Box<[u8]>, Vec<Version>>;
+
+/// The newest conflicts that a node knows.
+fn conflicts_of(node: Option<&Node>) -> Conflicts {
     let newest = node.map(|node| node.replica().conflicts().newest(PAGE_CONFLICTS)).unwrap_or_default();
-    newest.iter().map(|noticed| noticed.conflict.key.clone()).collect()
+    let mut conflicts = Conflicts::new();
+    for noticed in newest {
+        conflicts.entry(noticed.conflict.key.clone()).or_default().push(noticed.conflict.kept.version);
+    }
+    conflicts
+}
+
+/// Whether all that differs is that some nodes know already that every node holds the delete.
+pub(super) fn differ_only_in_settling(nodes: &[Option<&Node>], key: &[u8]) -> bool {
+    let held = |node: &&Node| {
+        node.replica().store().look(key, |record| record.map(|record| (record.version(), record.is_tombstone())))
+    };
+    let mut all = nodes.iter().flatten().map(held);
+    let first = all.next().flatten();
+    first.is_some_and(|(_, is_tombstone)| is_tombstone) && all.all(|other| other == first)
 }
 
 /// A row; `None` if no node holds anything of the key any more.
-fn row(key: &[u8], nodes: &[Option<&Node>], in_conflict: &[HashSet<Box<[u8]>>]) -> Option<Value> {
+fn row(key: &[u8], nodes: &[Option<&Node>], in_conflict: &[Conflicts]) -> Option<Value> {
     let mut cells = Vec::new();
     let mut identities: Vec<Option<Option<(Version, bool)>>> = Vec::new();
     for (node, conflicts) in nodes.iter().zip(in_conflict) {
@@ -68,13 +85,16 @@ fn row(key: &[u8], nodes: &[Option<&Node>], in_conflict: &[HashSet<Box<[u8]>>]) 
             continue;
         };
         let replica = node.replica();
-        let (mut cell, what) =
-            replica.store().look(key, |record| (record.map(|record| cell(record, replica.wall())), identity(record)));
-        if conflicts.contains(key)
-            && let Some(cell) = cell.as_mut()
-        {
-            cell["conflict"] = json!(true);
-        }
+        let (cell, what) = replica.store().look(key, |record| {
+            let told = record.map(|record| {
+                let mut told = cell(record, replica.wall());
+                if conflicts.get(key).is_some_and(|kept| kept.contains(&record.version())) {
+                    told["conflict"] = json!(true);
+                }
+                told
+            });
+            (told, identity(record))
+        });
         cells.push(cell.unwrap_or_else(|| json!({"kind": "absent"})));
         identities.push(Some(what));
     }
@@ -90,7 +110,13 @@ fn row(key: &[u8], nodes: &[Option<&Node>], in_conflict: &[HashSet<Box<[u8]>>]) 
     if cells.iter().all(|cell| cell.get("by").is_none()) {
         return None;
     }
-    Some(json!({"key": shown(key), "leaf": leaf_of(key).to_string(), "differs": differs, "cells": cells}))
+    Some(json!({
+        "key": shown(key),
+        "leaf": leaf_of(key).to_string(),
+        "differs": differs,
+        "only_settled": differs && differ_only_in_settling(nodes, key),
+        "cells": cells,
+    }))
 }
 
 /// What a node holds of a key.

@@ -277,6 +277,11 @@ impl KeyValueStore {
         self.shards.iter().map(|shard| shard.read().graveyard().waiting_after(arrival)).sum()
     }
 
+    /// The latest timestamp of a tombstone that waits; `None` if none does. It looks at each of them.
+    pub fn latest_waiting(&self) -> Option<Timestamp> {
+        self.shards.iter().filter_map(|shard| shard.read().latest_waiting()).max()
+    }
+
     /// Settles the tombstones that arrived up to `up_to` and do not lie ahead of `clock`: from now on they count in no
     /// digest and stand in no list. They still win over what is older. Returns how many.
     pub fn settle(&self, up_to: Arrival, clock: Timestamp, tick: TickNumber) -> usize {

@@ -319,6 +319,16 @@ impl Shard {
     pub(super) fn graveyard(&self) -> &Graveyard {
         &self.graveyard
     }
+
+    /// The latest timestamp of a tombstone that waits; `None` if none does.
+    pub(super) fn latest_waiting(&self) -> Option<Timestamp> {
+        let stamp = |grave: &Grave| {
+            let is_it = |record: &Record| record.arrival() == Some(grave.arrival);
+            let tombstone = self.tables[table_index(grave.hash)].find(spread(grave.hash), is_it)?;
+            Some(tombstone.version().timestamp)
+        };
+        self.graveyard.waiting_up_to(Arrival(u64::MAX)).iter().filter_map(stamp).max()
+    }
 }
 
 /// The number of a hash's leaf within its shard: the second byte.

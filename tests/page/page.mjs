@@ -106,6 +106,9 @@ const scenes = {
     await page.waitForFunction(() => document.querySelectorAll(".map .differs").length === 0);
     await row(page, "colour").getByText("blue").nth(1).waitFor();
     await row(page, "colour").getByText("a write was lost").first().waitFor();
+    await node(1, "SET colour green");
+    await row(page, "colour").getByText("green").nth(1).waitFor();
+    check("a newer version has lost nothing", (await row(page, "colour").getByText("a write was lost").count()) === 0);
 
     // Stop and start.
     await second.getByRole("button", { name: "Stop node2" }).click();
@@ -119,6 +122,21 @@ const scenes = {
     await second.getByText("1 h ahead").waitFor();
     await second.getByRole("button", { name: "Clock real" }).click();
     await second.getByText("as the machine's").waitFor();
+
+    // A delete from the future waits for its time. The cards and the line at the top count the same.
+    await second.getByRole("button", { name: "Clock +1 h" }).click();
+    await second.getByText("1 h ahead").waitFor();
+    await node(2, "SET ahead 1");
+    await second.getByRole("button", { name: "Clock real" }).click();
+    await second.getByText(/as the machine's/).waitFor();
+    await second.getByText(/from \d\d:\d\d:\d\d\.\d+\+\d+ on: never back/).waitFor();
+    await node(2, "DEL ahead");
+    await says(page, /1 tombstone waits until its time has come, \d\d:\d\d:\d\d \(a clock ahead has written it\)/);
+    await first.getByText(/Tombstones/).waitFor();
+    await first.getByText(/1 waiting, \d+ settled/).waitFor();
+    await second.getByRole("button", { name: "Stop node2" }).click();
+    await second.getByRole("button", { name: "Start node2" }).click();
+    await says(page, /0 keys differ.*1 tombstone waits until/);
     await second.getByRole("button", { name: "Delay 500 ms" }).click();
     await second.getByText("comes 500 ms late").waitFor();
     await second.getByRole("button", { name: "No delay" }).click();
@@ -126,15 +144,22 @@ const scenes = {
 
     // Time: pause, step back, go on.
     await page.getByRole("button", { name: "Pause" }).click();
+    await page.locator("#message").getByText(/node[12] → node[12]/).waitFor();
     await page.getByRole("button", { name: "◂ Step" }).click();
     const message = page.locator("#message");
     await message.getByText(/node[12] → node[12]: [A-Z]+/).waitFor();
+    check("a peer is told by its name", !/127\.0\.0\.1/.test(await message.textContent()));
     const last = await message.textContent();
     await page.getByRole("button", { name: "◂ Step" }).click();
     await page.waitForFunction(last => document.getElementById("message").textContent !== last, last);
     await node(1, "SET later 1");
     await page.waitForTimeout(1500);
     check("the past does not change", (await row(page, "later").count()) === 0);
+    await page.getByLabel("Speed").selectOption("0.1");
+    check("another speed leaves it paused", await page.getByRole("button", { name: "Go on" }).isVisible());
+    await page.evaluate(() => goTo(known.messages[0]));
+    await page.getByText(/The page has watched since \d\d:\d\d:\d\d/).waitFor();
+    check("there is no step before the first", await page.getByRole("button", { name: "◂ Step" }).isDisabled());
     await page.getByRole("button", { name: "Live" }).click();
     await row(page, "later").waitFor();
     await page.getByLabel("Speed").selectOption("0.01");
@@ -236,6 +261,31 @@ const scenes = {
     saw(4, /the write that really came later was lost[^]*as the machine's/);
     saw(5, /Between equal nodes: \d+ bytes a round \(.*DIGEST.*\)/);
     saw(5, /Now 0 keys differ/);
+  },
+
+  /** Without tombstones a delete is undone, and the experiment says so. */
+  async forgetful() {
+    const page = await open();
+    await says(page, /0 keys differ/);
+    await page.getByRole("tab", { name: /^2 / }).click();
+    await page.getByRole("button", { name: "Run all" }).click();
+    await page.getByText("done", { exact: true }).waitFor(LONG);
+    await page.getByText(/node2 brought the book back: node1 holds "here" again, though it was deleted/).waitFor();
+  },
+
+  /** The second run of an experiment tells nothing of the first. */
+  async again() {
+    const page = await open();
+    await says(page, /0 keys differ/);
+    await page.getByRole("tab", { name: /^3 / }).click();
+    for (const run of ["Run all", "Again"]) {
+      await page.getByRole("button", { name: run }).click();
+      await page.waitForFunction(() => !trials.all[2].busy && trials.all[2].done === 5, null, LONG);
+      const times = (await page.locator(".seen li").allTextContents()).join("\n").match(/noticed: \S+/g);
+      const versions = await row(page, "both:city").locator(".version").first().textContent();
+      const survives = await page.locator(".seen").getByText(/was lost/).first().textContent();
+      check(`what is told is of this run: ${times}`, survives.includes(versions.replace(/\+.*/, "")));
+    }
   },
 
   async secret() {

@@ -27,7 +27,8 @@ function showHeadline(state) {
     kind = "differ";
     const n = state.differing.keys;
     parts.push(
-      `${state.differing.are_more ? "At least " : ""}${count(n, "key")} ${n === 1 ? "differs" : "differ"} now`,
+      `${state.differing.are_more ? "At least " : ""}${count(n, "key")} ${n === 1 ? "differs" : "differ"} now` +
+        settledPart(state.differing),
     );
   }
   if (off.length && on.length) parts.push(`${off.join(", ")} ${off.length === 1 ? "is" : "are"} stopped`);
@@ -35,15 +36,25 @@ function showHeadline(state) {
   headline(kind, `${parts.filter(Boolean).join(" · ")}.`);
 }
 
-/** Which tombstones wait for whom. */
+/** How many tombstones wait, and for whom or what. What the stores count is what the cards show, too. */
 function whoIsAwaited(nodes) {
-  const waiting = new Map();
-  for (const node of nodes) {
-    for (const peer of node.peers) {
-      if (peer.waiting) waiting.set(peer.name, Math.max(peer.waiting, waiting.get(peer.name) || 0));
-    }
+  const most = Math.max(0, ...nodes.map(node => node.waiting));
+  if (!most) return "no tombstone waits";
+  const what = `${count(most, "tombstone")} ${most === 1 ? "waits" : "wait"}`;
+  const until = Math.max(0, ...nodes.map(node => node.waits_until_ms || 0));
+  const unconfirmed = nodes.flatMap(node => node.peers.filter(peer => peer.waiting).map(peer => peer.name));
+  const away = nodes.filter(node => node.waiting).flatMap(node => node.held_by.map(holdup));
+  const reasons = unconfirmed.length ? [`for ${[...new Set(unconfirmed)].join(" and ")}`] : [];
+  if (until) {
+    const [whose, it] = most === 1 ? ["its", "it"] : ["their", "them"];
+    reasons.push(`until ${whose} time has come, ${secondOf(until)} (a clock ahead has written ${it})`);
   }
-  return waiting.size
-    ? [...waiting].map(([name, n]) => `${count(n, "tombstone")} ${n === 1 ? "waits" : "wait"} for ${name}`).join(", ")
-    : "no tombstone waits";
+  if (!reasons.length) reasons.push(away.length ? `: ${[...new Set(away)].join(", ")}` : "for the next round");
+  return `${what} ${reasons.join(", and ")}`.replace(" :", ":");
+}
+
+/** Of how many keys that differ the nodes hold the same delete, but only some know that all others hold it, too. */
+function settledPart({ keys, only_settled: n }) {
+  if (!n) return "";
+  return n === keys ? " (only whether a delete is settled)" : ` (${n} only in whether a delete is settled)`;
 }

@@ -23,6 +23,9 @@ function say(element, text) {
 }
 const count = (n, one, many) => `${n.toLocaleString("en")} ${n === 1 ? one : many || one + "s"}`;
 const wait = ms => new Promise(done => setTimeout(done, ms));
+/** A number that finds room in a small circle. */
+const compact = n => new Intl.NumberFormat("en", { notation: "compact" }).format(n);
+const secondOf = ms => new Date(ms).toISOString().slice(11, 19);
 const clockTime = ms => new Date(ms).toISOString().slice(11, 23);
 /** A timestamp of the store, without the day if that is today. */
 const shortTime = time =>

@@ -11,6 +11,7 @@ const known = {
   messages: [], // what nodes have asked each other, in the order of `sent_ms`
   ahead: null, // the server's clock less performance.now()
   missed: 0,
+  since: 0, // from when on nothing is missing
 };
 const view = {
   at: 0, // which moment is shown: the server's clock in milliseconds
@@ -29,6 +30,7 @@ function onState(state) {
   const ahead = state.now_ms - performance.now();
   known.ahead = known.ahead === null || Math.abs(ahead - known.ahead) > 2000 ? ahead : Math.max(ahead, known.ahead);
   known.states.push(state);
+  known.since = known.since || state.now_ms;
   if (known.states.length > STATES_KEPT) known.states.shift();
   waiters.splice(0).forEach(look => look(state));
 }
@@ -51,7 +53,8 @@ function onMessages({ list, more, lost }) {
   known.missed += lost;
   known.messages.push(...list);
   known.messages.sort((a, b) => a.sent_ms - b.sent_ms);
-  known.messages.splice(0, known.messages.length - MESSAGES_KEPT);
+  const dropped = known.messages.splice(0, Math.max(0, known.messages.length - MESSAGES_KEPT));
+  if (dropped.length) known.since = known.messages[0].sent_ms;
 }
 
 /** Waits until a state fits; resolves to it, or to null when the time is over. */

@@ -179,16 +179,21 @@ function factsOf(node) {
   const dead = node.waiting + node.settled;
   const facts = [
     ["Keys", `${node.keys.toLocaleString("en")}${node.expiring ? ` (${node.expiring} expire)` : ""}`],
-    ["Tombstones", dead ? `${dead.toLocaleString("en")} (${node.waiting} waiting, ${node.settled} settled)` : "0"],
-    ["Clock", `${shortTime(node.clock).slice(0, 12)}, ${offsetText(node.offset_ms)}`],
-    ["Root digest", node.root],
+    ["Tombstones", dead ? `${dead.toLocaleString("en")} (${numbers(node)})` : "0"],
+    ["Clock", `${secondOf(node.wall_ms)}, ${offsetText(node.offset_ms)}`],
   ];
+  // The hybrid clock never goes back. A moment ahead is nothing to tell of.
+  if (Date.parse(node.clock.split("+")[0]) > node.wall_ms + 1000)
+    facts.push(["Stamps", `from ${shortTime(node.clock)} on: never back`]);
+  facts.push(["Root digest", node.root]);
   if (node.conflicts) facts.push(["Conflicts", `${node.conflicts}: type CONFLICTS`]);
   if (node.rules_off.length) facts.push(["Without", node.rules_off.join(", ")]);
-  if (node.held_by.length) facts.push(["Deletes wait", node.held_by.map(holdup).join("; ")]);
+  if (node.waiting && node.held_by.length) facts.push(["Deletes wait", node.held_by.map(holdup).join("; ")]);
   facts.push(["Up", duration(node.uptime_s * 1000)]);
   return facts;
 }
+const numbers = node =>
+  `${node.waiting.toLocaleString("en")} waiting, ${node.settled.toLocaleString("en")} settled`;
 const HOLDUPS = {
   away: "is away",
   "just-met": "was only just met",

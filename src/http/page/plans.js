@@ -21,8 +21,11 @@ const PLANS = [
     question: "What does a node do that has missed everything, and whom does it ask for what?",
     expect: t =>
       `${t.b} stops while the others go on. It comes back ` +
-      `${t.node(t.b).on_disk ? "with what is on its disk" : "empty"}. Nobody ` +
-      "has kept a list of what it missed. It compares digests with a peer, so it should find exactly what it lacks.",
+      (t.node(t.b).on_disk
+        ? "with what is on its disk. "
+        : `empty: it holds nothing, so it gets all ${entriesOf(t.node(t.a))} entries. `) +
+      `${t.a} queues what it could not deliver, but a queue may be full or lost, so nothing relies on it. The round ` +
+      "comes first and finds all; what the queue sends afterwards is already there.",
     steps: [
       write("away:fruit", "apple"),
       write("away:colour", "red"),
@@ -42,8 +45,8 @@ const PLANS = [
           await t.fresh();
           const link = t.node(t.a).peers.find(peer => peer.name === t.b);
           t.saw(
-            `While ${t.b} was away, the link to it was ${link.up ? "up" : "down"}, and on ${t.a} ` +
-              `${count(link.queued, "key")} waited for it.`,
+            `While ${t.b} was away, the link to it was ${link.up ? "up" : "down"}, and ${t.a} had queued ` +
+              `${count(link.queued, "key")} for it.`,
           );
         },
       },
@@ -56,15 +59,17 @@ const PLANS = [
           if (/^ERROR/.test(said)) throw new Error(said);
           await t.agree();
           t.notes.took = performance.now() - began;
+          await t.linked();
           await wait(400);
           const asked = known.messages.filter(message => message.from === t.b && message.sent_ms >= from);
-          const kinds = [...new Set(asked.map(message => message.kind))];
           const pulled = t.node(t.b).peers.reduce((sum, peer) => sum + peer.pulled, 0);
           t.saw(
             `After ${duration(t.notes.took)} all nodes held the same. Rounds brought ` +
               `${count(pulled, "entry", "entries")} to ${t.b}.`,
           );
-          t.saw(`It asked: ${kinds.join(", ") || "nothing that was seen from here"}.`);
+          const lines = askedInWords(asked, pulled);
+          t.saw(lines.length ? `In its rounds ${t.b} asked:` : `Nothing that ${t.b} asked was seen from here.`);
+          lines.forEach(line => t.saw(line));
           t.saw(
             `${t.b} now holds: ` +
               ["fruit", "new", "colour"].map(key => `away:${key} ${t.inWords(t.b, `away:${key}`)}`).join(", ") +
@@ -91,11 +96,15 @@ const PLANS = [
         text: t => `Delete cut:book on ${t.a}`,
         run: async t => {
           await t.run(t.a, "DEL cut:book");
-          await t.waitFor("the delete is seen", () => t.holds(t.a, "cut:book").kind === "deleted");
+          await t.waitFor("the delete is seen", () => t.holds(t.a, "cut:book").kind !== "value");
           t.saw(
             `During the cut ${t.a} held: ${t.inWords(t.a, "cut:book")}; ${t.b} held: ${t.inWords(t.b, "cut:book")}.`,
           );
-          t.saw(`On ${t.a}, ${whoIsAwaited([t.node(t.a)])}.`);
+          t.saw(
+            t.holds(t.a, "cut:book").kind === "absent"
+              ? `${t.a} keeps no tombstone: that rule is off.`
+              : `On ${t.a}, ${whoIsAwaited([t.node(t.a)])}.`,
+          );
         },
       },
       {
@@ -103,13 +112,21 @@ const PLANS = [
         run: async t => {
           await t.mend(t.b);
           t.saw(
-            `After the cut ${t.b} held: ${t.inWords(t.b, "cut:book")}. The delete has won: it is the later version.`,
+            t.holds(t.a, "cut:book").kind === "value"
+              ? `${t.b} brought the book back: ${t.a} holds ${t.inWords(t.a, "cut:book")} again, though it was ` +
+                  "deleted."
+              : `After the cut ${t.b} held: ${t.inWords(t.b, "cut:book")}. The delete has won: it is the later ` +
+                  "version.",
           );
         },
       },
       {
         text: () => "Wait until every node is known to hold the tombstone: it settles",
         run: async t => {
+          if (t.holds(t.a, "cut:book").kind === "value") {
+            t.saw("There is no tombstone that could settle.");
+            return;
+          }
           const took = await t.waitFor(
             "the tombstone settles",
             () => ["absent"].includes(t.holds(t.a, "cut:book").kind) || t.holds(t.a, "cut:book").settled === true,
@@ -121,7 +138,7 @@ const PLANS = [
     ],
     lesson:
       "A delete must be remembered as long as any node may still hold the value. Only when all have confirmed it " +
-      "may it be forgotten. Start with --without tombstones, and the book comes back.",
+      "may it be forgotten. Start with cargo run --release -- --without tombstones, and the book comes back.",
   },
   {
     name: "Both write",
@@ -131,7 +148,14 @@ const PLANS = [
       "on all nodes, " +
       "and the other is gone, although its client was told OK. The nodes should at least notice.",
     steps: [
-      write("both:city", "Oslo"),
+      {
+        text: write("both:city", "Oslo").text,
+        run: async t => {
+          await write("both:city", "Oslo").run(t);
+          // What an earlier run has left behind is not told again.
+          for (const node of [t.a, t.b]) t.notes[node] = await conflictsOf(t, node);
+        },
+      },
       cutOff,
       {
         text: t => `Write Paris on ${t.a}, then Rome on ${t.b}`,
@@ -159,11 +183,9 @@ const PLANS = [
         text: () => "Ask what was lost",
         run: async t => {
           for (const node of [t.a, t.b]) {
-            const lines = (await t.run(node, "CONFLICTS KEY both:city"))
-              .split("\n")
-              .filter(line => line && line !== "END");
+            const lines = (await conflictsOf(t, node)).filter(line => !t.notes[node].includes(line));
             if (lines.length) t.saw(`${node} noticed: ${lines[0]}`);
-            else t.saw(`${node} noticed nothing: it never held both writes.`);
+            else t.saw(`${node} noticed nothing new: it never met both writes.`);
           }
         },
       },
@@ -219,8 +241,9 @@ const PLANS = [
           const what = isLost ? "the write that really came later was lost" : "the later write has won";
           t.saw(`All nodes now hold ${t.inWords(t.a, "clock:unseen")}: ${what}.`);
           t.saw(
-            `${t.a} has refused ${count(t.node(t.a).drift_rejected, "time")} to let its clock be moved: an hour is ` +
-              "more than the minute it allows.",
+            `Each message tells ${t.a} the time of ${t.b}. It follows such a clock by at most a minute, so it did ` +
+              "not follow this one: a write to the one key is stamped past what it replaces, all others keep the " +
+              "right time.",
           );
         },
       },
@@ -232,6 +255,7 @@ const PLANS = [
           const said = await turn(t.b, "start");
           if (/^ERROR/.test(said)) throw new Error(said);
           await t.agree();
+          await t.linked();
           t.saw(`${t.b}'s clock: ${offsetText(t.node(t.b).offset_ms)}.`);
         },
       },
@@ -239,13 +263,15 @@ const PLANS = [
     lesson:
       "A hybrid clock keeps cause and effect in order, whatever the clocks say: who has seen a write, writes after " +
       "it. Between " +
-      "writes that have not seen each other, only the clocks decide. So run NTP.",
+      "writes that have not seen each other, only the clocks decide. So keep the clocks of the machines together " +
+      "(NTP).",
   },
   {
     name: "What the digests save",
     question: "Why compare hashes of branches, when one could send everything?",
     expect: () =>
-      "2,000 keys are on all nodes. A round between equal nodes should cost one digest, however many keys there are. " +
+      "2,000 keys are on all nodes. A round between equal nodes should cost one short exchange, however many keys " +
+      "there are. " +
       "With a few keys that differ, it should walk down only the branches in which they lie.",
     steps: [
       {
@@ -259,10 +285,11 @@ const PLANS = [
             await t.run(t.a, `MSET ${pairs.join(" ")}`);
           }
           await t.agree();
-          t.notes.keys = t.node(t.a).keys;
+          const keys = t.node(t.a).keys;
+          const others = keys > 2000 ? ` and ${keys - 2000} ${keys === 2001 ? "other" : "others"}` : "";
           t.saw(
-            `Each node holds ${count(t.notes.keys, "key")}. To send them all would take some ` +
-              `${Math.round((t.notes.keys * 75) / 1000)} kB.`,
+            `Each node holds 2,000 keys${others}. To send them all would take some ` +
+              `${Math.round((keys * 75) / 1000)} kB.`,
           );
         },
       },
@@ -272,10 +299,13 @@ const PLANS = [
       },
       cutOff,
       {
-        text: () => "Change 3 of the 2,000 keys on one side",
+        text: t => `Change 1 of the 2,000 keys on ${t.b}, then 3 others on ${t.a}`,
         run: async t => {
+          // 7 and 1633 lie in one leaf. So what is newer on the second node is not the newest of that leaf.
+          await t.run(t.b, "SET digest:1633 changed");
+          await wait(5);
           for (const n of [7, 700, 1700]) await t.run(t.a, `SET digest:${n} changed`);
-          await t.waitFor("three keys differ", state => state.differing.keys === 3);
+          await t.waitFor("four keys differ", state => state.differing.keys === 4);
           const level = name => t.node(name).digests.match(/.{16}/g);
           const [a, b] = [level(t.a), level(t.b)];
           const differing = a.filter((digest, i) => digest !== b[i]).length;
@@ -286,8 +316,14 @@ const PLANS = [
       {
         text: () => "Mend the cut, and run a round at once",
         run: async t => {
-          t.saw(await roundCost(t, "With 3 keys that differ", () => t.isolate(t.b, "MEND")));
+          t.saw(await roundCost(t, "With 4 keys that differ", () => t.isolate(t.b, "MEND")));
           await t.agree();
+          if (t.notes.fetched) {
+            t.saw(
+              "digest:7 and digest:1633 lie in one leaf, and each node had the newer version of one of them. So the " +
+                "leaves alone did not say all, and a FETCH asked for the other.",
+            );
+          }
           t.saw(`Now ${count(latest().differing.keys, "key")} differ.`);
         },
       },
@@ -307,6 +343,42 @@ const PLANS = [
   },
 ];
 
+/** How many entries a node holds: tombstones are entries, too. */
+const entriesOf = node => (node.keys + node.waiting).toLocaleString("en");
+
+/** The conflicts of the key of experiment 3, a line for each, as a node tells them. */
+async function conflictsOf(t, node) {
+  const lines = (await t.run(node, "CONFLICTS KEY both:city")).split("\n");
+  return lines.filter(line => line && line !== "END");
+}
+
+/** What the messages of rounds ask for, in the order of a round. */
+const ASKED = {
+  PEER: () => "who the other is, and its time",
+  DIGEST: () => "the hashes of branches, level by level, where they differ",
+  LEAF: (messages, got) => `what it lacks in the leaves that differ; it got ${count(got, "entry", "entries")} in all`,
+  FETCH: () => "the entries of these keys",
+  PROPAGATE: (messages, got, n) => `here ${n === 1 ? "is an entry" : "are entries"}, take what is newer`,
+  CONFIRM: () => "I hold all that you held: remember that",
+};
+const askedKinds = messages => Object.keys(ASKED).filter(kind => messages.some(message => message.kind === kind));
+
+/** A line for each kind of message: how many there were, and what they asked for. */
+function askedInWords(messages, got) {
+  return askedKinds(messages).map(kind => {
+    const n = messages.filter(message => message.kind === kind).reduce((sum, message) => sum + message.requests, 0);
+    return `${kind} × ${n.toLocaleString("en")}: ${ASKED[kind](messages, got, n)}.`;
+  });
+}
+
+/** What a round has moved, as SYNC says it, in other words. */
+function movedInWords(said) {
+  const [, got, sent, took, unit] = /pulled (\d+), pushed (\d+) in ([\d.]+)(µs|ms|s)/.exec(said) || [];
+  if (!unit) return said.replace(/^.*?: /, "");
+  const ms = +took * { µs: 0.001, ms: 1, s: 1000 }[unit];
+  return `got ${got}, sent ${sent}, in ${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
+}
+
 /** Runs a round from the first node to the second, as soon as `prepare` is done, and says what it has cost. */
 async function roundCost(t, when, prepare = () => {}) {
   const link = () => t.node(t.a).peers.find(peer => peer.name === t.b);
@@ -321,7 +393,8 @@ async function roundCost(t, when, prepare = () => {}) {
     rounds = Math.max(1, after.rounds - before.rounds);
   const bytes = Math.round((after.sync_bytes - before.sync_bytes) / rounds);
   const asked = known.messages.filter(message => message.from === t.a && message.to === t.b && message.sent_ms >= from);
-  const kinds = [...new Set(asked.map(message => message.kind))].join(", ");
-  const moved = (said.split("\n").find(line => line.includes(t.b)) || said).replace(/^.*?: /, "");
+  const kinds = askedKinds(asked).join(", ");
+  t.notes.fetched = kinds.includes("FETCH");
+  const moved = movedInWords(said.split("\n").find(line => line.includes(t.b)) || said);
   return `${when}: ${bytes.toLocaleString("en")} bytes a round (${kinds || "no message seen"}); it ${moved}.`;
 }

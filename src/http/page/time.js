@@ -6,8 +6,8 @@ function setTime({ live = false, paused = false, at = view.at }) {
     known.messages.forEach(message => {
       message.played = message.sent_ms <= at;
     });
+  if (paused && !view.chosen) view.chosen = lastBefore(view.at);
   $("live").setAttribute("aria-pressed", live);
-  $("pause").setAttribute("aria-pressed", paused);
   say($("pause"), paused ? "Go on" : "Pause");
   if (live) {
     $("speed").value = "1";
@@ -15,15 +15,25 @@ function setTime({ live = false, paused = false, at = view.at }) {
   }
 }
 
-/** To the next message in this direction. */
-function step(direction) {
+const lastBefore = at => known.messages.findLast(message => message.sent_ms <= at) || null;
+
+/** Which message comes next in this direction. */
+function nextIndex(direction) {
   const from = view.chosen && view.paused ? known.messages.indexOf(view.chosen) : -1;
   const before = known.messages.filter(message => message.sent_ms <= view.at).length;
-  const index = from >= 0 ? from + direction : direction < 0 ? before - 1 : before;
-  const message = known.messages[Math.max(0, Math.min(index, known.messages.length - 1))];
+  return from >= 0 ? from + direction : direction < 0 ? before - 1 : before;
+}
+
+/** To the next message in this direction. */
+function step(direction) {
+  goTo(known.messages[Math.max(0, Math.min(nextIndex(direction), known.messages.length - 1))]);
+}
+
+/** Stops the time at a message. */
+function goTo(message) {
   if (!message) return;
-  setTime({ paused: true, at: message.sent_ms + message.took_ms });
   view.chosen = message;
+  setTime({ paused: true, at: message.sent_ms + message.took_ms });
   net.send(message);
 }
 $("back").addEventListener("click", () => step(-1));
@@ -32,6 +42,7 @@ $("live").addEventListener("click", () => setTime({ live: true }));
 $("pause").addEventListener("click", () => setTime({ paused: !view.paused }));
 $("speed").addEventListener("change", () => {
   view.rate = +$("speed").value;
+  if (view.paused) return;
   if (view.rate === 1 && serverNow() - view.at < 1000) setTime({ live: true });
   else setTime({});
 });
@@ -60,7 +71,10 @@ function frame(now) {
   }
   net.frame(now);
   if (view.shown) timeline.show(view.shown, now);
-  say($("when"), view.live ? "" : `${clockTime(view.at)}, ${duration(edge - view.at)} behind`);
+  const isFirst = !view.live && nextIndex(-1) < 0;
+  if ($("back").disabled !== isFirst) $("back").disabled = isFirst;
+  const since = isFirst && known.states.length ? ` · The page has watched since ${secondOf(known.since)}.` : "";
+  say($("when"), view.live ? "" : `${clockTime(view.at)}, ${duration(edge - view.at)} behind${since}`);
   say($("message"), explain(view.chosen));
   say($("missed"), known.missed ? `${count(known.missed, "message")} more than could be told` : "");
 }

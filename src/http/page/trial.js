@@ -66,6 +66,13 @@ class Trial {
       return row && row.cells.every(cell => cell.kind === "value" && cell.value === value);
     });
   }
+  /** Waits until the links between all nodes of this process are up. */
+  linked() {
+    const names = latest().nodes.map(node => node.name);
+    return this.waitFor("all links are up", state =>
+      state.nodes.every(node => node.running && node.peers.every(peer => peer.up || !names.includes(peer.name))),
+    );
+  }
   /** Waits for the first state after now: what was done is in it. */
   fresh() {
     return this.waitFor("the next state", () => true);

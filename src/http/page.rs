@@ -16,6 +16,7 @@ const SCRIPT: &[&str] = &[
     include_str!("page/nodes.js"),
     include_str!("page/maps.js"),
     include_str!("page/table.js"),
+    include_str!("page/sentences.js"),
     include_str!("page/timeline.js"),
     include_str!("page/time.js"),
     include_str!("page/trial.js"),

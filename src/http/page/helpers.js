@@ -23,8 +23,6 @@ function say(element, text) {
 }
 const count = (n, one, many) => `${n.toLocaleString("en")} ${n === 1 ? one : many || one + "s"}`;
 const wait = ms => new Promise(done => setTimeout(done, ms));
-/** A number that finds room in a small circle. */
-const compact = n => new Intl.NumberFormat("en", { notation: "compact" }).format(n);
 const secondOf = ms => new Date(ms).toISOString().slice(11, 19);
 const clockTime = ms => new Date(ms).toISOString().slice(11, 23);
 /** A timestamp of the store, without the day if that is today. */
@@ -41,6 +39,7 @@ function duration(ms) {
 
 const HUES = [176, 24, 265, 205, 330, 85, 45, 0, 225, 150, 300, 60, 190, 10, 280, 110];
 const dark = matchMedia("(prefers-color-scheme: dark)");
+const narrow = matchMedia("(max-width: 500px)");
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 function ownColour(index) {
   return `hsl(${HUES[index % HUES.length]} ${dark.matches ? "55% 60%" : "75% 33%"})`;

@@ -19,7 +19,7 @@ const net = {
 
   show(state) {
     const members = this.members(state);
-    const key = JSON.stringify(members);
+    const key = JSON.stringify([members, narrow.matches]);
     if (key !== this.key) this.build(members, state);
     this.key = key;
     state.nodes.forEach((node, index) => {
@@ -60,24 +60,27 @@ const net = {
 
   /** Draws circles and links anew: only when the members have changed. */
   build(members, state) {
-    const wide = members.length <= 2;
-    const centre = { x: 320, y: wide ? 122 : 225 },
-      radius = wide ? 210 : 165;
-    $("net").setAttribute("viewBox", `0 0 640 ${wide ? 250 : 460}`);
+    const isPair = members.length <= 2,
+      isMany = members.length > 6;
+    // On a narrow screen the drawing is narrower, so that its letters stay large.
+    const width = narrow.matches ? 400 : 640,
+      height = isPair ? 176 : isMany ? 460 : 310;
+    const r = isPair ? (narrow.matches ? 50 : 54) : isMany ? 36 : 46;
+    const reach = { x: width / 2 - r - (isPair && !narrow.matches ? 60 : 10), y: height / 2 - r - 14 };
+    $("net").setAttribute("viewBox", `0 0 ${width} ${height}`);
     const places = members.map((_, index) => {
-      const angle = (2 * Math.PI * index) / members.length + (wide ? Math.PI : -Math.PI / 2);
-      return { x: centre.x + radius * Math.cos(angle) * (wide ? 1 : 1.35), y: centre.y + radius * Math.sin(angle) };
+      const angle = (2 * Math.PI * index) / members.length + (isPair ? Math.PI : -Math.PI / 2);
+      return { x: width / 2 + reach.x * Math.cos(angle), y: height / 2 - 7 + (isPair ? 0 : reach.y * Math.sin(angle)) };
     });
     [this.paths, this.lanes, this.discs].forEach(map => map.clear());
     this.dots = [];
-    const r = members.length <= 2 ? 62 : members.length <= 6 ? 48 : 36;
     const links = svg("g"),
       discs = svg("g");
     this.moving = svg("g", { "aria-hidden": "true" });
     members.forEach((from, i) =>
       members.forEach((to, j) => {
         if (i === j || (i >= state.nodes.length && j >= state.nodes.length)) return;
-        const line = svg("path", { class: "link", d: curve(places[i], places[j], r, wide ? 52 : 20) });
+        const line = svg("path", { class: "link", d: curve(places[i], places[j], r, isPair ? 40 : 20) });
         links.append(line);
         const length = line.getTotalLength ? line.getTotalLength() : 0;
         const at = line.getPointAtLength(length * 0.5);
@@ -91,12 +94,12 @@ const net = {
       const { x, y } = places[index];
       const isHere = index < state.nodes.length;
       const ring = svg("circle", { class: isHere ? "disc" : "disc guest", cx: x, cy: y, r, stroke: "var(--soft)" });
-      const fact = svg("text", { class: "fact", x, y: y + 14, text: isHere ? "" : "elsewhere" });
-      const more = svg("text", { class: "fact", x, y: y + 30 });
+      const fact = svg("text", { class: "fact", x, y: y + 15, text: isHere ? "" : "elsewhere" });
+      const more = svg("text", { class: "fact", x, y: y + r + 16 });
       discs.append(ring, svg("text", { class: "name", x, y: y - 5, text: name }), fact, more);
       if (isHere) this.discs.set(name, { ring, fact, more });
     });
-    $("net").replaceChildren(links, this.moving, discs);
+    $("net").replaceChildren(links, discs, this.moving);
   },
 
   /** A message is to be seen. What comes faster than it can be seen is shown together. */

@@ -169,11 +169,24 @@ const cards = {
   answered(name, line, text) {
     const card = this.all.get(name);
     if (!card) return;
-    card.answers.append(el("pre", { class: "asked", text: `› ${line}` }), el("pre", { text: text || "(nothing)" }));
+    card.answers.append(
+      el("pre", { class: "asked", text: `› ${shortLine(line)}` }),
+      el("pre", { text: text || "(nothing)" }),
+    );
+    card.answers.classList.toggle("tall", (text.match(/\n/g) || []).length > 8);
     while (card.answers.children.length > 16) card.answers.firstChild.remove();
     card.answers.scrollTop = card.answers.scrollHeight;
   },
 };
+
+/** A command line; of a long one the beginning, and how many keys it has (only commands of keys have so many words). */
+function shortLine(line) {
+  if (line.length <= 80) return line;
+  const words = line.split(" ");
+  if (words.length < 7) return `${line.slice(0, 78)}…`;
+  const isPairs = /^MSET$/i.test(words[0]);
+  return `${words[0]} ${words[1]} … ${count((words.length - 1) / (isPairs ? 2 : 1), "key")}`;
+}
 
 function factsOf(node) {
   const dead = node.waiting + node.settled;

@@ -23,7 +23,7 @@ const PLANS = [
       `${t.b} stops while the others go on. It comes back ` +
       (t.node(t.b).on_disk
         ? "with what is on its disk. "
-        : `empty: it holds nothing, so it gets all ${entriesOf(t.node(t.a))} entries. `) +
+        : "empty: it holds nothing, so it gets everything. ") +
       `${t.a} queues what it could not deliver, but a queue may be full or lost, so nothing relies on it. The round ` +
       "comes first and finds all; what the queue sends afterwards is already there.",
     steps: [
@@ -64,8 +64,10 @@ const PLANS = [
           const asked = known.messages.filter(message => message.from === t.b && message.sent_ms >= from);
           const pulled = t.node(t.b).peers.reduce((sum, peer) => sum + peer.pulled, 0);
           t.saw(
-            `After ${duration(t.notes.took)} all nodes held the same. Rounds brought ` +
-              `${count(pulled, "entry", "entries")} to ${t.b}.`,
+            `After ${duration(t.notes.took)} all nodes held the same. ` +
+              (t.node(t.b).on_disk
+                ? `Rounds brought ${count(pulled, "entry", "entries")} to ${t.b}.`
+                : `${t.b} held nothing, so it got all ${count(pulled, "entry", "entries")}.`),
           );
           const lines = askedInWords(asked, pulled);
           t.saw(lines.length ? `In its rounds ${t.b} asked:` : `Nothing that ${t.b} asked was seen from here.`);
@@ -342,9 +344,6 @@ const PLANS = [
       "difference, and with the depth of the tree, not with the number of keys.",
   },
 ];
-
-/** How many entries a node holds: tombstones are entries, too. */
-const entriesOf = node => (node.keys + node.waiting).toLocaleString("en");
 
 /** The conflicts of the key of experiment 3, a line for each, as a node tells them. */
 async function conflictsOf(t, node) {

@@ -24,6 +24,15 @@ function describe(cell) {
   return parts;
 }
 
+/** How many rows of keys that all nodes have deleted are shown. */
+const DEAD_SHOWN = 6;
+const isDead = row => !row.differs && row.cells.every(cell => cell.kind !== "value");
+/** The greatest stamp of a row, so that texts compare as stamps do. */
+const stampOf = row =>
+  row.cells
+    .map(cell => (cell.time || "").replace(/\d+$/, n => n.padStart(5, "0")))
+    .reduce((most, stamp) => (stamp > most ? stamp : most));
+
 const table = {
   rows: new Map(),
   differed: new Set(),
@@ -37,12 +46,19 @@ const table = {
     }
     const seen = new Set(),
       id = row => row.key + row.leaf;
-    // What differs for longer than a moment comes first.
+    // What differs for longer than a moment comes first; then the latest.
     const stays = row => row.differs && this.differed.has(id(row));
-    const rows = [...state.rows.filter(stays), ...state.rows.filter(row => !stays(row))].map(row => {
+    const latest = [...state.rows].sort((a, b) => stays(b) - stays(a) || (stampOf(a) < stampOf(b) ? 1 : -1));
+    let dead = 0;
+    const shown = latest.filter(row => !isDead(row) || ++dead <= DEAD_SHOWN);
+    const rows = shown.map(row => {
       seen.add(id(row));
       return this.row(row);
     });
+    if (dead > DEAD_SHOWN) {
+      const text = `and ${count(dead - DEAD_SHOWN, "other key")} that all nodes have deleted`;
+      rows.push(el("tr", {}, el("td", { class: "none", colspan: names.length + 1, text })));
+    }
     this.differed = new Set(state.rows.filter(row => row.differs).map(id));
     for (const key of this.rows.keys()) if (!seen.has(key)) this.rows.delete(key);
     if (!rows.length) {
@@ -70,9 +86,12 @@ const table = {
     const key = JSON.stringify(row.cells.map(cell => ({ ...cell, ttl_ms: cell.ttl_ms && duration(cell.ttl_ms) })));
     const old = this.rows.get(id);
     if (old && old.key === key) return old.root;
-    const cells = row.cells.map(cell => el("td", { class: cell.wins && "wins" }, ...describe(cell)));
+    const cells = row.cells.map((cell, index) =>
+      el("td", { class: cell.wins && "wins", "data-node": this.names.split(",")[index] }, ...describe(cell)),
+    );
     const name = el("td", { class: "key", text: row.key, title: `leaf ${row.leaf}` });
-    if (row.differs) name.append(document.createTextNode(" "), el("span", { class: "badge bad", text: "≠ differs" }));
+    const differs = row.only_settled ? "≠ settled here, not there" : "≠ differs";
+    if (row.differs) name.append(document.createTextNode(" "), el("span", { class: "badge bad", text: differs }));
     const root = el("tr", { class: row.differs && "differs" }, name, ...cells);
     this.rows.set(id, { key, root });
     return root;

@@ -75,6 +75,7 @@ function frame(now) {
   if ($("back").disabled !== isFirst) $("back").disabled = isFirst;
   const since = isFirst && known.states.length ? ` · The page has watched since ${secondOf(known.since)}.` : "";
   say($("when"), view.live ? "" : `${clockTime(view.at)}, ${duration(edge - view.at)} behind${since}`);
+  say($("sentence"), sentence(view.chosen));
   say($("message"), explain(view.chosen));
   say($("missed"), known.missed ? `${count(known.missed, "message")} more than could be told` : "");
 }

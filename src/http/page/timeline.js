@@ -9,8 +9,8 @@ const timeline = {
     const width = Math.max(320, $("time").clientWidth || 800),
       span = +$("zoom").value;
     const names = net.members(state),
-      lane = 54,
-      height = names.length * lane + 26;
+      lane = 46,
+      height = names.length * lane + 20;
     const left = 78,
       x = t => left + ((t - (view.at - span * 0.9)) / span) * (width - left - 8);
     const y = name => 22 + names.indexOf(name) * lane;
@@ -37,12 +37,13 @@ const timeline = {
       svg("text", { x: left, y: height - 4, text: clockTime(view.at - span * 0.9) }),
       svg("text", { x: x(view.at), y: height - 4, "text-anchor": "end", text: clockTime(view.at) }),
     );
-    parts.push(...this.arrows(x, y, span, names));
-    $("time").replaceChildren(...parts);
+    const clip = svg("clipPath", { id: "lanes" }, svg("rect", { x: left - 4, y: 0, width: width - left + 4, height }));
+    const arrows = svg("g", { "clip-path": "url(#lanes)" }, ...this.arrows(x, y, span, names, width));
+    $("time").replaceChildren(clip, ...parts, arrows);
   },
 
   /** The arrows in the window. Where they would cover each other, one stands for several. */
-  arrows(x, y, span, names) {
+  arrows(x, y, span, names, width) {
     const from = view.at - span,
       to = view.at + span * 0.1;
     const places = new Map();
@@ -56,33 +57,77 @@ const timeline = {
       else places.set(place, { message, count: message.requests + (there ? there.count : 0) });
     }
     const parts = [],
-      labelled = new Map();
+      rows = new Map();
     for (const { message, count: requests } of places.values()) {
-      const [x1, x2, x3] = [0, 0.5, 1].map(part => x(message.sent_ms + message.took_ms * part));
-      const [y1, y2] = [y(message.from), y(message.to)];
-      const sign = Math.sign(y2 - y1);
-      const g = svg("g", { class: `${message.kind}${message.failed ? " failed" : ""}` });
-      g.append(
-        svg("line", { class: message === view.chosen ? "arrow chosen" : "arrow", x1, y1, x2, y2: y2 - sign * 5 }),
-        svg("path", { class: "tip", d: `M${x2} ${y2}l-4 ${-sign * 8}h8z` }),
-      );
-      if (x3 - x1 > 6) g.append(svg("line", { class: "back", x1: x2, y1: y2, x2: x3, y2: y1 }));
-      const row = `${message.from} ${sign}`,
-        last = labelled.get(row) ?? Infinity;
-      const label = requests > 1 ? `${message.kind} × ${requests}` : message.kind;
-      if (last - x1 > 7 * label.length + 6) {
-        labelled.set(row, x1);
-        g.append(svg("text", { class: "kind", x: x1 + 5, y: y1 + sign * (sign > 0 ? 16 : 9), text: label }));
-      }
-      parts.push(g);
+      parts.push(this.arrow(message, requests, x, y));
+      const row = `${message.from} ${message.to}`;
+      rows.set(row, [...(rows.get(row) || []), { message, requests, x: x(message.sent_ms) }]);
     }
+    // Labels of arrows that begin at one side of a lane must not cover each other.
+    const taken = new Map();
+    for (const row of rows.values()) parts.push(...this.labels(row, y, taken, width));
     return parts;
+  },
+
+  arrow(message, requests, x, y) {
+    const [x1, x2, x3] = [0, 0.5, 1].map(part => x(message.sent_ms + message.took_ms * part));
+    const [y1, y2] = [y(message.from), y(message.to)];
+    const sign = Math.sign(y2 - y1);
+    const kind = `arrow${requests > 1 ? " several" : ""}${message === view.chosen ? " chosen" : ""}`;
+    const end = { x1, y1, x2, y2: y2 - sign * 5 };
+    const g = svg(
+      "g",
+      { class: `hit ${message.kind}${message.failed ? " failed" : ""}`, onclick: () => goTo(message) },
+      svg("line", { class: "near", ...end }),
+      svg("line", { class: kind, ...end }),
+      svg("path", { class: "tip", d: `M${x2} ${y2}l-4 ${-sign * 8}h8z` }),
+    );
+    if (x3 - x1 > 6) g.append(svg("line", { class: "back", x1: x2, y1: y2, x2: x3, y2: y1 }));
+    return g;
+  },
+
+  /** A label for each bundle of arrows in one direction. */
+  labels(row, y, taken, width) {
+    const bundles = [];
+    for (const arrow of row.reverse()) {
+      const last = bundles[bundles.length - 1];
+      if (last && arrow.x - last.x < 60) {
+        last.requests += arrow.requests;
+        last.writes += writesOf(arrow);
+        last.kinds.add(arrow.message.kind);
+        last.failed = last.failed || arrow.message.failed;
+      } else {
+        const { kind, failed } = arrow.message;
+        bundles.push({ ...arrow, kinds: new Set([kind]), failed, writes: writesOf(arrow) });
+      }
+    }
+    return bundles.flatMap(({ x, message, requests, writes, kinds, failed }) => {
+      const isRound = kinds.has("CONFIRM") || kinds.has("DIGEST") || kinds.size > 1;
+      const text = isRound ? roundText(requests, writes) : requests > 1 ? times(message.kind, requests) : message.kind;
+      const [y1, y2] = [y(message.from), y(message.to)];
+      const side = `${message.from} ${y2 > y1}`,
+        room = 6.7 * text.length + 8;
+      const at = Math.min(x + 5, width - room);
+      if (at < (taken.get(side) ?? -Infinity)) return [];
+      taken.set(side, at + room);
+      const place = { x: at, y: y1 + (y2 > y1 ? 15 : -7) };
+      return [svg("text", { class: `kind ${failed ? "failed" : isRound ? "round" : message.kind}`, ...place, text })];
+    });
   },
 };
 
-/** What a message said, for people. */
+const times = (kind, n) => `${kind} × ${n.toLocaleString("en")}`;
+const writesOf = ({ message, requests }) => (message.kind === "PROPAGATE" ? requests : 0);
+
+/** The label of a bundle with a round in it. Many writes are more than a round. */
+function roundText(requests, writes) {
+  if (writes > 9) return `round, ${times("PROPAGATE", writes)}`;
+  return requests > 1 ? `round, ${count(requests, "message")}` : "round";
+}
+
+/** What a message said, for people; then as the nodes put it. */
 function explain(message) {
-  if (!message) return view.paused ? "No message before this moment." : "";
+  if (!message) return view.paused ? "No message is known from before this moment." : "";
   const more = message.requests > 1 ? ` (and ${count(message.requests - 1, "more request")})` : "";
   const took = message.took_ms ? ` in ${message.took_ms.toFixed(2)} ms` : "";
   return (

@@ -221,6 +221,7 @@ const trials = {
     }
     trial.busy = false;
     this.show();
+    $("trial").scrollTop = $("trial").scrollHeight;
     return !trial.wrong;
   },
 

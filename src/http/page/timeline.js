@@ -103,7 +103,7 @@ const timeline = {
     }
     return bundles.flatMap(({ x, message, requests, writes, kinds, failed }) => {
       const isRound = kinds.has("CONFIRM") || kinds.has("DIGEST") || kinds.size > 1;
-      const text = isRound ? roundText(requests, writes) : requests > 1 ? times(message.kind, requests) : message.kind;
+      const text = isRound ? roundText(requests, writes, width) : requests > 1 ? times(message.kind, requests) : message.kind;
       const [y1, y2] = [y(message.from), y(message.to)];
       const side = `${message.from} ${y2 > y1}`,
         room = 6.7 * text.length + 8;
@@ -120,7 +120,8 @@ const times = (kind, n) => `${kind} × ${n.toLocaleString("en")}`;
 const writesOf = ({ message, requests }) => (message.kind === "PROPAGATE" ? requests : 0);
 
 /** The label of a bundle with a round in it. Many writes are more than a round. */
-function roundText(requests, writes) {
+function roundText(requests, writes, width) {
+  if (width < 450) return "round";
   if (writes > 9) return `round, ${times("PROPAGATE", writes)}`;
   return requests > 1 ? `round, ${count(requests, "message")}` : "round";
 }

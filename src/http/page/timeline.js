@@ -103,7 +103,8 @@ const timeline = {
     }
     return bundles.flatMap(({ x, message, requests, writes, kinds, failed }) => {
       const isRound = kinds.has("CONFIRM") || kinds.has("DIGEST") || kinds.size > 1;
-      const text = isRound ? roundText(requests, writes, width) : requests > 1 ? times(message.kind, requests) : message.kind;
+      const alone = requests > 1 ? times(message.kind, requests) : message.kind;
+      const text = isRound ? roundText(requests, writes, width) : alone;
       const [y1, y2] = [y(message.from), y(message.to)];
       const side = `${message.from} ${y2 > y1}`,
         room = 6.7 * text.length + 8;

@@ -16,9 +16,9 @@ use kvstore::http::{BoundServer, Server};
 use kvstore::limits::{
     HTTP_REQUEST_TIMEOUT, MAX_HTTP_BODY_BYTES, MAX_HTTP_CONNECTIONS, MAX_HTTP_HEAD_BYTES, MAX_PAGES, WRONG_SECRET_DELAY,
 };
-use kvstore::node::BoundNode;
 use kvstore::node::cluster::Cluster;
 use kvstore::node::watch::Watch;
+use kvstore::node::{BoundNode, Node};
 use kvstore::rules::{Rule, Rules};
 use kvstore::secret::Secret;
 use serde_json::Value;
@@ -571,7 +571,11 @@ fn stopping_the_server_ends_all_that_waits() {
     page.next("state");
     let mut half = connect(stage.address);
     half.write_all(b"GET / HT").expect("it reads");
-    stage.command("node1", "CUT node2");
+    // A link that is just being made is not cut yet.
+    let is_up = |node: &Node| node.stats().peers.iter().all(|peer| peer.is_up);
+    let are_up = || stage.cluster.places().iter().all(|place| place.with(is_up) == Some(true));
+    eventually("the links are up", DEADLINE, are_up);
+    assert_eq!(stage.command("node1", "CUT node2").body, "OK\n");
     stage.client(1).line("SET k v");
     let mut waiting = connect(stage.address);
     let headers = "X-Kvstore: page\r\nContent-Type: application/json\r\n";

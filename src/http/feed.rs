@@ -92,7 +92,7 @@ impl Audience {
         let mut more: BTreeMap<(String, String, &'static str), usize> = BTreeMap::new();
         for mut exchange in feed.exchanges.try_iter() {
             // A link knows its peer by its address until it has met it.
-            if let Some(place) = cluster.places().iter().find(|place| place.address().to_string() == exchange.to) {
+            if let Some(place) = cluster.places().iter().find(|place| exchange.to.parse() == Ok(place.address())) {
                 exchange.to = place.name().to_string();
             }
             match told.len() {

@@ -77,7 +77,8 @@ const timeline = {
     const end = { x1, y1, x2, y2: y2 - sign * 5 };
     const g = svg(
       "g",
-      { class: `hit ${message.kind}${message.failed ? " failed" : ""}`, onclick: () => goTo(message) },
+      // A click would come too late: by then the arrows are drawn anew.
+      { class: `hit ${message.kind}${message.failed ? " failed" : ""}`, onpointerdown: () => goTo(message) },
       svg("line", { class: "near", ...end }),
       svg("line", { class: kind, ...end }),
       svg("path", { class: "tip", d: `M${x2} ${y2}l-4 ${-sign * 8}h8z` }),

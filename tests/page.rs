@@ -107,6 +107,14 @@ impl Stage {
         self.post("/command", &serde_json::json!({"node": node, "line": line}).to_string())
     }
 
+    /// Cuts node 1 off from node 2, when they have met: a peer that was never met has no name yet.
+    fn cut(&self) {
+        let is_up = |node: &Node| node.stats().peers.iter().all(|peer| peer.is_up);
+        let are_up = || self.cluster.places().iter().all(|place| place.with(is_up) == Some(true));
+        eventually("the links are up", DEADLINE, are_up);
+        assert_eq!(self.command("node1", "CUT node2").body, "OK\n");
+    }
+
     fn events(&self) -> Events {
         Events::open(self.address, "")
     }
@@ -402,7 +410,7 @@ fn keys_that_differ_are_counted_and_their_branches_are_not_equal() {
     let mut events = stage.events();
     stage.client(1).line("SET shared 1");
     events.state("it is on both", |state| row(state, "shared").is_some_and(|row| row["differs"] == false));
-    assert_eq!(stage.command("node1", "CUT node2").body, "OK\n");
+    stage.cut();
     stage.client(1).line("SET a 1");
     stage.client(1).line("DEL shared");
     stage.client(2).line("SET b 2");
@@ -455,7 +463,7 @@ fn a_long_answer_is_cut_and_a_long_command_is_given_up() {
     assert!(answer.len() < 70_000 && answer.ends_with("a client shows it whole"), "{}", answer.len());
     assert_eq!(stage.command("node1", "QUIT").body, "");
     assert_eq!(stage.command("node1", "FROB").status, 200, "what a node says is no error of the page");
-    stage.command("node1", "CUT node2");
+    stage.cut();
     stage.client(1).line("SET waits 1");
     let began = Instant::now();
     let answer = stage.command("node1", "WAIT 1 60000").body;
@@ -571,11 +579,7 @@ fn stopping_the_server_ends_all_that_waits() {
     page.next("state");
     let mut half = connect(stage.address);
     half.write_all(b"GET / HT").expect("it reads");
-    // A link that is just being made is not cut yet.
-    let is_up = |node: &Node| node.stats().peers.iter().all(|peer| peer.is_up);
-    let are_up = || stage.cluster.places().iter().all(|place| place.with(is_up) == Some(true));
-    eventually("the links are up", DEADLINE, are_up);
-    assert_eq!(stage.command("node1", "CUT node2").body, "OK\n");
+    stage.cut();
     stage.client(1).line("SET k v");
     let mut waiting = connect(stage.address);
     let headers = "X-Kvstore: page\r\nContent-Type: application/json\r\n";

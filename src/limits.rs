@@ -28,6 +28,13 @@ pub const WATCHED_AT_ONCE: usize = 1024;
 /// The longest delay that the lab makes, in milliseconds.
 pub const MAX_LAB_DELAY_MS: u64 = 60_000;
 
+/// How many lives of nodes may count one key: each takes 48 bytes of it until the key is deleted. A cluster would have
+/// to start its nodes hundreds of times while the key lives.
+pub const MAX_WRITERS: usize = 256;
+
+/// How many a record may have that comes from elsewhere: several nodes may take the last place at the same time.
+pub const MAX_MERGED_WRITERS: usize = 1024;
+
 /// The most peers of one node. A full mesh beyond this needs another protocol.
 pub const MAX_PEERS: usize = 64;
 

@@ -165,7 +165,7 @@ struct CommonOptions {
 
     /// Switches a rule of the protocol off, to see what it is for; may be repeated: tombstones, tie-break,
     /// hybrid-clock, stamp-bump, propagation, anti-entropy, digests, confirmation, ordered-link, durable-confirm,
-    /// stale-disk, version-vectors
+    /// stale-disk, version-vectors, shares
     #[arg(long, value_name = "RULE")]
     without: Vec<Rule>,
 }

@@ -41,11 +41,14 @@ pub enum Rule {
     /// A write carries what its writer had seen. Without: of two writes that did not know of each other, one is thrown
     /// away in silence.
     VersionVectors,
+    /// Each life of a node counts in a share of its own. Without: an increment reads and writes the sum, and of two
+    /// increments on two nodes one is lost.
+    Shares,
 }
 
 impl Rule {
     /// Every rule, in the order in which a reader meets them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Tombstones,
         Self::TieBreak,
         Self::HybridClock,
@@ -58,6 +61,7 @@ impl Rule {
         Self::DurableConfirm,
         Self::StaleDisk,
         Self::VersionVectors,
+        Self::Shares,
     ];
 
     /// The name on the command line.
@@ -75,6 +79,7 @@ impl Rule {
             Self::DurableConfirm => "durable-confirm",
             Self::StaleDisk => "stale-disk",
             Self::VersionVectors => "version-vectors",
+            Self::Shares => "shares",
         }
     }
 

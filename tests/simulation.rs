@@ -204,6 +204,8 @@
 
 #[path = "simulation/cluster.rs"]
 mod cluster;
+#[path = "simulation/counters.rs"]
+mod counters;
 #[path = "simulation/describe.rs"]
 #[allow(dead_code, reason = "only a story names requests")]
 mod describe;
@@ -392,4 +394,9 @@ fn without_stale_disk_an_old_copy_brings_a_deleted_key_back() {
 #[test]
 fn without_version_vectors_a_write_is_lost_in_silence() {
     breaks_without(Rule::VersionVectors, Invariant::NoSilentLoss);
+}
+
+#[test]
+fn without_shares_an_increment_is_lost() {
+    breaks_without(Rule::Shares, Invariant::EveryIncrementCounts);
 }

@@ -61,7 +61,7 @@ fn requests_and_replies_survive_the_wire() {
             Reply::Leaf(Differences {
                 covered: 2,
                 news: vec![record(Content::Value(b"v")), record(Content::Tombstone)],
-                listed: vec![Listed { key: b"k"[..].into(), version, check: 7 }],
+                listed: vec![Listed { key: b"k"[..].into(), version, check: 7, is_counted: true }],
                 lacking: vec![digest],
             }),
         ),
@@ -326,7 +326,7 @@ fn a_reply_to_leaf_has_as_many_parts_as_it_says() {
     let (entry, digest) = (record(Content::Value(b"v")).encode().to_vec(), [0; 8]);
     let listed = |len: usize| {
         let version = Version::new(Timestamp::from_millis(3), NodeId(1)).encode();
-        [&version[..], &[9; 4], &vec![b'k'; len]].concat()
+        [&version[..], &[9; 4], &[1], &vec![b'k'; len]].concat()
     };
     // Covered, lacking, how many entries, entries, listed keys.
     check_reply(&request, &[b"2", b"", b"0"], true);
@@ -345,7 +345,8 @@ fn a_reply_to_leaf_has_as_many_parts_as_it_says() {
     check_reply(&request, &[b"1", b"", b"1", &entry, &listed(3)], true);
     check_reply(&request, &[b"1", b"", b"18446744073709551615", &entry], false);
     check_reply(&request, &[b"1", b"", b"0", &listed(0)], true);
-    check_reply(&request, &[b"1", b"", b"0", &listed(0)[..13]], false);
+    check_reply(&request, &[b"1", b"", b"0", &listed(0)[..14]], false);
+    check_reply(&request, &[b"1", b"", b"0", &[&listed(0)[..14], &[2]].concat()], false);
     check_reply(&request, &[b"1", b"", b"0", &listed(0)[..9]], false);
     check_reply(&request, &[b"1", b"", b"0", &listed(MAX_KEY_BYTES)], true);
     check_reply(&request, &[b"1", b"", b"0", &listed(MAX_KEY_BYTES + 1)], false);

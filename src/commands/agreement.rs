@@ -7,8 +7,12 @@ use super::spec::Flag::{NoMulti, Readonly, Write};
 use super::spec::{Flags, Keys, Spec};
 use super::stats::{Moved, RoundSummary};
 use super::words::token;
+use crate::replication::message::Incarnation;
 use crate::store::content::Content;
+use crate::store::counter::Share;
 use crate::store::digest::{FANOUT, Prefix};
+use crate::store::record::Record;
+use crate::store::version::Version;
 
 /// The family's part of the table. Redis has none of these.
 pub(super) const COMMANDS: &[Spec] = &[
@@ -67,6 +71,7 @@ fn version(call: &mut Call<'_>) -> Outcome {
     let described = record.map(|record| {
         let version = record.version();
         let (content, written_by) = match record.content() {
+            Content::Tombstone if record.version() == Version::NEVER => ("never written".into(), "by"),
             Content::Value(value) | Content::Expiring(value, _) => {
                 (format!("value of {} bytes", value.len()), "written by")
             }
@@ -78,10 +83,26 @@ fn version(call: &mut Call<'_>) -> Outcome {
             true => String::new(),
             false => format!(" {written_by} node {}, which had seen {}", version.node, seen.join(", ")),
         };
-        format!("{} {content}{seen}", token(version))
+        format!("{} {content}{seen}{}", token(version), counted(&record))
     });
     call.answer.value(described.as_deref().map(str::as_bytes));
     DONE
+}
+
+/// What was counted upon what was written: each share with its writer.
+fn counted(record: &Record) -> String {
+    let share = |Share { writer, counted, seen }: Share| {
+        let seen = if seen.sum == 0 { String::new() } else { format!(" (of which {:+} was seen)", seen.sum) };
+        format!(
+            "{:+}{seen} by life {} since {}, last {}",
+            counted.sum,
+            Incarnation(writer.life),
+            writer.began,
+            counted.at
+        )
+    };
+    let shares: Vec<String> = record.shares().map(share).collect();
+    if shares.is_empty() { String::new() } else { format!(" counted {}", shares.join("; ")) }
 }
 
 fn digest(call: &mut Call<'_>) -> Outcome {

@@ -11,6 +11,7 @@ use super::words::{check_database, upper};
 use crate::framing::Args;
 use crate::store::Change;
 use crate::store::content::Content;
+use crate::store::deadline::Deadline;
 use crate::store::record::Record;
 
 /// The family's part of the table.
@@ -116,9 +117,25 @@ fn no_such_key() -> Failure {
     Failure::error("no such key")
 }
 
-/// A copy of what stands under a key, if that is a value that is not past its deadline.
-fn live(call: &Call<'_>, key: &[u8]) -> Option<Record> {
-    call.replica.store().record(key).filter(|record| record.content().is_live(|| call.replica.wall()))
+/// A copy of a key's value, with its deadline.
+struct Source {
+    value: Vec<u8>,
+    deadline: Option<Deadline>,
+}
+
+impl Source {
+    fn content(&self) -> Content<'_> {
+        Content::until(&self.value, self.deadline)
+    }
+}
+
+/// A copy of the value of a key, if it has one.
+fn live(call: &Call<'_>, key: &[u8]) -> Option<Source> {
+    let value = |record: &Record| {
+        let (value, deadline) = record.value(|| call.replica.wall())?;
+        Some(Source { value: value.into_owned(), deadline })
+    };
+    call.replica.store().look(key, |record| record.and_then(value))
 }
 
 /// Stores a value with its deadline under a key that has none. Returns whether it had none.

@@ -12,6 +12,7 @@ use crate::framing::printable;
 use crate::store::Change;
 use crate::store::content::Content;
 use crate::store::deadline::Deadline;
+use crate::store::record::Record;
 
 /// A command that sets a deadline.
 const fn setting(
@@ -213,10 +214,10 @@ fn persist(call: &mut Call<'_>) -> Outcome {
 
 fn time_left(call: &mut Call<'_>, unit: Unit, base: Base) -> Outcome {
     let (key, now) = (call.key(0)?, call.replica.wall());
-    let content = call.replica.store().record(key);
-    let answer = match content.as_ref().map(|record| record.content()).filter(|content| content.is_live(|| now)) {
+    let deadline = |record: &Record| record.value(|| now).map(|(_, deadline)| deadline);
+    let answer = match call.replica.store().look(key, |record| record.and_then(deadline)) {
         None => -2,
-        Some(content) => content.deadline().map_or(-1, |deadline| {
+        Some(deadline) => deadline.map_or(-1, |deadline| {
             let millis = deadline.millis() - if base == Base::Now { now.millis() } else { 0 };
             (if unit == Unit::Seconds { (millis + 500) / 1000 } else { millis }) as i64
         }),

@@ -7,6 +7,7 @@
 //! | family | about |
 //! |---|---|
 //! | `strings` | values: GET, SET and their like |
+//! | `counters` | numbers that add up: INCR |
 //! | `expiry` | when keys expire: EXPIRE, TTL |
 //! | `keys` | keys, whatever stands under them: DEL, SCAN |
 //! | `copying` | two keys in one step: RENAME, COPY |
@@ -41,6 +42,7 @@ mod conflicts;
 mod connection;
 pub mod conversation;
 mod copying;
+mod counters;
 mod expiry;
 pub mod failure;
 mod flushing;
@@ -78,6 +80,7 @@ pub const REDIS_VERSION: &str = "7.2.4";
 /// The whole table. Names are looked up in this order, so the frequent commands come first.
 const FAMILIES: &[&[Spec]] = &[
     strings::COMMANDS,
+    counters::COMMANDS,
     keys::COMMANDS,
     expiry::COMMANDS,
     copying::COMMANDS,

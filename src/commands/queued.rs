@@ -7,6 +7,7 @@ use crate::framing::Args;
 use crate::framing::owned::OwnedArgs;
 use crate::limits::{MAX_TRANSACTION_BYTES, MAX_TRANSACTION_COMMANDS, MAX_WATCHED_KEYS};
 use crate::replication::replica::Replica;
+use crate::store::record::Record;
 use crate::store::version::Version;
 
 /// What a client has queued since MULTI.
@@ -41,7 +42,7 @@ pub(super) struct Watches {
 #[derive(Debug)]
 struct Watched {
     key: Box<[u8]>,
-    version: Option<Version>,
+    version: Option<(Version, u32)>,
     is_live: bool,
 }
 
@@ -115,7 +116,10 @@ impl Watches {
     }
 }
 
-/// The version of what stands under a key, and whether it has a value now.
-fn state_of(key: &[u8], replica: &Replica) -> (Option<Version>, bool) {
-    (replica.store().version(key), replica.get(key, |value| value.is_some()))
+/// The version of what stands under a key, with what was counted upon it, and whether it has a value now.
+fn state_of(key: &[u8], replica: &Replica) -> (Option<(Version, u32)>, bool) {
+    let counted = |record: &Record| if record.is_counted() { record.check() } else { 0 };
+    let state = |record: &Record| ((record.version(), counted(record)), record.is_live(|| replica.wall()));
+    let state = replica.store().look(key, |record| record.map(state));
+    (state.map(|(version, _)| version), state.is_some_and(|(_, is_live)| is_live))
 }

@@ -72,13 +72,13 @@ fn collect_leaves(stores: &[&KeyValueStore], branch: Prefix, leaves: &mut Vec<Pr
     (0..FANOUT).all(|digit| collect_leaves(stores, branch.child(digit), leaves))
 }
 
-/// What makes two entries of a key the same: the version, and whether it is a tombstone. `None` for nothing, and for
-/// what all have agreed to forget.
-pub(super) fn identity(record: Option<&Record>) -> Option<(Version, bool)> {
-    record.filter(|record| !record.is_settled()).map(|record| (record.version(), record.is_tombstone()))
+/// What makes two entries of a key the same: the version, and what tells contents of one version apart. `None` for
+/// nothing, and for what all have agreed to forget.
+pub(super) fn identity(record: Option<&Record>) -> Option<(Version, u32)> {
+    record.filter(|record| !record.is_settled()).map(|record| (record.version(), record.check()))
 }
 
-fn identity_in(store: &KeyValueStore, key: &[u8]) -> Option<(Version, bool)> {
+fn identity_in(store: &KeyValueStore, key: &[u8]) -> Option<(Version, u32)> {
     store.look(key, identity)
 }
 

@@ -1,5 +1,6 @@
 //! The page's table: the keys that changed last, and what each node holds of them.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde_json::{Value, json};
@@ -8,7 +9,6 @@ use super::differences::identity;
 use crate::limits::{PAGE_CONFLICTS, PAGE_DIFFERING_KEYS, PAGE_KEYS, PAGE_VALUE_BYTES};
 use crate::node::Node;
 use crate::store::clock::Timestamp;
-use crate::store::content::Content;
 use crate::store::record::Record;
 use crate::store::version::Version;
 use crate::store::{KeyValueStore, leaf_of};
@@ -77,7 +77,7 @@ pub(super) fn differ_only_in_settling(nodes: &[Option<&Node>], key: &[u8]) -> bo
 /// A row; `None` if no node holds anything of the key any more.
 fn row(key: &[u8], nodes: &[Option<&Node>], in_conflict: &[Conflicts]) -> Option<Value> {
     let mut cells = Vec::new();
-    let mut identities: Vec<Option<Option<(Version, bool)>>> = Vec::new();
+    let mut identities: Vec<Option<Option<(Version, u32)>>> = Vec::new();
     for (node, conflicts) in nodes.iter().zip(in_conflict) {
         let Some(node) = node else {
             cells.push(json!({"kind": "stopped"}));
@@ -123,14 +123,16 @@ fn row(key: &[u8], nodes: &[Option<&Node>], in_conflict: &[Conflicts]) -> Option
 pub(super) fn cell(record: &Record, now: Timestamp) -> Value {
     let version = record.version();
     let mut cell = json!({"time": version.timestamp.to_string(), "by": version.node.0});
-    match record.content() {
-        Content::Tombstone => {
+    // A value that is past its deadline, but stands there still, is shown as what it was.
+    let value = record.value(|| now).map(|(value, _)| value).or(record.content().value().map(Cow::Borrowed));
+    match value {
+        None => {
             cell["kind"] = json!(if record.is_expired() { "expired" } else { "deleted" });
             cell["settled"] = json!(record.is_settled());
         }
-        Content::Value(value) | Content::Expiring(value, _) => {
+        Some(value) => {
             cell["kind"] = json!("value");
-            cell["value"] = json!(shown(value));
+            cell["value"] = json!(shown(&value));
         }
     }
     if let Some(deadline) = record.deadline() {

@@ -198,6 +198,7 @@ mod tests {
 
     fn conflict(key: &str, lost_at: u64, length: usize) -> Conflict {
         let write = |time, node, length: usize| Write {
+            deadline: None,
             version: Version::new(Timestamp::from_millis(time), NodeId(node)),
             value: Some(Excerpt { bytes: vec![b'v'; length].into(), length }),
         };

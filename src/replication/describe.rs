@@ -5,9 +5,11 @@ use std::fmt;
 use super::message::{Confirmation, Differences, Greeting, Heard, Held, Listed, Reply, Request};
 use crate::store::clock::Timestamp;
 use crate::store::content::Content;
+use crate::store::counter::Share;
 use crate::store::digest::Prefix;
 use crate::store::merge::{Effect, Outcome};
 use crate::store::record::Record;
+use crate::store::version::Version;
 
 /// How many items of a list are shown.
 const SHOWN: usize = 4;
@@ -79,10 +81,15 @@ impl fmt::Display for Record {
             length => format!("({length} bytes)"),
         };
         match self.content() {
-            Content::Value(value) => write!(f, "SET {key} {} {version}", shown(value)),
-            Content::Expiring(value, deadline) => write!(f, "SET {key} {} {version} until {deadline}", shown(value)),
-            Content::Tombstone => write!(f, "DEL {key} {version}"),
+            Content::Value(value) => write!(f, "SET {key} {} {version}", shown(value))?,
+            Content::Expiring(value, deadline) => write!(f, "SET {key} {} {version} until {deadline}", shown(value))?,
+            Content::Tombstone if version == Version::NEVER => write!(f, "COUNT {key}")?,
+            Content::Tombstone => write!(f, "DEL {key} {version}")?,
         }
+        self.shares().try_for_each(|Share { counted, seen, .. }| match seen.at > Timestamp::ZERO {
+            false => write!(f, ", {:+}", counted.sum),
+            true => write!(f, ", {:+} of which {:+} was seen", counted.sum, seen.sum),
+        })
     }
 }
 

@@ -27,7 +27,7 @@ use crate::store::version::{NodeId, Version};
 
 /// The version of this protocol. A node refuses every other version: nodes that mix them could break what they agree
 /// on.
-pub const PROTOCOL: u16 = 5;
+pub const PROTOCOL: u16 = 6;
 
 /// One life of a node's memory: a random number above 0, drawn when the node starts without its old data. Another
 /// number says that the node's memory is gone.
@@ -164,7 +164,7 @@ pub struct Differences {
     pub lacking: Vec<Digest>,
 }
 
-/// An entry as a LEAF reply lists it. In a message: the version, the check, the key.
+/// An entry as a LEAF reply lists it. In a message: the version, the check, 1 or 0, the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     /// The key.
@@ -173,11 +173,18 @@ pub struct Listed {
     pub version: Version,
     /// [`Record::check`] of the entry.
     pub check: u32,
+    /// Whether it was counted. Then it may say something that a greater version does not.
+    pub is_counted: bool,
 }
 
 impl From<&Record> for Listed {
     fn from(record: &Record) -> Self {
-        Self { key: record.key().into(), version: record.version(), check: record.check() }
+        Self {
+            key: record.key().into(),
+            version: record.version(),
+            check: record.check(),
+            is_counted: record.is_counted(),
+        }
     }
 }
 

@@ -235,15 +235,18 @@ impl Round<'_> {
                 to_pull.push(theirs.key);
                 continue;
             };
-            match ours.version().cmp(&theirs.version) {
-                Ordering::Less => to_pull.push(theirs.key),
-                Ordering::Greater => to_push.push(theirs.key),
-                Ordering::Equal if ours.check() == theirs.check => _ = same.insert(ours.digest()),
-                // Different contents under one version go both ways, and the merge rule decides on both sides.
-                Ordering::Equal => {
-                    to_pull.push(theirs.key.clone());
-                    to_push.push(theirs.key);
-                }
+            let order = ours.version().cmp(&theirs.version);
+            if order == Ordering::Equal && ours.check() == theirs.check {
+                same.insert(ours.digest());
+                continue;
+            }
+            // The smaller version may have counted what the greater one does not know of. Different contents under one
+            // version go both ways, and the merge rule decides on both sides.
+            if order != Ordering::Greater || theirs.is_counted {
+                to_pull.push(theirs.key.clone());
+            }
+            if order != Ordering::Less || ours.is_counted() {
+                to_push.push(theirs.key);
             }
         }
         self.pull(to_pull)?;

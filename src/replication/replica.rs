@@ -23,9 +23,11 @@ use crate::limits::SWEEP_KEYS;
 use crate::rules::{Rule, Rules};
 use crate::store::accepted::Accepted;
 use crate::store::arrival::TickNumber;
+use crate::store::causality::Write;
 use crate::store::clock::{HybridClock, Timestamp};
 use crate::store::content::Content;
-use crate::store::merge::Effect;
+use crate::store::counter::{self, CannotCount};
+use crate::store::merge::{Effect, Outcome};
 use crate::store::record::Record;
 use crate::store::version::Version;
 use crate::store::{Change, KeyValueStore};
@@ -146,12 +148,38 @@ impl Replica {
         (has_changed, result)
     }
 
+    /// Adds `by` to the number under a key; returns the new one.
+    ///
+    /// # Errors
+    /// When it cannot be counted. Nothing has changed then.
+    pub fn increment(&self, key: &[u8], by: i64) -> Result<i64, CannotCount> {
+        if !self.rules.has(Rule::Shares) {
+            return self.read_and_write(key, by);
+        }
+        let (life, now) = (self.identity.incarnation.0, self.wall());
+        let sum = self.store.increment(key, by, (life, now), |last| self.clock.now(now).max(last.next()))?;
+        self.tell_changed(key);
+        Ok(sum)
+    }
+
+    /// What every other store does for an increment: it writes the sum, and the later write wins.
+    fn read_and_write(&self, key: &[u8], by: i64) -> Result<i64, CannotCount> {
+        let add = |content: Option<Content<'_>>| match counter::add(content.and_then(Content::value), by) {
+            Ok(sum) => {
+                let deadline = content.and_then(Content::deadline);
+                (Change::Value(sum.to_string().into_bytes().into(), deadline), Ok(sum))
+            }
+            Err(why) => (Change::Nothing, Err(why)),
+        };
+        self.update(key, add).1
+    }
+
     /// Deletes a key, whether or not this replica holds it: a peer may hold a value that has not arrived here, and that
     /// value must lose. Returns whether the delete has replaced a value.
     pub fn delete(&self, key: &[u8]) -> bool {
         let outcome = self.store.write(key, Content::Tombstone, |replaced| self.stamp(replaced));
         self.tell_changed(key);
-        let is_live = |replaced: &Record| replaced.content().is_live(|| self.wall());
+        let is_live = |replaced: &Record| replaced.is_live(|| self.wall());
         matches!(outcome.effect, Effect::Replaced(Some(replaced)) if is_live(&replaced))
     }
 
@@ -205,11 +233,11 @@ impl Replica {
     // --------------------------------------------------------------------------------------------
 
     /// Merges entries that `sender` has sent in a round; returns those for which something newer, or the same, stands
-    /// here.
+    /// here, or something that says more.
     pub(super) fn merge_all(&self, sender: &Member, records: Vec<Record>) -> Vec<Record> {
         let shared = self.share_step();
         let mut progress = sender.lock();
-        let merge = |record| self.merge_locked(sender, &mut progress, record);
+        let merge = |record| self.merge_locked(sender, &mut progress, record).rejected();
         let rejected = records.into_iter().filter_map(merge).collect();
         drop(progress);
         drop(shared);
@@ -217,12 +245,11 @@ impl Replica {
         rejected
     }
 
-    /// Merges an entry that `sender` has sent. Returns it if something newer or the same stands here, or if its version
-    /// is impossible. The caller is in a shared step, and holds the sender's lock.
-    pub(super) fn merge_locked(&self, sender: &Member, progress: &mut Progress, record: Record) -> Option<Record> {
+    /// Merges an entry that `sender` has sent. It is not accepted if its version is impossible. The caller is in a shared step, and holds the sender's lock.
+    pub(super) fn merge_locked(&self, sender: &Member, progress: &mut Progress, record: Record) -> Outcome {
         self.observe(record.version().timestamp, sender, progress);
         if record.version().timestamp >= Timestamp::YEAR_2199 {
-            return Some(record);
+            return Outcome::refused(record);
         }
         let key = self.key_if_awaited(&record);
         let told = log_enabled!(Level::Trace).then(|| record.to_string());
@@ -232,11 +259,11 @@ impl Replica {
             trace!("{}: {}", self.identity.name, without_day(&text, self.wall()));
         }
         self.tell_merged(key);
-        let has_expired = |lost: &Record| lost.deadline().is_some_and(|deadline| deadline.is_past(self.wall()));
-        if let Some(conflict) = outcome.conflict.take().filter(|_| !outcome.lost().is_some_and(has_expired)) {
+        let has_expired = |lost: &Write| lost.deadline.is_some_and(|deadline| deadline.is_past(self.wall()));
+        if let Some(conflict) = outcome.conflict.take().filter(|conflict| !has_expired(&conflict.lost)) {
             self.conflicts.notice(*conflict, self.wall(), &self.identity.name);
         }
-        outcome.rejected()
+        outcome
     }
 
     /// Moves the clock past a timestamp that `sender` has sent. One that is too far ahead is counted, and its sender

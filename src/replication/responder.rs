@@ -82,8 +82,8 @@ impl Replica {
         let _shared = self.share_step();
         let mut progress = sender.member.lock();
         self.check_not_revoked(sender, &progress)?;
-        let rejected = self.merge_locked(&sender.member, &mut progress, record);
-        Ok(Reply::Merged(rejected.is_none()))
+        let outcome = self.merge_locked(&sender.member, &mut progress, record);
+        Ok(Reply::Merged(outcome.is_accepted()))
     }
 
     fn on_confirm(&self, sender: &Sender, arrivals: Arrival, confirmation: Confirmation) -> Result<Reply, Refusal> {

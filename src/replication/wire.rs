@@ -126,8 +126,9 @@ impl Reply {
                 write_bulk(out, &pack(lacking));
                 write_number(out, news.len() as u64);
                 news.iter().for_each(|record| write_bulk(out, record.encode()));
-                for Listed { key, version, check } in listed {
-                    write_bulk(out, &[&version.encode()[..], &check.to_be_bytes(), key].concat());
+                for Listed { key, version, check, is_counted } in listed {
+                    let is_counted = [u8::from(*is_counted)];
+                    write_bulk(out, &[&version.encode()[..], &check.to_be_bytes(), &is_counted, key].concat());
                 }
             }
             Self::Entries { covered, records } => {
@@ -238,7 +239,7 @@ fn decode_differences(items: Args<'_>, asked: usize) -> Result<Differences, BadM
     }
     let news = rest.iter().take(count).map(|item| decode_record(Some(item))).collect::<Result<Vec<_>, _>>()?;
     let listed: Option<Vec<_>> = rest.from(count).iter().map(decode_listed).collect();
-    let listed = listed.ok_or_else(|| bad("a listed key has a version and a check before it"))?;
+    let listed = listed.ok_or_else(|| bad("a listed key has a version, a check and a 1 or 0 before it"))?;
     if covered == 0 && news.is_empty() && listed.is_empty() {
         return Err(bad("it covers nothing, and tells nothing"));
     }
@@ -247,9 +248,11 @@ fn decode_differences(items: Args<'_>, asked: usize) -> Result<Differences, BadM
 
 fn decode_listed(item: &[u8]) -> Option<Listed> {
     let (version, rest) = item.split_at_checked(Version::ENCODED_BYTES)?;
-    let (check, key) = rest.split_first_chunk::<4>()?;
-    let version = Version::decode(version)?;
-    (key.len() <= MAX_KEY_BYTES).then(|| Listed { key: key.into(), version, check: u32::from_be_bytes(*check) })
+    let (check, rest) = rest.split_first_chunk::<4>()?;
+    let (&counted, key) = rest.split_first()?;
+    let (version, check) = (Version::decode(version)?, u32::from_be_bytes(*check));
+    let is_right = counted <= 1 && key.len() <= MAX_KEY_BYTES;
+    is_right.then(|| Listed { key: key.into(), version, check, is_counted: counted == 1 })
 }
 
 fn decode_children(bytes: &[u8]) -> Option<[Digest; FANOUT]> {

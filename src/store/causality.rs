@@ -69,13 +69,14 @@
 use std::cmp::Reverse;
 
 use super::content::Content;
+use super::deadline::Deadline;
 use super::record::Record;
 use super::version::{NodeId, Version};
 use crate::limits::{CONFLICT_KEPT_BYTES, CONFLICT_LOST_BYTES, MAX_SEEN};
 
 /// Whether the writer of `a` had seen `b`.
 pub fn covers(a: &Record, b: &Record) -> bool {
-    has_seen(a, b.version()) || b.is_seen_by_all()
+    has_seen(a, b.version()) || b.is_seen_by_all() || b.version() == Version::NEVER
 }
 
 /// Whether the writer of `entry` had seen the write with this version, or has written it itself.
@@ -96,7 +97,8 @@ pub(super) fn is_one_chain(a: &Record, b: &Record) -> bool {
 #[inline]
 pub(super) fn seen_after(replaced: &Record, writer: NodeId) -> Option<Vec<Version>> {
     let is_own_chain = replaced.node() == writer && replaced.has_seen_nothing();
-    (!is_own_chain).then(|| united(replaced.seen().chain([replaced.version()]), writer))
+    (!is_own_chain && replaced.version() != Version::NEVER)
+        .then(|| united(replaced.seen().chain([replaced.version()]), writer))
 }
 
 /// What `survivor` has seen after it has met `other`, another entry of its key, or another copy of itself. `None` if
@@ -104,7 +106,8 @@ pub(super) fn seen_after(replaced: &Record, writer: NodeId) -> Option<Vec<Versio
 pub(super) fn seen_together(survivor: &Record, other: &Record) -> Option<Vec<Version>> {
     let writer = survivor.version().node;
     let is_new = |version: &Version| version.node != writer && !has_seen(survivor, *version);
-    let is_other = survivor.version() != other.version() && !other.is_seen_by_all();
+    let is_other =
+        survivor.version() != other.version() && !other.is_seen_by_all() && other.version() != Version::NEVER;
     let news: Vec<Version> = other.seen().chain(is_other.then(|| other.version())).filter(is_new).collect();
     if news.is_empty() {
         return None;
@@ -146,6 +149,8 @@ pub struct Write {
     pub version: Version,
     /// The value; `None` for a delete.
     pub value: Option<Excerpt>,
+    /// When the value expires, if it does.
+    pub deadline: Option<Deadline>,
 }
 
 /// A value, or the beginning of a long one.
@@ -176,6 +181,7 @@ impl Conflict {
         }
         let write = |record: &Record, most: usize| Write {
             version: record.version(),
+            deadline: record.deadline(),
             value: match record.content() {
                 Content::Value(value) | Content::Expiring(value, _) => {
                     Some(Excerpt { bytes: value[..value.len().min(most)].into(), length: value.len() })
@@ -198,7 +204,6 @@ impl Conflict {
 mod tests {
     use super::super::clock::Timestamp;
     use super::super::content::Entry;
-    use super::super::deadline::Deadline;
     use super::*;
 
     fn record(millis: u64, node: u16, content: Content<'_>) -> Record {

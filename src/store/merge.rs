@@ -25,7 +25,7 @@ use std::cmp::Ordering;
 use std::mem;
 
 use super::causality::{Conflict, is_one_chain};
-use super::content::Content;
+use super::counter::together;
 use super::deadline::Deadline;
 use super::record::Record;
 use crate::rules::{Rule, Rules};
@@ -39,6 +39,9 @@ pub struct Outcome {
     pub has_learned: bool,
     /// What was thrown away without its successor's having known of it.
     pub conflict: Option<Box<Conflict>>,
+    /// The incoming entry again, if it was accepted, but what stands there now says more: it has shares that the
+    /// incoming one had not.
+    pub joined: Option<Box<Record>>,
 }
 
 /// Which of two entries stands there after they have met.
@@ -59,29 +62,30 @@ impl Outcome {
         matches!(self.effect, Effect::Replaced(_))
     }
 
-    /// The incoming entry, if it was not accepted.
+    /// The incoming entry, unless what stands there now is just that.
     pub fn rejected(self) -> Option<Record> {
         match self.effect {
             Effect::Stale(incoming) | Effect::Same(incoming) => Some(incoming),
-            Effect::Replaced(_) => None,
+            Effect::Replaced(_) => self.joined.map(|incoming| *incoming),
         }
     }
 
-    /// The one of the two entries that does not stand there now, if there were two that differ.
-    pub fn lost(&self) -> Option<&Record> {
-        match &self.effect {
-            Effect::Stale(lost) | Effect::Replaced(Some(lost)) => Some(lost),
-            Effect::Same(_) | Effect::Replaced(None) => None,
-        }
+    /// An entry that is not even compared.
+    pub(crate) fn refused(incoming: Record) -> Self {
+        Self { effect: Effect::Stale(incoming), has_learned: false, conflict: None, joined: None }
     }
 
     /// An entry has come to a place where none stood.
-    pub(super) const NEW: Self = Self { effect: Effect::Replaced(None), has_learned: false, conflict: None };
+    pub(super) const NEW: Self =
+        Self { effect: Effect::Replaced(None), has_learned: false, conflict: None, joined: None };
 }
 
 /// Merges an incoming entry into the one that stands under its key. Whichever survives has then seen what the other had
 /// seen, and the other.
 pub fn merge(current: &mut Record, mut incoming: Record, rules: Rules) -> Outcome {
+    if current.is_counted() || incoming.is_counted() {
+        return merge_counted(current, incoming, rules);
+    }
     let order = order(&incoming, current, rules);
     let (mut has_learned, mut conflict) = (false, None);
     // Most keys are written by one node, and there is nothing to learn.
@@ -93,7 +97,39 @@ pub fn merge(current: &mut Record, mut incoming: Record, rules: Rules) -> Outcom
         Ordering::Equal => Effect::Same(incoming),
         Ordering::Greater => Effect::Replaced(Some(mem::replace(current, incoming))),
     };
-    Outcome { effect, has_learned, conflict }
+    Outcome { effect, has_learned, conflict, joined: None }
+}
+
+/// The same for entries with shares: the greater base stays, and of each share the later copy
+/// ([`counter`](super::counter)). What stands there afterwards may be neither of the two.
+#[inline(never)]
+fn merge_counted(current: &mut Record, mut incoming: Record, rules: Rules) -> Outcome {
+    let order = order(&incoming, current, rules);
+    let shares = match order {
+        Ordering::Greater => together(&incoming, current, false),
+        order => together(current, &incoming, order == Ordering::Equal),
+    };
+    let (has_all, has_all_here) =
+        (incoming.shares().eq(shares.iter().copied()), current.shares().eq(shares.iter().copied()));
+    let (before, sent) = (current.clone(), incoming.clone());
+    let (has_learned, conflict) = match rules.has(Rule::VersionVectors) {
+        true => learn(order, current, &mut incoming),
+        false => (false, None),
+    };
+    let (effect, joined) = match order {
+        Ordering::Greater => {
+            *current = if has_all { incoming } else { incoming.with_shares(&shares) };
+            (Effect::Replaced(Some(before)), !has_all)
+        }
+        Ordering::Equal if has_all && has_all_here => (Effect::Same(sent.clone()), false),
+        _ if has_all_here => (Effect::Stale(sent.clone()), false),
+        order => {
+            *current = current.with_shares(&shares);
+            (Effect::Replaced(Some(before)), !has_all || order == Ordering::Less)
+        }
+    };
+    let has_learned = has_learned && has_all_here;
+    Outcome { effect, has_learned, conflict, joined: joined.then(|| Box::new(sent)) }
 }
 
 /// Lets the survivor of two entries learn from the other. Returns whether the current one has, and what was lost.
@@ -116,21 +152,24 @@ fn learn(order: Ordering, current: &mut Record, incoming: &mut Record) -> (bool,
 /// The order in which the greater entry survives.
 fn order(a: &Record, b: &Record, rules: Rules) -> Ordering {
     a.version().cmp(&b.version()).then_with(|| match rules.has(Rule::TieBreak) {
-        true => rank(a.content()).cmp(&rank(b.content())),
+        true => rank(a).cmp(&rank(b)),
         false => Ordering::Equal,
     })
 }
 
-/// What decides between contents of one version: a tombstone wins over every value, then the greater bytes, then the
-/// later deadline.
-fn rank(content: Content<'_>) -> (bool, &[u8], Option<Deadline>) {
-    (content.is_tombstone(), content.value().unwrap_or_default(), content.deadline())
+/// What decides between contents of one version: a tombstone wins over every value, that of a delete over that of a
+/// value that has expired; then the greater bytes, then the later deadline.
+fn rank(record: &Record) -> (bool, bool, &[u8], Option<Deadline>) {
+    let (is_tombstone, expired_at) = (record.has_tombstone(), record.expired_at());
+    let is_delete = is_tombstone && expired_at.is_none();
+    (is_tombstone, is_delete, record.content().value().unwrap_or_default(), expired_at.or(record.deadline()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::clock::Timestamp;
-    use super::super::content::Entry;
+    use super::super::content::{Content, Entry};
+    use super::super::counter::{Count, Share, Writer};
     use super::super::version::{NodeId, Version};
     use super::*;
     use proptest::prelude::*;
@@ -153,6 +192,34 @@ mod tests {
         )
     }
 
+    /// Counts that were made one after the other: of each writer the later one has the later time.
+    fn shares() -> impl Strategy<Value = Vec<Share>> {
+        let count = |at: u64| Count { at: Timestamp::from_bits(at), sum: (at * at) as i64 };
+        let share = move |(life, (counted, seen)): (usize, (u64, u64))| Share {
+            writer: Writer { life: life as u64, began: Timestamp::from_bits(1) },
+            counted: count(counted + 1),
+            seen: count(seen.min(counted + 1)),
+        };
+        prop::collection::vec((0u64..4, 0u64..4), 0..4)
+            .prop_map(move |counts| counts.into_iter().enumerate().map(share).collect())
+    }
+
+    /// Entries that may be counted. Of one base, all copies have seen the same: here nothing.
+    fn counted() -> impl Strategy<Value = Record> {
+        (records(), shares(), 0usize..3).prop_map(|(record, shares, skipped)| {
+            let seen = record.version().timestamp.to_bits() as i64;
+            let seen = |share: Share| Share {
+                seen: if seen % 2 == 0 {
+                    Count::default()
+                } else {
+                    share.seen.min(Count { at: Timestamp::from_bits(1), sum: 1 })
+                },
+                ..share
+            };
+            record.with_shares(&shares.into_iter().skip(skipped).map(seen).collect::<Vec<_>>())
+        })
+    }
+
     fn merged(current: &Record, incoming: &Record) -> Record {
         let mut survivor = current.clone();
         merge(&mut survivor, incoming.clone(), Rules::default());
@@ -172,6 +239,23 @@ mod tests {
         }
 
         #[test]
+        fn merging_counts_is_commutative_and_associative(a in counted(), b in counted(), c in counted()) {
+            prop_assert_eq!(merged(&a, &b), merged(&b, &a));
+            prop_assert_eq!(merged(&merged(&a, &b), &c), merged(&a, &merged(&b, &c)));
+        }
+
+        #[test]
+        fn merging_counts_is_idempotent_and_says_what_has_become_of_them(a in counted(), b in counted()) {
+            prop_assert_eq!(merge(&mut a.clone(), a.clone(), Rules::default()).effect, Effect::Same(a.clone()));
+            let mut survivor = a.clone();
+            let outcome = merge(&mut survivor, b.clone(), Rules::default());
+            let same = |one: &Record, other: &Record| one.entry() == other.entry() && one.shares().eq(other.shares());
+            prop_assert_eq!(outcome.is_accepted(), !same(&survivor, &a));
+            prop_assert_eq!(outcome.rejected().is_none(), !same(&survivor, &a) && same(&survivor, &b));
+            prop_assert_eq!(Record::decode(survivor.encode()), Some(survivor));
+        }
+
+        #[test]
         fn merge_is_idempotent_and_says_so(a in records()) {
             prop_assert_eq!(merge(&mut a.clone(), a.clone(), Rules::default()).effect, Effect::Same(a));
         }
@@ -180,6 +264,9 @@ mod tests {
         fn what_one_of_them_had_seen_the_survivor_has_seen_and_the_other_too(a in records(), b in records()) {
             let survivor = merged(&a, &b);
             for seen in a.seen().chain(b.seen()).chain([a.version(), b.version()]) {
+                if seen == Version::NEVER {
+                    continue;
+                }
                 let at = |version: &Version| version.node == seen.node;
                 let known = survivor.seen().chain([survivor.version()]).find(at);
                 prop_assert!(known >= Some(seen), "{known:?} {seen:?}");

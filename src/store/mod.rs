@@ -2,7 +2,7 @@
 //!
 //! In reading order: [`clock`] and [`version`] say what "newer" means, [`content`] what stands under a key,
 //! [`mod@merge`] holds the one rule that follows, [`causality`] tells what the rule throws away, [`deadline`] how
-//! values expire. [`digest`] is how two stores find out where they differ. Then the plumbing: [`record`] is how an
+//! values expire, [`counter`] how counts add up. [`digest`] is how two stores find out where they differ. Then the plumbing: [`record`] is how an
 //! entry lies in memory, [`arrival`] how a node counts them, [`accepted`] where one goes that wins, [`graveyard`] the
 //! queues of tombstones, `shard.rs` what changes together under one lock, `scan.rs` lists keys. [`KeyValueStore`] puts
 //! them together.
@@ -12,6 +12,7 @@ pub mod arrival;
 pub mod causality;
 pub mod clock;
 pub mod content;
+pub mod counter;
 pub mod deadline;
 pub mod digest;
 pub mod graveyard;
@@ -35,6 +36,7 @@ use arrival::{Arrival, TickNumber};
 use causality::seen_after;
 use clock::Timestamp;
 use content::{Content, Entry};
+use counter::CannotCount;
 use deadline::Deadline;
 use digest::{Digest, FANOUT, LEAVES, Prefix};
 use merge::Outcome;
@@ -112,8 +114,13 @@ impl KeyValueStore {
     pub fn get<R>(&self, key: &[u8], now: impl FnOnce() -> Timestamp, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
         let hash = hash_key(key);
         let shard = self.shard(hash).read();
-        let content = shard.find(hash, key).map(Record::content).filter(|content| content.is_live(now));
-        read(content.and_then(Content::value))
+        match shard.find(hash, key) {
+            Some(record) if record.is_counted() => read(record.value(now).as_ref().map(|(value, _)| &**value)),
+            record => {
+                let content = record.map(Record::content).filter(|content| content.is_live(now));
+                read(content.and_then(Content::value))
+            }
+        }
     }
 
     /// A copy of what stands under `key`, tombstones included.
@@ -132,7 +139,7 @@ impl KeyValueStore {
     pub fn value_bytes(&self, key: &[u8], now: Timestamp) -> Option<usize> {
         let hash = hash_key(key);
         let shard = self.shard(hash).read();
-        shard.find(hash, key).filter(|record| record.content().is_live(|| now)).map(shard::bytes_of)
+        shard.find(hash, key).filter(|record| record.is_live(|| now)).map(shard::bytes_of)
     }
 
     /// The version of what stands under `key`, tombstones included.
@@ -163,7 +170,8 @@ impl KeyValueStore {
         let hash = hash_key(key);
         let mut shard = self.shard(hash).write();
         let replaced = shard.find(hash, key);
-        let (change, result) = change(replaced.map(Record::content).filter(|content| content.is_live(|| now)));
+        let value = replaced.and_then(|replaced| replaced.value(|| now));
+        let (change, result) = change(value.as_ref().map(|(value, deadline)| Content::until(value, *deadline)));
         let content = match &change {
             Change::Nothing => return (false, result),
             Change::Value(value, deadline) => Content::until(value, *deadline),
@@ -172,6 +180,28 @@ impl KeyValueStore {
         let record = self.written(key, content, replaced, stamp);
         shard.merge(hash, record, &self.ledger);
         (true, result)
+    }
+
+    /// Adds `by` to the number under `key`, as [`counter`] says: in the share of this life of the node. `now` is the
+    /// wall clock; `stamp` gives the present timestamp, later than the one that it is given. Returns the new value.
+    ///
+    /// # Errors
+    /// When it cannot be counted. Nothing has changed then.
+    pub fn increment(
+        &self,
+        key: &[u8],
+        by: i64,
+        (life, now): (u64, Timestamp),
+        stamp: impl FnOnce(Timestamp) -> Timestamp,
+    ) -> Result<i64, CannotCount> {
+        let hash = hash_key(key);
+        let mut shard = self.shard(hash).write();
+        let never = || Cow::Owned(Record::never_written(key));
+        let record = shard.find(hash, key).map_or_else(never, Cow::Borrowed);
+        let (shares, sum) = counter::increment(&record, by, (life, now), stamp)?;
+        let record = record.with_shares(&shares);
+        shard.merge(hash, record, &self.ledger);
+        Ok(sum)
     }
 
     /// The record of a write that replaces `replaced`, and has seen it.
@@ -183,11 +213,16 @@ impl KeyValueStore {
         stamp: impl FnOnce(Option<Version>) -> Version,
     ) -> Record {
         let version = stamp(replaced.map(Record::version));
+        let counted = replaced.filter(|replaced| replaced.is_counted());
         let replaced = replaced.filter(|_| self.ledger.rules.has(Rule::VersionVectors));
         let entry = Entry { version, content };
-        match replaced.and_then(|replaced| seen_after(replaced, version.node)) {
+        let record = match replaced.and_then(|replaced| seen_after(replaced, version.node)) {
             None => Record::new(key, entry),
             Some(seen) => Record::with_seen(key, entry, &seen),
+        };
+        match counted {
+            None => record,
+            Some(counted) => record.with_shares(&counter::seen(counted.shares())),
         }
     }
 

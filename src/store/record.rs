@@ -7,33 +7,37 @@
 //!
 //! ```text
 //!   0         10       12      13       13 + key
-//!   | version | length | flags | key …  | seen … | deadline | value …          a value
-//!                                       | seen … | arrival (8) | settled (1)   a tombstone
+//!   | version | length | flags | key …  | seen … | deadline | shares … | value …          a value
+//!                                       | seen … | deadline | shares … | arrival (8) | settled (1)   a tombstone
 //!
 //!   seen      | count (1) | version (10) | version (10) | …                    only if a flag says so
 //!   deadline  | milliseconds (8) |                                             only if a flag says so
+//!   shares    | count (2) | share (48) | share (48) | …                        only if a flag says so
 //! ```
 //!
 //! The length is the key's, big-endian. Arrival and settled belong to the node that holds the tombstone: they are
 //! neither hashed nor sent. What the writer had seen travels with the entry, but is not hashed: see
 //! [`causality`](super::causality).
 //!
-//! The flags say what the record consists of: whether it is a tombstone, whether there are the parts *seen* and
-//! *deadline*. A tombstone has two marks besides: whether it was seen by all, and whether it stands for a value that
-//! has expired. They are not hashed either. The other bits are room for more parts, a bit for each. A record with a
+//! The flags say what the record consists of: whether it is a tombstone, whether there are the parts *seen*, *deadline*
+//! and *shares* ([`counter`](super::counter)). A tombstone has two marks besides: whether it was seen by all, and whether
+//! it stands for a value that has expired; then it has that value's deadline. The marks are not hashed either. The other bits are room for more parts, a bit for each. A record with a
 //! flag that this node does not know is malformed: a node that cannot read a part must not accept the entry without it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 use super::arrival::Arrival;
 use super::causality::seen_together;
+use super::clock::Timestamp;
 use super::content::{Content, Entry};
+use super::counter::{self, Share};
 use super::deadline::Deadline;
 use super::digest::Digest;
 use super::version::{NodeId, Version};
-use crate::limits::{MAX_KEY_BYTES, MAX_SEEN, MAX_VALUE_BYTES};
+use crate::limits::{MAX_KEY_BYTES, MAX_MERGED_WRITERS, MAX_SEEN, MAX_VALUE_BYTES};
 
 const LENGTH_AT: usize = Version::ENCODED_BYTES;
 const FLAGS_AT: usize = LENGTH_AT + 2;
@@ -53,6 +57,8 @@ const SEEN_BY_ALL: u8 = 4;
 const DEADLINE: u8 = 8;
 /// The flag of a tombstone that stands for a value that has expired.
 const EXPIRED: u8 = 16;
+/// The flag of a record with shares.
+const COUNTED: u8 = 32;
 /// What may be marked on a tombstone.
 const MARKS: u8 = SEEN_BY_ALL | EXPIRED;
 
@@ -70,9 +76,16 @@ impl Record {
     /// How many bytes the part *seen* has at most.
     pub const MAX_SEEN_BYTES: usize = 1 + MAX_SEEN * Version::ENCODED_BYTES;
 
+    /// How many bytes the shares take at most.
+    pub const MAX_SHARES_BYTES: usize = 2 + MAX_MERGED_WRITERS * Share::BYTES;
+
     /// How many bytes the largest encoded record has.
-    pub const MAX_BYTES: usize =
-        KEY_AT + MAX_KEY_BYTES + Self::MAX_SEEN_BYTES + Deadline::ENCODED_BYTES + MAX_VALUE_BYTES;
+    pub const MAX_BYTES: usize = KEY_AT
+        + MAX_KEY_BYTES
+        + Self::MAX_SEEN_BYTES
+        + Deadline::ENCODED_BYTES
+        + Self::MAX_SHARES_BYTES
+        + MAX_VALUE_BYTES;
 
     /// Packs a key and its entry, whose writer had seen no other node's write of the key. A tombstone has no arrival
     /// number until a store accepts it.
@@ -124,6 +137,68 @@ impl Record {
         self.0 = bytes.into_boxed_slice();
     }
 
+    /// A record of a key that was counted, but never written.
+    pub(super) fn never_written(key: &[u8]) -> Self {
+        Self::new(key, Entry { version: Version::NEVER, content: Content::Tombstone })
+    }
+
+    /// The same record with these shares, in the order of their writers.
+    #[must_use]
+    pub(super) fn with_shares(&self, shares: &[Share]) -> Self {
+        let (shares_at, payload_at) = (self.shares_at(), self.payload_at());
+        let length = shares_at + 2 + shares.len() * Share::BYTES + self.0.len() - payload_at;
+        let mut bytes = Vec::with_capacity(length);
+        bytes.extend_from_slice(&self.0[..shares_at]);
+        bytes[FLAGS_AT] &= !COUNTED;
+        if !shares.is_empty() {
+            bytes[FLAGS_AT] |= COUNTED;
+            bytes.extend_from_slice(&u16::try_from(shares.len()).expect("MAX_MERGED_WRITERS fits").to_be_bytes());
+            shares.iter().for_each(|share| bytes.extend_from_slice(&share.encode()));
+        }
+        match self.has_tombstone() {
+            true => bytes.extend_from_slice(&[0; NOTE_BYTES]),
+            false => bytes.extend_from_slice(&self.0[payload_at..]),
+        }
+        Self(bytes.into_boxed_slice())
+    }
+
+    /// Whether any node has counted this key.
+    #[inline]
+    pub fn is_counted(&self) -> bool {
+        self.0[FLAGS_AT] & COUNTED != 0
+    }
+
+    /// What each writer has counted, in the order of the writers.
+    pub fn shares(&self) -> impl Iterator<Item = Share> {
+        let shares = self.0[self.shares_at()..self.payload_at()].get(2..).unwrap_or_default();
+        let decode = |bytes| Share::decode(bytes).expect("every way in has checked the shares");
+        shares.as_chunks().0.iter().map(decode)
+    }
+
+    /// The value that the key has, if it has one, and its deadline. The clock is read only if there is a deadline.
+    #[inline]
+    pub fn value(&self, now: impl FnOnce() -> Timestamp) -> Option<(Cow<'_, [u8]>, Option<Deadline>)> {
+        if self.is_counted() {
+            return self.counted_value(now());
+        }
+        let content = Some(self.content()).filter(|content| content.is_live(now))?;
+        Some((Cow::Borrowed(content.value()?), content.deadline()))
+    }
+
+    #[inline(never)]
+    fn counted_value(&self, now: Timestamp) -> Option<(Cow<'_, [u8]>, Option<Deadline>)> {
+        let deadline = self.deadline().filter(|deadline| !deadline.is_past(now));
+        Some((counter::value(self, now)?, deadline))
+    }
+
+    /// Whether the key has a value. The clock is read only if there is a deadline.
+    pub fn is_live(&self, now: impl FnOnce() -> Timestamp) -> bool {
+        match self.is_counted() {
+            false => self.content().is_live(now),
+            true => self.counted_value(now()).is_some(),
+        }
+    }
+
     /// The key.
     pub fn key(&self) -> &[u8] {
         &self.0[KEY_AT..self.seen_at()]
@@ -146,9 +221,9 @@ impl Record {
         self.0[FLAGS_AT] & (SEEN | MARKS) == 0
     }
 
-    /// What stands under the key.
+    /// What was written under the key: the base, if it was counted.
     pub fn content(&self) -> Content<'_> {
-        if self.is_tombstone() {
+        if self.has_tombstone() {
             return Content::Tombstone;
         }
         Content::until(&self.0[self.payload_at()..], self.deadline())
@@ -162,7 +237,12 @@ impl Record {
     /// When the value expires, if it does.
     #[inline]
     pub fn deadline(&self) -> Option<Deadline> {
-        if self.0[FLAGS_AT] & DEADLINE == 0 { None } else { self.read_deadline() }
+        if self.0[FLAGS_AT] & (DEADLINE | TOMBSTONE) == DEADLINE { self.read_deadline() } else { None }
+    }
+
+    /// When the value has expired for which this tombstone stands.
+    pub fn expired_at(&self) -> Option<Deadline> {
+        if self.0[FLAGS_AT] & (DEADLINE | TOMBSTONE) == DEADLINE | TOMBSTONE { self.read_deadline() } else { None }
     }
 
     #[inline(never)]
@@ -175,9 +255,23 @@ impl Record {
     pub(super) fn expired(&self) -> Self {
         let seen: Vec<Version> = self.seen().collect();
         let entry = Entry { version: self.version(), content: Content::Tombstone };
+        let deadline = self.deadline().expect("only a value with a deadline expires");
         let mut tombstone = Self::with_seen(self.key(), entry, &seen);
-        tombstone.0[FLAGS_AT] |= EXPIRED;
-        tombstone
+        tombstone.set_expired_at(deadline);
+        match self.is_counted() {
+            true => tombstone.with_shares(&self.shares().collect::<Vec<_>>()),
+            false => tombstone,
+        }
+    }
+
+    /// Marks a delete as what has become of a value with this deadline.
+    fn set_expired_at(&mut self, deadline: Deadline) {
+        let at = self.after_seen();
+        let mut bytes = self.0[..at].to_vec();
+        bytes[FLAGS_AT] |= EXPIRED | DEADLINE;
+        bytes.extend_from_slice(&deadline.encode());
+        bytes.extend_from_slice(&self.0[at..]);
+        self.0 = bytes.into_boxed_slice();
     }
 
     /// Whether this is a tombstone that no client has written: a value has expired.
@@ -185,8 +279,15 @@ impl Record {
         self.0[FLAGS_AT] & EXPIRED != 0
     }
 
-    /// Whether the key was deleted.
+    /// Whether the key was deleted, and nothing was counted that the delete had not seen.
+    #[inline]
     pub fn is_tombstone(&self) -> bool {
+        self.has_tombstone() && (!self.is_counted() || !counter::has_counted(self, Timestamp::ZERO))
+    }
+
+    /// Whether what was written is a delete.
+    #[inline]
+    pub(super) fn has_tombstone(&self) -> bool {
         self.0[FLAGS_AT] & TOMBSTONE != 0
     }
 
@@ -211,15 +312,10 @@ impl Record {
     /// Takes over what `other` says about who has seen what: another entry of the key that has lost against this one,
     /// or another copy of it. Returns whether it was new.
     pub(super) fn learn(&mut self, other: &Self) -> bool {
-        let is_same = self.version() == other.version() && self.is_tombstone();
+        let is_same = self.version() == other.version() && self.has_tombstone();
         let mut is_news = false;
         if is_same && other.is_seen_by_all() && !self.is_seen_by_all() {
             self.set_seen_by_all();
-            is_news = true;
-        }
-        // One version stands for two writes only after a restart with the clock put back.
-        if is_same && other.is_tombstone() && !other.is_expired() && self.is_expired() {
-            self.0[FLAGS_AT] &= !EXPIRED;
             is_news = true;
         }
         let Some(seen) = seen_together(self, other) else { return is_news };
@@ -239,7 +335,7 @@ impl Record {
     fn hash_without_seen(&self) -> u64 {
         let mut hash = Xxh3::new();
         hash.update(&self.0[..FLAGS_AT]);
-        hash.update(&[self.0[FLAGS_AT] & (TOMBSTONE | DEADLINE)]);
+        hash.update(&[self.0[FLAGS_AT] & (TOMBSTONE | DEADLINE | COUNTED)]);
         hash.update(self.key());
         hash.update(&self.encode()[self.after_seen()..]);
         hash.digest()
@@ -247,7 +343,7 @@ impl Record {
 
     /// The record as it travels: without what only this node knows.
     pub fn encode(&self) -> &[u8] {
-        if self.is_tombstone() { &self.0[..self.payload_at()] } else { &self.0 }
+        if self.has_tombstone() { &self.0[..self.payload_at()] } else { &self.0 }
     }
 
     /// The record in `bytes`; `None` if they do not hold exactly one.
@@ -258,19 +354,25 @@ impl Record {
         let (key, rest) = rest.split_at_checked(key_len)?;
         let flags = header[FLAGS_AT];
         let (seen, payload) = if flags & SEEN == 0 { (Vec::new(), rest) } else { decode_seen(rest, version)? };
-        let content = match flags & !SEEN {
-            VALUE if payload.len() <= MAX_VALUE_BYTES => Content::Value(payload),
-            DEADLINE => {
-                let (deadline, value) = payload.split_at_checked(Deadline::ENCODED_BYTES)?;
-                let deadline = Deadline::decode(deadline).filter(|_| value.len() <= MAX_VALUE_BYTES)?;
-                Content::Expiring(value, deadline)
-            }
+        let (deadline, payload) = if flags & DEADLINE == 0 { (None, payload) } else { decode_deadline(payload)? };
+        let (shares, payload) = if flags & COUNTED == 0 { (Vec::new(), payload) } else { decode_shares(payload)? };
+        let content = match flags & !(SEEN | DEADLINE | COUNTED) {
+            VALUE if payload.len() <= MAX_VALUE_BYTES => Content::until(payload, deadline),
             flags if flags & !MARKS == TOMBSTONE && payload.is_empty() => Content::Tombstone,
             _ => return None,
         };
         let mut record = Self::with_seen(key, Entry { version, content }, &seen);
-        record.0[FLAGS_AT] |= flags & MARKS;
-        Some(record)
+        if content.is_tombstone() {
+            match (deadline, flags & EXPIRED != 0) {
+                (Some(deadline), true) if deadline.millis() < Timestamp::YEAR_2199.millis() => {
+                    record.set_expired_at(deadline);
+                }
+                (None, false) => {}
+                _ => return None,
+            }
+            record.0[FLAGS_AT] |= flags & MARKS;
+        }
+        Some(if shares.is_empty() { record } else { record.with_shares(&shares) })
     }
 
     /// How many bytes the record holds.
@@ -286,7 +388,7 @@ impl Record {
 
     /// Whether this is a tombstone that every peer is known to hold.
     pub fn is_settled(&self) -> bool {
-        self.is_tombstone() && self.0.last() == Some(&1)
+        self.has_tombstone() && self.0.last() == Some(&1)
     }
 
     /// The number under which the store accepted this tombstone; `None` for a value.
@@ -325,6 +427,17 @@ impl Record {
     }
 
     fn payload_at(&self) -> usize {
+        let shares_at = self.shares_at();
+        match self.is_counted() {
+            false => shares_at,
+            true => {
+                let count = u16::from_be_bytes([self.0[shares_at], self.0[shares_at + 1]]);
+                shares_at + 2 + usize::from(count) * Share::BYTES
+            }
+        }
+    }
+
+    fn shares_at(&self) -> usize {
         let has_deadline = self.0[FLAGS_AT] & DEADLINE != 0;
         self.after_seen() + if has_deadline { Deadline::ENCODED_BYTES } else { 0 }
     }
@@ -349,9 +462,29 @@ fn decode_seen(bytes: &[u8], write: Version) -> Option<(Vec<Version>, &[u8])> {
     seen.iter().all(|&version| version.node != write.node && version < write).then_some((seen, rest))
 }
 
+/// A deadline, and what follows it.
+fn decode_deadline(bytes: &[u8]) -> Option<(Option<Deadline>, &[u8])> {
+    let (deadline, rest) = bytes.split_at_checked(Deadline::ENCODED_BYTES)?;
+    Some((Some(Deadline::decode(deadline)?), rest))
+}
+
+/// The shares, and what follows them: one or more, in the order of their writers.
+fn decode_shares(bytes: &[u8]) -> Option<(Vec<Share>, &[u8])> {
+    let (count, rest) = bytes.split_first_chunk()?;
+    let count = usize::from(u16::from_be_bytes(*count));
+    let (shares, rest) = rest.split_at_checked(count * Share::BYTES)?;
+    let shares: Option<Vec<Share>> = shares.as_chunks().0.iter().map(Share::decode).collect();
+    let is_right = |shares: &Vec<Share>| {
+        (1..=MAX_MERGED_WRITERS).contains(&shares.len()) && shares.is_sorted_by(|a, b| a.writer < b.writer)
+    };
+    Some((shares.filter(is_right)?, rest))
+}
+
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}={:?}", self.key().escape_ascii(), self.entry())
+        write!(f, "{}={:?}", self.key().escape_ascii(), self.entry())?;
+        self.expired_at().iter().try_for_each(|deadline| write!(f, " expired at {deadline}"))?;
+        self.shares().try_for_each(|share| write!(f, " {share:?}"))
     }
 }
 
@@ -501,17 +634,24 @@ mod tests {
     }
 
     #[test]
-    fn that_a_value_has_expired_travels_but_does_not_count_in_the_digest_and_a_delete_takes_it_back() {
+    fn the_tombstone_of_a_value_that_has_expired_says_so_and_keeps_the_deadline() {
         let deadline = Deadline::from_millis(9).expect("is early");
         for seen in [seen(&[5, 6]), Vec::new()] {
-            let mut expired = with_seen(Content::Expiring(b"value", deadline), &seen).expired();
+            let expired = with_seen(Content::Expiring(b"value", deadline), &seen).expired();
             let delete = with_seen(Content::Tombstone, &seen);
             assert_eq!(Record::decode(expired.encode()), Some(expired.clone()));
-            assert_eq!((expired.digest(), expired.check()), (delete.digest(), delete.check()));
-            assert!(expired.is_expired() && !delete.is_expired());
-            assert!(!delete.clone().learn(&expired) && expired.learn(&delete));
-            assert!(!expired.is_expired());
+            assert!(expired.is_expired() && !delete.is_expired() && expired.is_tombstone());
+            assert_eq!((expired.expired_at(), expired.deadline()), (Some(deadline), None));
+            assert_ne!(expired.digest(), delete.digest());
+            let mut without_mark = expired.encode().to_vec();
+            without_mark[FLAGS_AT] &= !EXPIRED;
+            assert_eq!(Record::decode(&without_mark), None, "a delete has no deadline");
+            let mut without_deadline = delete.encode().to_vec();
+            without_deadline[FLAGS_AT] |= EXPIRED;
+            assert_eq!(Record::decode(&without_deadline), None);
         }
+        let late = Content::Expiring(b"value", Deadline::LATEST);
+        assert_eq!(Record::decode(with_seen(late, &[]).expired().encode()), None, "no clock can have been there");
     }
 
     #[test]

@@ -13,7 +13,7 @@ impl KeyValueStore {
     /// Calls `visit` with every key that has a value at `now`, in no particular order, a shard at a time.
     pub fn visit_keys(&self, now: Timestamp, mut visit: impl FnMut(&[u8])) {
         for shard in &self.shards {
-            for record in shard.read().records().filter(|record| record.content().is_live(|| now)) {
+            for record in shard.read().records().filter(|record| record.is_live(|| now)) {
                 visit(record.key());
             }
         }
@@ -58,7 +58,7 @@ impl KeyValueStore {
             if shard.live() == 0 {
                 continue;
             }
-            let values = shard.unsettled_near(leaves).filter(|record| record.content().is_live(|| now));
+            let values = shard.unsettled_near(leaves).filter(|record| record.is_live(|| now));
             let mut ahead: Vec<(u64, &Record)> = values.map(|record| (position(record), record)).collect();
             ahead.sort_unstable_by_key(|&(position, _)| position);
             for (position, record) in ahead.into_iter().filter(|&(position, _)| position >= cursor) {

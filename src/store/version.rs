@@ -31,6 +31,9 @@ impl Version {
     /// the bytes is the order of the versions.
     pub const ENCODED_BYTES: usize = 10;
 
+    /// The version of a key that was never written: earlier than all others. No node's clock stands there.
+    pub const NEVER: Self = Self { timestamp: Timestamp::ZERO, node: NodeId(1) };
+
     /// The version of a write by `node` at `timestamp`.
     pub const fn new(timestamp: Timestamp, node: NodeId) -> Self {
         Self { timestamp, node }

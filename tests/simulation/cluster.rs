@@ -149,11 +149,16 @@ impl Cluster {
         self.has_written(node, &life, key, content);
     }
 
-    /// A write was applied: it is queued for each peer, and acknowledged.
+    /// A write was applied.
     pub(super) fn has_written(&self, node: usize, life: &Rc<Life>, key: &[u8], content: Content<'_>) {
         if let Some(judge) = &self.judge {
             judge.borrow_mut().acknowledged(self, node, key, content);
         }
+        self.leave_for_peers(node, life, key);
+    }
+
+    /// A key has changed: it is queued for each peer, and the write is acknowledged.
+    pub(super) fn leave_for_peers(&self, node: usize, life: &Rc<Life>, key: &[u8]) {
         let dropped = || life.links.iter().map(|link| link.queue.dropped());
         let before: Vec<u64> = dropped().collect();
         life.outbox.changed(key);

@@ -175,9 +175,11 @@ impl Cluster {
         self.step();
         let machine = &self.nodes[node];
         let before = machine.life().log.as_ref().map(|log| (log.store(), log.confirmation()));
-        if let Some(judge) = &self.judge {
-            judge.borrow_mut().look_at_losses(self, node);
-        }
+        let counted = self.judge.as_ref().map(|judge| {
+            let mut judge = judge.borrow_mut();
+            judge.look_at_losses(self, node);
+            judge.counted_by_one(self, node)
+        });
         machine.disk.iter().for_each(|disk| disk.leave(end));
         self.trace.note(node, || match (end, &machine.disk) {
             (End::Empty, None) => "starts again, its memory is gone".into(),
@@ -190,7 +192,8 @@ impl Cluster {
             let judge = self.judge.as_ref().unwrap_or_else(|| panic!("{error}"));
             return judge.borrow_mut().does_not_start(&machine.name, &error);
         }
-        if let Some(judge) = &self.judge {
+        if let Some((judge, counted)) = self.judge.as_ref().zip(counted) {
+            judge.borrow_mut().counts_again(self, node, counted);
             let start = match end {
                 _ if machine.disk.is_none() => Start::Empty,
                 End::Empty => Start::Empty,

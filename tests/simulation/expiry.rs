@@ -16,6 +16,7 @@ use kvstore::store::deadline::Deadline;
 use kvstore::store::{Change, KeyValueStore};
 
 use super::cluster::Cluster;
+use super::counters::COUNTERS;
 use super::invariants::{Invariant, KEYS};
 use super::judge::{Judge, Write, rank, show};
 use super::node::Node;
@@ -122,7 +123,8 @@ impl Judge {
 
     /// The store counts as many values, and as many with a deadline, as there are.
     pub(super) fn check_counts(&mut self, store: &KeyValueStore, name: &str) {
-        let records: Vec<_> = KEYS.iter().filter_map(|key| store.record(key.as_bytes())).collect();
+        let keys = KEYS.iter().chain(&COUNTERS);
+        let records: Vec<_> = keys.filter_map(|key| store.record(key.as_bytes())).collect();
         let values = records.iter().filter(|record| !record.is_tombstone()).count();
         let expiring = records.iter().filter(|record| record.content().deadline().is_some()).count();
         let counts = store.counts();

@@ -8,11 +8,14 @@ use std::cell::{Cell, RefCell};
 use fastrand::Rng;
 use kvstore::disk::SyncPolicy;
 use kvstore::replication::message::Request;
+use kvstore::store::clock::Timestamp;
 use kvstore::store::content::Content;
 use kvstore::store::deadline::Deadline;
+use kvstore::store::record::Record;
 use kvstore::store::version::Version;
 
 use super::cluster::{Cluster, Director, Fate};
+use super::counters::COUNTERS;
 use super::disk::End;
 use super::invariants::KEYS;
 use super::node::{Node, START_MS};
@@ -39,6 +42,9 @@ const DISKS_SEED: u64 = 0xd15c;
 
 /// What deadlines are drawn with: a generator of their own, as for disks.
 const DEADLINES_SEED: u64 = 0xdead;
+
+/// What counters are drawn with: a generator of their own, as for disks.
+const COUNTERS_SEED: u64 = 0xc0de;
 
 /// How long a value lives at most. The last one outlives every run: its deadline may pass only by a clock that jumps.
 const TIMES_TO_LIVE_MS: [u64; 4] = [20, 5_000, MINUTE_MS, 2 * YEAR_MS];
@@ -157,6 +163,24 @@ impl DeadlineRates {
     }
 }
 
+/// How often what happens to counters: weights of activities, all 0 in a run without counters.
+#[derive(Clone, Debug, Default)]
+struct CounterRates {
+    count: u32,
+    write: u32,
+    delete: u32,
+    expire: u32,
+}
+
+impl CounterRates {
+    fn draw(rng: &mut Rng) -> Self {
+        if rng.bool() {
+            return Self::default();
+        }
+        Self { count: rng.u32(5..40), write: rng.u32(0..8), delete: rng.u32(0..8), expire: rng.u32(0..8) }
+    }
+}
+
 /// Chance, from one seed. It is the only source of it in a run.
 pub(crate) struct Chance {
     rng: RefCell<Rng>,
@@ -165,6 +189,8 @@ pub(crate) struct Chance {
     disks: Vec<Option<SyncPolicy>>,
     deadline_rates: DeadlineRates,
     deadlines_rng: RefCell<Rng>,
+    counter_rates: CounterRates,
+    counters_rng: RefCell<Rng>,
     depth: Cell<usize>,
     /// Whether everything has healed: messages arrive, and nothing happens by itself.
     healed: Cell<bool>,
@@ -187,6 +213,8 @@ impl Chance {
         let disk_rates = if has_disks { DiskRates::draw(&mut disks_rng) } else { DiskRates::default() };
         let mut deadlines_rng = Rng::with_seed(seed ^ DEADLINES_SEED);
         let deadline_rates = DeadlineRates::draw(&mut deadlines_rng);
+        let mut counters_rng = Rng::with_seed(seed ^ COUNTERS_SEED);
+        let counter_rates = CounterRates::draw(&mut counters_rng);
         Self {
             rng: RefCell::new(rng),
             rates,
@@ -194,6 +222,8 @@ impl Chance {
             disks,
             deadline_rates,
             deadlines_rng: RefCell::new(deadlines_rng),
+            counter_rates,
+            counters_rng: RefCell::new(counters_rng),
             depth: Cell::new(0),
             healed: Cell::new(false),
             values: Cell::new(0),
@@ -244,7 +274,8 @@ impl Chance {
 
     /// Something happens.
     pub(crate) fn act(&self, cluster: &Cluster) {
-        let (rates, disk_rates, deadline_rates) = (&self.rates, &self.disk_rates, &self.deadline_rates);
+        let (rates, disk_rates) = (&self.rates, &self.disk_rates);
+        let (deadline_rates, counter_rates) = (&self.deadline_rates, &self.counter_rates);
         let weights = [
             rates.write,
             rates.replicate,
@@ -265,6 +296,10 @@ impl Chance {
             disk_rates.mend,
             deadline_rates.expire,
             deadline_rates.sweep,
+            counter_rates.count,
+            counter_rates.write,
+            counter_rates.delete,
+            counter_rates.expire,
         ];
         let mut chosen = self.rng.borrow_mut().u32(..weights.iter().sum::<u32>());
         let activity = weights.iter().position(|&weight| {
@@ -295,8 +330,38 @@ impl Chance {
             16 => cluster.nodes[node].disk.iter().for_each(|disk| disk.mend()),
             17 => self.expire(cluster, node),
             18 => cluster.sweep(node),
-            _ => {}
+            counting => self.count(cluster, node, counting - 19),
         }
+    }
+
+    /// A client counts, or does something else with a counter.
+    fn count(&self, cluster: &Cluster, node: usize, what: usize) {
+        if !cluster.takes_writes(node) {
+            return;
+        }
+        let (key, number) = {
+            let mut rng = self.counters_rng.borrow_mut();
+            (COUNTERS[rng.usize(..COUNTERS.len())], rng.i64(-5..100))
+        };
+        let deadline = || self.draw_deadline(&cluster.nodes[node]);
+        let text = number.to_string();
+        match what {
+            0 => cluster.count(node, key.as_bytes(), number),
+            1 if number % 7 == 0 => cluster.write_counter(node, key.as_bytes(), Content::Value(b"no number")),
+            1 => cluster.write_counter(node, key.as_bytes(), Content::until(text.as_bytes(), deadline())),
+            2 => cluster.write_counter(node, key.as_bytes(), Content::Tombstone),
+            _ => cluster.expire_counter(node, key.as_bytes(), deadline()),
+        }
+        self.note_time(cluster, node, key);
+    }
+
+    /// Notes the time of what stands under a counter, so that the clocks show a later one in the end.
+    fn note_time(&self, cluster: &Cluster, node: usize, key: &str) {
+        let record = cluster.nodes[node].life().replica.store().record(key.as_bytes());
+        let version = record.as_ref().map(|record| record.version().timestamp);
+        let shares = record.iter().flat_map(Record::shares).map(|share| share.counted.at);
+        let latest = shares.chain(version).map(Timestamp::millis).max().unwrap_or_default();
+        self.latest_ms.set(self.latest_ms.get().max(latest));
     }
 
     /// An activity waits for so long that everybody else has time to forget what it is about.

@@ -58,6 +58,12 @@ pub(crate) enum Invariant {
     SweptInTime,
     /// At the end nothing stands there that is past its deadline.
     AllExpired,
+    /// A counter is what its base says, and what the base's writer had not seen of what its node holds; see
+    /// [`counters`](super::counters).
+    SumIsRight,
+    /// At the end every acknowledged increment is held everywhere, unless it is lost with a memory, or has ended with
+    /// something that was forgotten.
+    EveryIncrementCounts,
     /// The digest is that of the entries.
     DigestOfEntries,
     /// The store counts its values as they are, and those with a deadline.
@@ -105,6 +111,8 @@ impl fmt::Display for Invariant {
             Self::ReadsByDeadline => "a value reads as present up to its deadline, and not after",
             Self::SweptInTime => "a sweep replaces what is past its deadline, and nothing else",
             Self::AllExpired => "in the end nothing is past its deadline",
+            Self::SumIsRight => "a counter is its base, and what the base's writer had not seen",
+            Self::EveryIncrementCounts => "every acknowledged increment counts",
             Self::CountsOfEntries => "the counts are those of the entries",
             Self::DigestOfEntries => "the digest is that of the entries",
             Self::OutputIsWhole => "the store's output is told of every accepted entry",

@@ -17,6 +17,7 @@ use kvstore::store::version::{NodeId, Version};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::cluster::Cluster;
+use super::counters::Counted;
 use super::describe::{deadline_in_words, in_words};
 use super::invariants::{Invariant, KEYS, Violation};
 use super::losses::Losses;
@@ -101,6 +102,7 @@ pub(crate) struct Judge {
     pub(super) loaded: Vec<Holdings>,
     pub(super) disks: Disks,
     pub(super) losses: Losses,
+    pub(super) counted: Counted,
 }
 
 impl Judge {
@@ -121,6 +123,7 @@ impl Judge {
             loaded: vec![Holdings::default(); nodes],
             disks: Disks::new(nodes),
             losses: Losses::new(nodes),
+            counted: Counted::default(),
         }
     }
 
@@ -190,6 +193,7 @@ impl Judge {
         self.look_at_losses(cluster, node);
         self.look_at_held(cluster, node);
         self.look_at_reads(cluster, node);
+        self.look_at_counters(cluster, node);
         let machine = &cluster.nodes[node];
         let life = machine.life();
         for (k, key) in KEYS.iter().enumerate() {
@@ -452,6 +456,7 @@ impl Judge {
                 return self.violate(Invariant::AllForgotten, format!("{}: {:?}", node.name, store.counts()));
             }
         }
+        self.every_increment_counts(cluster);
         self.nothing_is_lost_in_silence(cluster);
     }
 

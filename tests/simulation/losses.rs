@@ -40,6 +40,7 @@ use kvstore::store::record::Record;
 use kvstore::store::version::Version;
 
 use super::cluster::Cluster;
+use super::counters::counter_of;
 use super::invariants::{Invariant, KEYS};
 use super::judge::{Judge, Rank, rank, show};
 use super::node::{Life, Node};
@@ -224,6 +225,9 @@ impl Judge {
     /// A node's output has told of the next entry.
     fn reads(&mut self, cluster: &Cluster, node: usize, record: &Record) {
         self.losses.nodes[node].read += 1;
+        if counter_of(record.key()).is_some() {
+            return;
+        }
         self.accepted(cluster, node, key_of(record.key()), &rank(record));
     }
 
@@ -302,6 +306,9 @@ impl Judge {
 
     /// A node lists a conflict. Returns why it is none, in words.
     fn is_listed(&mut self, listed: &Noticed) -> Option<&'static str> {
+        if counter_of(&listed.conflict.key).is_some() {
+            return None;
+        }
         let k = key_of(&listed.conflict.key);
         let history = &mut self.losses.keys[k];
         let [Some(kept), Some(lost)] =

@@ -136,6 +136,7 @@ impl Link {
 #[derive(Default)]
 pub(crate) struct AcceptedEntries {
     entries: Mutex<Vec<(Record, Arrival)>>,
+    forgotten: Mutex<Vec<(Vec<u8>, Version)>>,
     log: Option<Arc<Log>>,
 }
 
@@ -148,6 +149,11 @@ impl AcceptedEntries {
     pub(crate) fn since(&self, count: usize) -> Vec<Record> {
         let entries = self.entries.lock().expect("no run panics while it is locked");
         entries[count..].iter().map(|(record, _)| record.clone()).collect()
+    }
+
+    /// What was forgotten after the first `count`.
+    pub(crate) fn forgotten_since(&self, count: usize) -> Vec<(Vec<u8>, Version)> {
+        self.forgotten.lock().expect("no run panics while it is locked")[count..].to_vec()
     }
 
     pub(crate) fn all(&self) -> Vec<(Record, Arrival)> {
@@ -166,6 +172,7 @@ impl Accepted for AcceptedEntries {
     }
 
     fn forgotten(&self, key: &[u8], version: Version) {
+        self.forgotten.lock().expect("no run panics while it is locked").push((key.to_vec(), version));
         self.log.iter().for_each(|log| log.forgotten(key, version));
     }
 }

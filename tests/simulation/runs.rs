@@ -10,6 +10,7 @@ use kvstore::store::content::Content;
 use kvstore::store::record::Record;
 
 use super::cluster::{Bounds, Cluster};
+use super::counters::COUNTERS;
 use super::faults::Chance;
 use super::invariants::{Invariant, KEYS, Violation};
 use super::judge::Judge;
@@ -141,7 +142,8 @@ fn heal(cluster: &Cluster, chance: &Chance) {
 /// Whether a tombstone on some node lies ahead of some node's clock, however the wall clocks stand.
 fn has_tombstone_ahead(cluster: &Cluster) -> bool {
     let lives: Vec<_> = cluster.nodes.iter().map(Node::life).collect();
-    let tombstones = lives.iter().flat_map(|life| KEYS.map(|key| life.replica.store().record(key.as_bytes())));
+    let keys = || KEYS.into_iter().chain(COUNTERS);
+    let tombstones = lives.iter().flat_map(|life| keys().map(|key| life.replica.store().record(key.as_bytes())));
     let latest = tombstones.flatten().filter(Record::is_tombstone).map(|tombstone| tombstone.version().timestamp).max();
     let slowest = cluster.nodes.iter().map(|node| {
         let wall = Timestamp::from_millis(node.wall()).min(Timestamp::LATEST_WALL);

@@ -4,6 +4,8 @@
 pub(crate) mod cluster;
 #[path = "../simulation/cost.rs"]
 pub(crate) mod cost;
+#[path = "../simulation/counters.rs"]
+pub(crate) mod counters;
 #[path = "../simulation/describe.rs"]
 pub(crate) mod describe;
 #[path = "../simulation/disk.rs"]

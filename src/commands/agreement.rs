@@ -71,7 +71,6 @@ fn version(call: &mut Call<'_>) -> Outcome {
     let described = record.map(|record| {
         let version = record.version();
         let (content, written_by) = match record.content() {
-            Content::Tombstone if record.version() == Version::NEVER => ("never written".into(), "by"),
             Content::Value(value) | Content::Expiring(value, _) => {
                 (format!("value of {} bytes", value.len()), "written by")
             }
@@ -83,7 +82,10 @@ fn version(call: &mut Call<'_>) -> Outcome {
             true => String::new(),
             false => format!(" {written_by} node {}, which had seen {}", version.node, seen.join(", ")),
         };
-        format!("{} {content}{seen}{}", token(version), counted(&record))
+        match version {
+            Version::NEVER => format!("never written{}", counted(&record)),
+            version => format!("{} {content}{seen}{}", token(version), counted(&record)),
+        }
     });
     call.answer.value(described.as_deref().map(str::as_bytes));
     DONE

@@ -97,6 +97,7 @@ fn store(stats: &Stats) -> Section {
         format!("conflicts:{}", stats.conflicts.noticed),
         format!("conflicts_kept:{}", stats.conflicts.kept),
         format!("conflicts_forgotten:{}", stats.conflicts.forgotten),
+        format!("counters_saturated:{}", stats.counters_saturated),
         format!("used_memory:{}", stats.used_memory),
         format!("maxmemory:{}", stats.max_memory),
         format!("root_digest:{}", stats.root_digest),

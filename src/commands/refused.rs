@@ -24,6 +24,11 @@ pub(super) fn refuse(name: &[u8]) -> Option<Failure> {
 
 const FAMILIES: &[Family] = &[
     Family {
+        reason: "a sum of floating-point numbers depends on their order, and nodes add in different orders; count in \
+                 hundredths, say, with INCRBY",
+        names: &["INCRBYFLOAT"],
+    },
+    Family {
         reason: "there are no scripts; send the commands themselves, in a pipeline or between MULTI and EXEC",
         names: &["EVAL", "EVAL_RO", "EVALSHA", "EVALSHA_RO", "SCRIPT", "FUNCTION", "FCALL", "FCALL_RO"],
     },

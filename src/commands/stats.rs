@@ -78,6 +78,8 @@ pub struct Stats {
     pub tombstones_forgotten: u64,
     /// Writes that were overruled by one that had not seen them.
     pub conflicts: ConflictCounts,
+    /// How many times a counter has become a sum that is no 64-bit number.
+    pub counters_saturated: u64,
     /// Bytes of the data, of what waits for peers, and of the connections' buffers.
     pub used_memory: usize,
     /// `--max-memory`, in bytes.
@@ -143,6 +145,7 @@ impl Stats {
             tombstones_settled: counts.settled,
             tombstones_forgotten: replica.tombstones_forgotten(),
             conflicts: replica.conflicts().counts(),
+            counters_saturated: store.saturated(),
             used_memory: store.bytes(),
             max_memory: 0,
             root_digest: store.root(),

@@ -50,6 +50,9 @@ const OF_A_NODE: &[Family<Stats>] = &[
     ("conflicts_total", Counter, "Writes overruled by one that had not seen them.", |s| s.conflicts.noticed as f64),
     ("conflicts_kept", Gauge, "Conflicts that CONFLICTS can show.", |s| s.conflicts.kept as f64),
     ("conflicts_forgotten_total", Counter, "Conflicts that newer ones pushed out.", |s| s.conflicts.forgotten as f64),
+    ("counters_saturated_total", Counter, "Sums of counters that were no 64-bit numbers.", |s| {
+        s.counters_saturated as f64
+    }),
     ("memory_used_bytes", Gauge, "Data, what waits for peers, and buffers.", |s| s.used_memory as f64),
     ("memory_max_bytes", Gauge, "How much these may take.", |s| s.max_memory as f64),
     ("clock_seconds", Gauge, "The machine's clock, in seconds since 1970.", |s| s.wall.millis() as f64 / 1e3),

@@ -34,7 +34,7 @@ pub(super) fn held_below(store: &KeyValueStore, branches: &[Prefix]) -> (Vec<Hel
     let (mut held, mut named): (Vec<Held>, Named) = (branches.iter().map(nothing).collect(), Named::new());
     store.visit_below(branches, |index, record| {
         let (held, digest) = (&mut held[index], record.digest());
-        held.newest = held.newest.max(record.version().timestamp);
+        held.newest = held.newest.max(record.latest());
         held.digests.push(digest);
         named.insert(digest, hash_key(record.key()));
         ControlFlow::Continue(())

@@ -141,7 +141,7 @@ pub enum Reply {
 pub struct Held {
     /// The branch, or leaf.
     pub branch: Prefix,
-    /// The latest timestamp of the entries; zero if there are none.
+    /// The latest of the entries, by [`Record::latest`]; zero if there are none.
     pub newest: Timestamp,
     /// [`Record::digest`] of each entry, in no particular order.
     pub digests: Vec<Digest>,

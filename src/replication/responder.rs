@@ -133,7 +133,7 @@ impl Replica {
             if bytes > REPLY_BYTES {
                 return ControlFlow::Break(());
             }
-            let is_later = record.version().timestamp > held[index].newest;
+            let is_later = record.latest() > held[index].newest;
             if is_later && bytes + record.bytes() <= REPLY_BYTES {
                 bytes += record.bytes();
                 news.push(record.clone());

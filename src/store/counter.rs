@@ -161,6 +161,13 @@ fn added(record: &Record, now: Timestamp) -> Option<i128> {
     record.shares().filter_map(|share| share.adds(expired)).reduce(|sum, added| sum + added)
 }
 
+/// Whether a record's sum is no 64-bit number, so that readers get the nearest one. No writer's share can be: only the
+/// sum of several.
+pub(super) fn is_saturated(record: &Record) -> bool {
+    let base = parse(record.content().value().unwrap_or_default()).unwrap_or_default();
+    i64::try_from(base + added(record, Timestamp::ZERO).unwrap_or_default()).is_err()
+}
+
 fn written(sum: i128) -> Cow<'static, [u8]> {
     let nearest = sum.clamp(i64::MIN.into(), i64::MAX.into());
     Cow::Owned(nearest.to_string().into_bytes())

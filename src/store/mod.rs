@@ -104,8 +104,8 @@ impl KeyValueStore {
     /// An empty store that tells `output` of each entry that it accepts.
     pub fn with_output(rules: Rules, output: Option<Arc<dyn Accepted>>) -> Self {
         let shards = (0..SHARDS).map(|_| RwLock::new(Shard::new())).collect();
-        let (arrivals, bytes) = (AtomicU64::new(0), AtomicUsize::new(0));
-        Self { shards, ledger: Ledger { rules, output, arrivals, bytes } }
+        let (arrivals, bytes, saturated) = (AtomicU64::new(0), AtomicUsize::new(0), AtomicU64::new(0));
+        Self { shards, ledger: Ledger { rules, output, arrivals, bytes, saturated } }
     }
 
     /// Calls `read` with the value of `key`, if it has one that is not past its deadline, and returns what that
@@ -304,6 +304,11 @@ impl KeyValueStore {
     /// About how many bytes all that is stored takes.
     pub fn bytes(&self) -> usize {
         self.ledger.bytes.load(Relaxed)
+    }
+
+    /// How many times a counter has become a sum that is no 64-bit number: readers get the nearest one.
+    pub fn saturated(&self) -> u64 {
+        self.ledger.saturated.load(Relaxed)
     }
 
     /// How many unsettled tombstones arrived after `arrival`: those that wait for a peer that has confirmed up to

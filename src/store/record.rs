@@ -209,6 +209,11 @@ impl Record {
         Version::decode(&self.0[..LENGTH_AT]).expect("every way in has checked the version")
     }
 
+    /// When something was last written or counted in it.
+    pub fn latest(&self) -> Timestamp {
+        self.shares().map(|share| share.counted.at).chain([self.version().timestamp]).max().unwrap_or_default()
+    }
+
     /// The node that has written it.
     #[inline]
     pub(super) fn node(&self) -> NodeId {

@@ -10,6 +10,7 @@ use hashbrown::hash_table::Entry as Slot;
 use super::accepted::Accepted;
 use super::arrival::{Arrival, TickNumber};
 use super::clock::Timestamp;
+use super::counter;
 use super::deadline::Deadlines;
 use super::digest::{Digest, FANOUT, LEAVES, Prefix};
 use super::graveyard::{Grave, Graveyard};
@@ -57,6 +58,8 @@ pub(super) struct Ledger {
     pub(super) arrivals: AtomicU64,
     /// How many bytes the records take, with what tables and queues take for each.
     pub(super) bytes: AtomicUsize,
+    /// How many accepted sums were no 64-bit numbers. Only grows.
+    pub(super) saturated: AtomicU64,
 }
 
 impl Ledger {
@@ -135,6 +138,9 @@ impl Shard {
         };
         if let Effect::Replaced(replaced) = &outcome.effect {
             let arrival = ledger.accept(survivor);
+            if survivor.is_counted() && counter::is_saturated(survivor) {
+                ledger.saturated.fetch_add(1, Relaxed);
+            }
             let (digest, is_tombstone, bytes) = (survivor.digest(), survivor.is_tombstone(), bytes_of(survivor));
             let deadline = survivor.deadline();
             ledger.bytes.fetch_add(bytes, Relaxed);

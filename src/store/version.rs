@@ -61,7 +61,10 @@ impl Version {
 
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.timestamp, self.node)
+        match *self {
+            Self::NEVER => f.write_str("never"),
+            Self { timestamp, node } => write!(f, "{timestamp}@{node}"),
+        }
     }
 }
 

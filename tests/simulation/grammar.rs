@@ -57,6 +57,13 @@ pub(crate) fn del(words: &[&str], nodes: usize) -> Result<Action, Mistake> {
     Ok(Action::Del { node: node(at, nodes)?, key: key.into() })
 }
 
+pub(crate) fn count(words: &[&str], nodes: usize) -> Result<Action, Mistake> {
+    let [at, key, by] = exactly(words)?;
+    let by = by.parse().ok().filter(|_| by.starts_with(['+', '-']));
+    let by = by.ok_or_else(|| Mistake::Says("give a number with its sign, such as `+3`".into()))?;
+    Ok(Action::Count { node: node(at, nodes)?, key: key.into(), by })
+}
+
 pub(crate) fn expire(words: &[&str], nodes: usize) -> Result<Action, Mistake> {
     let [at, key, time] = exactly(words)?;
     Ok(Action::Expire { node: node(at, nodes)?, key: key.into(), millis: Some(time_of(time)?) })

@@ -13,7 +13,7 @@ use kvstore::store::content::Content;
 
 use super::cluster::{Bounds, Cluster, Director, Fate};
 use super::cost;
-use super::describe::{deadline_in_words, in_words};
+use super::describe::{deadline_in_words, in_words, shorten};
 use super::disk::End;
 use super::network::Traffic;
 use super::node::START_MS;
@@ -132,6 +132,7 @@ fn act(cluster: &Cluster, script: &Script, action: &Action) -> Result<(), String
             cluster.write(*node, key.as_bytes(), Content::until(value.as_bytes(), deadline));
         }
         Action::Del { node, key } => cluster.write(*node, key.as_bytes(), Content::Tombstone),
+        Action::Count { node, key, by } => cluster.count(*node, key.as_bytes(), *by),
         Action::Expire { node, key, millis } => expire(cluster, *node, key, *millis),
         Action::Sweep { node } => cluster.sweep(*node),
         Action::Propagate { from, to: Some(to) } => cluster.replicate(*from, *to),
@@ -265,6 +266,12 @@ fn show(cluster: &Cluster, key: &str) {
     for machine in &cluster.nodes {
         let held = machine.life().replica.store().record(key.as_bytes()).map_or("nothing".into(), |record| {
             let version = in_words(record.version());
+            if record.is_counted() {
+                let value = record
+                    .value(|| machine.now())
+                    .map_or("nothing".into(), |(value, _)| value.escape_ascii().to_string());
+                return format!("{value}  ({})", shorten(&record.to_string()));
+            }
             match record.content() {
                 Content::Value(value) => format!("{}  (version {version})", value.escape_ascii()),
                 Content::Expiring(value, deadline) => {

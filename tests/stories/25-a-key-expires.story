@@ -52,7 +52,7 @@ So a node that sweeps late brings nothing back.
     node2 ──▶ node1  PEER node2 incarnation 1 clock 12:00:04.000+0
     node2 ◀── node1  node1 incarnation 1 clock 12:00:04.000+0, arrivals 3
     node2 ──▶ node1  DIGEST
-    node2 ◀── node1  root 4d4120d38c6cb18b
+    node2 ◀── node1  root cbc3d637e18bb2d1
     node2 ──▶ node1  DIGEST ""
     node2 ◀── node1  16 digests
     node2 ──▶ node1  DIGEST 8

@@ -34,7 +34,7 @@ For comparison, the simplest full exchange, which names every entry by its hash 
 > cost 10000 without digests
          keys differing  requests       bytes
         10000         0         4       86412
-        10000     10000         6      538303
+        10000     10000         6      538325
 > cost 1000000 without digests
          keys differing  requests       bytes
       1000000         0       130     8011710

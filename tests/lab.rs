@@ -282,6 +282,11 @@ fn version_vectors() {
 }
 
 #[test]
+fn shares() {
+    shows_what_it_is_for("shares");
+}
+
+#[test]
 fn every_rule_is_shown_in_the_readme() {
     for rule in kvstore::rules::Rule::ALL {
         let Experiment { broken, kept } = experiment(rule.name());

@@ -10,6 +10,11 @@ mod simulator;
 use simulator::cost;
 
 fn main() {
+    println!("\nall keys differ, with their values:\n{}       time", cost::HEAD);
+    for are_counted in [false, true, false, true] {
+        let cost = cost::measure_counters(100_000, are_counted);
+        println!("{cost} {:>10.1?}  {}", cost.time, if are_counted { "counters" } else { "values of eight bytes" });
+    }
     for keys in [10_000, 1_000_000] {
         for with_digests in [true, false] {
             let how = if with_digests { "comparing digests" } else { "listing all keys, as a full exchange would" };

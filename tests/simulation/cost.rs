@@ -91,3 +91,32 @@ pub(crate) fn measure(keys: usize, differing: &[usize], with_digests: bool) -> V
     });
     rows.collect()
 }
+
+/// Runs a round between nodes of which the second has counted all of `keys` counters once more; or, without counting, has
+/// written all of as many values of eight bytes.
+#[allow(dead_code, reason = "only the bench shows it")]
+pub(crate) fn measure_counters(keys: usize, are_counted: bool) -> Cost {
+    let rules = Rules::default();
+    let cluster = Cluster::new(&[None; 2], rules, Bounds { queue: 0, batch: 0 }, Rc::new(Calm), Trace::new(Style::Off));
+    let change_all = |value: &[u8; 8]| {
+        let life = cluster.nodes[1].life();
+        for number in 0..keys {
+            let key = format!("key-{number:012}");
+            match are_counted {
+                true => _ = life.replica.increment(key.as_bytes(), 1).expect("it is a small number"),
+                false => life.replica.set(key.as_bytes(), value),
+            }
+        }
+    };
+    change_all(b"00000001");
+    assert!(cluster.tick(0), "nothing goes wrong here");
+    change_all(b"00000002");
+    cluster.traffic.set(Traffic::default());
+    let begin = Instant::now();
+    assert!(cluster.tick(0), "nothing goes wrong here");
+    let time = begin.elapsed();
+    let stores = [0, 1].map(|node| cluster.nodes[node].life().replica.store().root());
+    assert_eq!(stores[0], stores[1], "one round makes both equal");
+    let Traffic { requests, bytes, .. } = cluster.traffic.get();
+    Cost { keys, differing: keys, requests, bytes, time }
+}

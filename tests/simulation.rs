@@ -26,8 +26,8 @@
 //! table. Tests of the store with threads do. A node can end while it writes a snapshot, but not between two other
 //! operations on its disk: `tests/disk.rs` lets it end at every one of them.
 //!
-//! In half of the runs values expire; `expiry.rs` is about that. A run without deadlines is what it was before there
-//! were any, as with disks.
+//! In half of the runs values expire; `expiry.rs` is about that. In half of them clients count; `counters.rs` is about
+//! that. A run without deadlines or counters is what it was before there were any, as with disks.
 //!
 //! Some machines have disks, some of these sync before they answer: the seed says which. A run without disks is what it
 //! was before there were any, so that the same seeds find the same faults.
@@ -146,6 +146,14 @@
 //! | that mark is dropped on the wire | [`NoFalseConflict`](Invariant::NoFalseConflict) | 25 | 0 | 0 |
 //! | that mark is dropped when the disk is read | [`NoFalseConflict`](Invariant::NoFalseConflict) | 67 | 42 | 132 |
 //! | a value past its deadline is listed as lost | [`NoFalseConflict`](Invariant::NoFalseConflict) | 0 | 0 | 0 |
+//! | a counter forgets what was seen of a share | [`SumIsRight`](Invariant::SumIsRight) | 1 | 1 | 1 |
+//! | a share goes on after the memory was lost | [`EveryIncrementCounts`](Invariant::EveryIncrementCounts) | 1 | 1 | 1 |
+//! | a share goes on after the key was forgotten | [`SumIsRight`](Invariant::SumIsRight) | 48 | 1 | 1 |
+//! | the older of two copies of a share stays | [`SumIsRight`](Invariant::SumIsRight) | 1 | 1 | 1 |
+//! | what the losing base had seen counts for the winner's | [`SumIsRight`](Invariant::SumIsRight) | 1 | 1 | 1 |
+//! | increments outlive the expiry of their base | [`SumIsRight`](Invariant::SumIsRight) | 1 | 1 | 1 |
+//! | an INCR after the deadline goes on with the share | [`SumIsRight`](Invariant::SumIsRight) | 48 | 1 | 1 |
+//! | a tombstone settles although something was counted that it had not seen | [`EveryIncrementCounts`](Invariant::EveryIncrementCounts) | 6 | 2 | 1 |
 //!
 //! 1. The peer's own rounds fetch it. Pushing only makes both sides equal sooner; nothing else depends on it. Tests in
 //!    `tests/rounds.rs` and many stories notice.

@@ -10,14 +10,16 @@
 //!   clients must read, on every node, at every step ([`SumIsRight`](Invariant::SumIsRight)).
 //! * With a base that is past its deadline all ends that its writers had begun before the deadline: a writer that has
 //!   not heard of it goes on, and what it counts meanwhile ends, too.
+//! * What WAIT would count, the peer holds ([`HeldIsThere`](Invariant::HeldIsThere)).
 //! * At the end every acknowledged increment is held by all nodes
 //!   ([`EveryIncrementCounts`](Invariant::EveryIncrementCounts)). Two kinds need not be: one that only nodes held which
 //!   lost their memory or disk, and one that ended with something that was forgotten: a delete that had seen it, or a
 //!   value that has expired.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
+use kvstore::replication::delivery::Mark;
 use kvstore::rules::Rule;
 use kvstore::store::Change;
 use kvstore::store::clock::Timestamp;
@@ -75,6 +77,20 @@ pub(super) struct Counted {
     counters: [History; COUNTERS.len()],
     /// By node, how much of what was forgotten was looked at.
     forgotten: Vec<usize>,
+    /// The increments that clients may ask about, the oldest first.
+    awaited: VecDeque<Awaited>,
+}
+
+/// About how many increments clients may ask at the same time.
+const ASKED_ABOUT: usize = 8;
+
+/// An increment that a client may ask about: who holds it?
+struct Awaited {
+    node: usize,
+    counter: usize,
+    number: usize,
+    /// For each peer.
+    marks: Vec<Mark>,
 }
 
 impl History {
@@ -164,6 +180,9 @@ impl Cluster {
             judge.borrow_mut().has_counted(self, node, (key, before.as_ref()), by, sum);
         }
         self.leave_for_peers(node, &life, key);
+        if let Some(judge) = &self.judge {
+            judge.borrow_mut().may_be_asked_about(self, node, key);
+        }
     }
 
     /// A client's write of a counter that is no increment.
@@ -263,7 +282,8 @@ impl Judge {
     /// Do clients of this node read what they should?
     pub(super) fn look_at_counters(&mut self, cluster: &Cluster, node: usize) {
         let (machine, life) = (&cluster.nodes[node], cluster.nodes[node].life());
-        self.look_at_what_was_forgotten(cluster, node);
+        (0..cluster.nodes.len()).for_each(|node| self.look_at_what_was_forgotten(cluster, node));
+        self.look_at_held_increments(cluster, node);
         for (k, key) in COUNTERS.iter().enumerate() {
             let record = life.replica.store().record(key.as_bytes());
             let history = &self.counted.counters[k];
@@ -279,6 +299,38 @@ impl Judge {
                     return self.violate(Invariant::SumIsRight, details);
                 }
                 Err(why) => return self.violate(Invariant::SumIsRight, format!("{key} on {}: {why}", machine.name)),
+            }
+        }
+    }
+
+    fn may_be_asked_about(&mut self, cluster: &Cluster, node: usize, key: &[u8]) {
+        let counter = counter_of(key).expect("one of the counters");
+        let marks = cluster.nodes[node].life().links.iter().map(|link| link.queue.delivery().mark()).collect();
+        let number = self.counted.counters[counter].increments.len() - 1;
+        let awaited = &mut self.counted.awaited;
+        awaited.push_back(Awaited { node, counter, number, marks });
+        let excess = awaited.len().saturating_sub(ASKED_ABOUT);
+        awaited.drain(..excess);
+    }
+
+    /// Whatever WAIT would count now of the increments of this node, the peer holds it.
+    fn look_at_held_increments(&mut self, cluster: &Cluster, node: usize) {
+        let life = cluster.nodes[node].life();
+        let is_counted = |awaited: &Awaited, peer: usize| {
+            let link = &life.links[peer];
+            let is_heard = link.connection.borrow().as_ref().is_some_and(|connection| connection.is_heard(cluster));
+            is_heard && link.queue.delivery().holds(awaited.marks[peer])
+        };
+        for awaited in self.counted.awaited.iter().filter(|awaited| awaited.node == node) {
+            let (history, key) = (&self.counted.counters[awaited.counter], COUNTERS[awaited.counter]);
+            for peer in cluster.peers(node).filter(|&peer| is_counted(awaited, peer)) {
+                let record = cluster.nodes[peer].life().replica.store().record(key.as_bytes());
+                let is_there = history.seen_by_writer_of_next(record.as_ref()).contains(&awaited.number);
+                if !is_there && !history.may_be_gone(awaited.number) {
+                    let (writer, peer) = (&cluster.nodes[node].name, &cluster.nodes[peer].name);
+                    let details = format!("{writer} counts {peer} for an increment of {key}, which holds {record:?}");
+                    return self.violate(Invariant::HeldIsThere, details);
+                }
             }
         }
     }
@@ -304,6 +356,7 @@ impl Judge {
     /// A node has started again. Before, it held this.
     pub(super) fn counts_again(&mut self, cluster: &Cluster, node: usize, before: [HashSet<usize>; COUNTERS.len()]) {
         self.counted.forgotten[node] = 0;
+        self.counted.awaited.retain(|awaited| awaited.node != node);
         for (k, before) in before.into_iter().enumerate() {
             let held = self.held_by(cluster, k, |_| true);
             let increments = &mut self.counted.counters[k].increments;

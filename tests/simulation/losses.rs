@@ -167,12 +167,13 @@ impl History {
     }
 
     /// Whether another write knows a version that the node of this one has given out in an earlier life, and that is
-    /// not less.
-    fn is_put_back(&self, write: usize) -> bool {
+    /// not less. It may know one that is past its deadline at `latest` without having listed it.
+    fn is_put_back(&self, write: usize, latest: Timestamp) -> bool {
         let Write { rank, life, .. } = &self.writes[write];
         let is_ahead = |other: &Write| other.rank.0.node == rank.0.node && other.rank.0 >= rank.0;
         let mut before = self.writes[..write].iter().enumerate();
-        before.any(|(number, other)| is_ahead(other) && other.life < *life && self.is_known(number))
+        let is_past = |other: &Write| other.rank.3.is_some_and(|deadline| deadline.is_past(latest));
+        before.any(|(number, other)| is_ahead(other) && other.life < *life && (self.is_known(number) || is_past(other)))
     }
 
     /// Whether another write that did not know this one, and is later, says the same. What has expired says the same as
@@ -278,8 +279,12 @@ impl Judge {
             let deadline = history.writes[write].rank.3;
             deadline.is_some_and(|deadline| history.expired.contains(write) || deadline.is_past(self.losses.latest))
         };
-        let is_silent =
-            |write| is_settled(write) || is_past(write) || history.is_said_again(write) || history.is_put_back(write);
+        let is_silent = |write| {
+            is_settled(write)
+                || is_past(write)
+                || history.is_said_again(write)
+                || history.is_put_back(write, self.losses.latest)
+        };
         let had_seen = |other: &usize| history.writes[*other].seen.contains(write);
         let mut others = (0..history.writes.len()).filter(had_seen);
         is_silent(write) || (is_end && history.seen.contains(write)) || others.any(is_silent)

@@ -8,8 +8,8 @@
 //! A folder is a layer, a file is one idea, and each file opens with its idea. From the top down: `http`, `node`,
 //! `commands`, `disk`, `replication`, `store`; `framing` and the bounds are the ground. Nothing points back up.
 //! [`store`] and [`replication`] know nothing of sockets, threads, chance and the time of day, which come in as
-//! arguments. So the code that runs in a node is the code that `tests/simulation` drives through lost messages, restarts
-//! and broken clocks.
+//! arguments. So the code that runs in a node is the code that `tests/simulation` drives through lost messages,
+//! restarts and broken clocks.
 //!
 //! **The first evening: how nodes agree.** About 1,900 lines with their documents.
 //!

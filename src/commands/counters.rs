@@ -69,8 +69,8 @@ fn count(call: &mut Call<'_>, by: i64) -> Outcome {
         CannotCount::NotANumber => Failure::error("value is not an integer or out of range"),
         CannotCount::Overflow => Failure::error("increment or decrement would overflow"),
         CannotCount::TooManyWriters => Failure::error(format!(
-            "nodes have started {MAX_WRITERS} times since this key was first counted: DEL it, wait until INFO shows that \
-             it is forgotten (tombstones:0), and SET it to what it was"
+            "nodes have started {MAX_WRITERS} times since this key was first counted: DEL it, wait until INFO shows \
+             that it is forgotten (tombstones:0), and SET it to what it was"
         )),
     })?;
     call.host.changed(key);

@@ -245,7 +245,8 @@ impl Replica {
         rejected
     }
 
-    /// Merges an entry that `sender` has sent. It is not accepted if its version is impossible. The caller is in a shared step, and holds the sender's lock.
+    /// Merges an entry that `sender` has sent. It is not accepted if its version is impossible. The caller is in a
+    /// shared step, and holds the sender's lock.
     pub(super) fn merge_locked(&self, sender: &Member, progress: &mut Progress, record: Record) -> Outcome {
         self.observe(record.version().timestamp, sender, progress);
         if record.version().timestamp >= Timestamp::YEAR_2199 {

@@ -1,20 +1,21 @@
 //! Counts that add up, whichever nodes count.
 //!
-//! **The problem.** Two nodes hold a counter at 10. A client increments it on node 1, another on node 2. Each node reads
-//! 10 and writes 11, and under last write wins one of the two writes survives: 11. An increment that was acknowledged
-//! is gone, and no conflict was meant: both clients wanted 12.
+//! **The problem.** Two nodes hold a counter at 10. A client increments it on node 1, another on node 2. Each node
+//! reads 10 and writes 11, and under last write wins one of the two writes survives: 11. An increment that was
+//! acknowledged is gone, and no conflict was meant: both clients wanted 12.
 //!
 //! **The obvious answers.**
-//! * *Send "+1" instead of "11".* Then a message that arrives twice counts twice, and one that is lost is lost for good.
-//!   All of this store rests on messages that may be repeated.
-//! * *A grow-only counter* (G-Counter in Shapiro et al., "A comprehensive study of Convergent and Commutative Replicated
-//!   Data Types", 2011): each node has a *share*, which only that node changes. The value is the sum of all shares, and
-//!   of two copies of a share the later one counts. That can be repeated and reordered at will. Two of them, one for what
-//!   is added and one for what is taken away, are a *PN-Counter*. But then how is such a counter set to 0, or deleted? To
-//!   set all shares to 0 changes shares that belong to others; and an older copy of a share undoes it.
+//! * *Send "+1" instead of "11".* Then a message that arrives twice counts twice, and one that is lost is lost for
+//!   good. All of this store rests on messages that may be repeated.
+//! * *A grow-only counter* (G-Counter in Shapiro et al., "A comprehensive study of Convergent and Commutative
+//!   Replicated Data Types", 2011): each node has a *share*, which only that node changes. The value is the sum of all
+//!   shares, and of two copies of a share the later one counts. That can be repeated and reordered at will. Two of
+//!   them, one for what is added and one for what is taken away, are a *PN-Counter*. But then how is such a counter set
+//!   to 0, or deleted? To set all shares to 0 changes shares that belong to others; and an older copy of a share undoes
+//!   it.
 //! * *Delete it and begin anew.* A share that was in flight during the delete comes back, with all that it had counted
-//!   before: the trouble with counters inside of a larger document (Baquero, Almeida & Lerche, "The problem with embedded
-//!   CRDT counters and a solution", 2016).
+//!   before: the trouble with counters inside of a larger document (Baquero, Almeida & Lerche, "The problem with
+//!   embedded CRDT counters and a solution", 2016).
 //!
 //! **The rule: an observed reset.** A record is a *base*, which is an entry like every other (a value, a tombstone, or
 //! nothing yet), and for each *writer* its [`Share`]: how far it has counted, and how far it had counted in what the
@@ -27,24 +28,26 @@
 //! * INCR changes this node's share, and nothing else.
 //! * SET, DEL, EXPIRE and all others write a new base, which has seen all shares in sight. So they reset what they knew
 //!   of. What they did not know of survives them exactly: a delete does not undo an increment that it had not seen.
-//! * Of two records the greater base stays, with what *it* had seen; of each share the later copy. Two semilattices side
-//!   by side: merging is commutative, associative and idempotent as before.
+//! * Of two records the greater base stays, with what *it* had seen; of each share the later copy. Two semilattices
+//!   side by side: merging is commutative, associative and idempotent as before.
 //! * A base that is no number hides the shares. An absent or deleted one counts as 0. The key has a value if the base
 //!   has one, or if a share has counted since it was seen.
 //!
-//! **Who is a writer.** Not a node: a node that has lost its memory would begin at 0 again, and its new share would look
-//! older than its old one. So a writer is *one life of a node that began to count this key at one moment* ([`Writer`]). A
-//! node continues a share only of its present incarnation, and only while the record stands here: after the key was
-//! deleted and forgotten, the new sum would be compared with what somebody had seen of the old one.
+//! **Who is a writer.** Not a node: a node that has lost its memory would begin at 0 again, and its new share would
+//! look older than its old one. So a writer is *one life of a node that began to count this key at one moment*
+//! ([`Writer`]). A node continues a share only of its present incarnation, and only while the record stands here: after
+//! the key was deleted and forgotten, the new sum would be compared with what somebody had seen of the old one.
 //!
-//! **Values that expire.** Whatever was counted before the deadline ends with it. So an expired base has seen every
-//! share that *began* before its deadline, also those that arrive later: that is why its tombstone keeps the deadline.
-//! And an INCR that is stamped after the deadline begins a new share.
+//! **Values that expire.** Whatever was counted before the deadline ends with it. So an expired base has seen every share
+//! that *began* before its deadline, also those that arrive later: that is why its tombstone keeps the deadline. And an
+//! INCR that is stamped after the deadline begins a new share. A node that has not heard of the deadline goes on with
+//! its share meanwhile, and what it counts ends, too: a share has one number, and nothing says how far it had come at
+//! the deadline.
 //!
 //! **What it costs.** A record that nobody counts has no shares, and pays nothing. A share takes [`Share::BYTES`], and
-//! stays as long as the key: forgotten earlier, an old copy of it would count again. It goes with the tombstone. At most
-//! [`MAX_WRITERS`] lives of nodes count one key. A store with thousands of writers would have to let shares be handed
-//! over and merged when a writer is gone for good (the solution of Baquero et al.); here a delete does it.
+//! stays as long as the key: forgotten earlier, an old copy of it would count again. It goes with the tombstone. At
+//! most [`MAX_WRITERS`] lives of nodes count one key. A store with thousands of writers would have to let shares be
+//! handed over and merged when a writer is gone for good (the solution of Baquero et al.); here a delete does it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -88,8 +91,8 @@ impl Share {
     /// The bytes of an encoded share: six numbers, big-endian.
     pub const BYTES: usize = 48;
 
-    /// What it adds to the base; `None` if it has counted nothing since it was seen. `expired` is the deadline of a base
-    /// that is past it.
+    /// What it adds to the base; `None` if it has counted nothing since it was seen. `expired` is the deadline of a
+    /// base that is past it.
     fn adds(&self, expired: Option<Deadline>) -> Option<i128> {
         let is_over = expired.is_some_and(|deadline| !deadline.is_past(self.writer.began));
         let is_news = self.counted.at > self.seen.at && !is_over;
@@ -105,8 +108,8 @@ impl Share {
         bytes
     }
 
-    /// The share in these bytes; `None` if it is impossible: nothing was counted, more was seen than there is, or a time
-    /// is from beyond the time in which nodes run.
+    /// The share in these bytes; `None` if it is impossible: nothing was counted, more was seen than there is, or a
+    /// time is from beyond the time in which nodes run.
     pub(super) fn decode(bytes: &[u8; Self::BYTES]) -> Option<Self> {
         let number = |index: usize| u64::from_be_bytes(bytes.as_chunks().0[index]);
         let count = |at: usize| Count { at: Timestamp::from_bits(number(at)), sum: number(at + 1) as i64 };
@@ -131,8 +134,8 @@ pub enum CannotCount {
     TooManyWriters,
 }
 
-/// What a counted record amounts to: its value at `now`, or `None` if it has none. A sum that is no 64-bit number is the
-/// nearest one.
+/// What a counted record amounts to: its value at `now`, or `None` if it has none. A sum that is no 64-bit number is
+/// the nearest one.
 pub(super) fn value(record: &Record, now: Timestamp) -> Option<Cow<'_, [u8]>> {
     let base = live_base(record, now);
     let added = added(record, now);

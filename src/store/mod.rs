@@ -2,10 +2,10 @@
 //!
 //! In reading order: [`clock`] and [`version`] say what "newer" means, [`content`] what stands under a key,
 //! [`mod@merge`] holds the one rule that follows, [`causality`] tells what the rule throws away, [`deadline`] how
-//! values expire, [`counter`] how counts add up. [`digest`] is how two stores find out where they differ. Then the plumbing: [`record`] is how an
-//! entry lies in memory, [`arrival`] how a node counts them, [`accepted`] where one goes that wins, [`graveyard`] the
-//! queues of tombstones, `shard.rs` what changes together under one lock, `scan.rs` lists keys. [`KeyValueStore`] puts
-//! them together.
+//! values expire, [`counter`] how counts add up. [`digest`] is how two stores find out where they differ. Then the
+//! plumbing: [`record`] is how an entry lies in memory, [`arrival`] how a node counts them, [`accepted`] where one goes
+//! that wins, [`graveyard`] the queues of tombstones, `shard.rs` what changes together under one lock, `scan.rs` lists
+//! keys. [`KeyValueStore`] puts them together.
 
 pub mod accepted;
 pub mod arrival;

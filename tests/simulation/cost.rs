@@ -92,8 +92,8 @@ pub(crate) fn measure(keys: usize, differing: &[usize], with_digests: bool) -> V
     rows.collect()
 }
 
-/// Runs a round between nodes of which the second has counted all of `keys` counters once more; or, without counting, has
-/// written all of as many values of eight bytes.
+/// Runs a round between nodes of which the second has counted all of `keys` counters once more; or, without counting,
+/// has written all of as many values of eight bytes.
 #[allow(dead_code, reason = "only the bench shows it")]
 pub(crate) fn measure_counters(keys: usize, are_counted: bool) -> Cost {
     let rules = Rules::default();

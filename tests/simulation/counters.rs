@@ -2,8 +2,8 @@
 //!
 //! Counters have keys of their own, so that the rest of the judge need not know of them. The judge keeps a history of
 //! what was acknowledged: each increment with its stamp, and each other write with the increments that its writer had
-//! *seen*: those that its node held at that moment. A node holds an increment if its record has the increment's share, as
-//! far or further. That is all that the judge takes from the code. What a record amounts to, it works out from the
+//! *seen*: those that its node held at that moment. A node holds an increment if its record has the increment's share,
+//! as far or further. That is all that the judge takes from the code. What a record amounts to, it works out from the
 //! history:
 //!
 //! * The base's number, and every increment that the node holds and that the base's writer had not seen. That is what

@@ -11,8 +11,8 @@ back.
 > count node1 visits +1
     node1: INCRBY visits 1: 1
 
-It has not heard of node 2 yet, so it says 1. If it had gone on with its old share, that would show 1 now, and later than
-5: node 2 would take it for the newer copy, and five visits would be gone. Its new life has a share of its own.
+It has not heard of node 2 yet, so it says 1. If it had gone on with its old share, that would show 1 now, and later
+than 5: node 2 would take it for the newer copy, and five visits would be gone. Its new life has a share of its own.
 
 > propagate node1 node2
     node1: opens connection 2 to node2

@@ -38,11 +38,11 @@
 //! ([`Writer`]). A node continues a share only of its present incarnation, and only while the record stands here: after
 //! the key was deleted and forgotten, the new sum would be compared with what somebody had seen of the old one.
 //!
-//! **Values that expire.** Whatever was counted before the deadline ends with it. So an expired base has seen every share
-//! that *began* before its deadline, also those that arrive later: that is why its tombstone keeps the deadline. And an
-//! INCR that is stamped after the deadline begins a new share. A node that has not heard of the deadline goes on with
-//! its share meanwhile, and what it counts ends, too: a share has one number, and nothing says how far it had come at
-//! the deadline.
+//! **Values that expire.** Whatever was counted before the deadline ends with it. So an expired base has seen every
+//! share that *began* before its deadline, also those that arrive later: that is why its tombstone keeps the deadline.
+//! And an INCR that is stamped after the deadline begins a new share. A node that has not heard of the deadline goes on
+//! with its share meanwhile, and what it counts ends, too: a share has one number, and nothing says how far it had come
+//! at the deadline.
 //!
 //! **What it costs.** A record that nobody counts has no shares, and pays nothing. A share takes [`Share::BYTES`], and
 //! stays as long as the key: forgotten earlier, an old copy of it would count again. It goes with the tombstone. At

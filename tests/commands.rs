@@ -34,7 +34,7 @@ const CONVERSATION: &[(&str, &str, &str)] = &[
     ("INCRBY counter 41", "42", ":42"),
     ("DECR counter", "41", ":41"),
     ("DECRBY counter 1", "40", ":40"),
-    ("GET counter", "40", "40"),
+    ("GET counter", "40", "$40"),
     ("STRLEN counter", "2", ":2"),
     ("DEL counter", "OK", ":1"),
     ("SETNX n 1", "1", ":1"),

@@ -57,8 +57,9 @@ fn serve(mut configs: Vec<Config>, port_option: &str, hint: impl FnOnce(&[Place]
     // All nodes listen before the first one dials its peers, so that they find each other at once.
     let bind = |config| BoundNode::bind(config).map_err(|error| explain(error, port_option));
     let bound: Vec<BoundNode> = configs.into_iter().map(bind).collect::<io::Result<_>>()?;
-    let page = page.map_or(Ok(None), |(http, secret)| bind_page(http, secret))?;
-    let share = open_files()?.saturating_sub(page.iter().len() * HTTP_DESCRIPTORS) / bound.len().max(1);
+    let files = open_files()?;
+    let page = page.map_or(Ok(None), |(http, secret)| bind_page(http, secret, files))?;
+    let share = files.saturating_sub(page.iter().len() * HTTP_DESCRIPTORS) / bound.len().max(1);
     let cluster = Arc::new(Cluster::start(bound, share)?);
     let page = page.map(|page| page.start(Arc::clone(&cluster), watch, feed)).transpose()?;
     let shown = page.iter().map(|page| format!("\nThe page shows what the nodes do: http://{}/", page.address()));
@@ -73,10 +74,15 @@ fn serve(mut configs: Vec<Config>, port_option: &str, hint: impl FnOnce(&[Place]
     ended
 }
 
-/// Listens for the page, if there is to be one.
-fn bind_page(http: Http, secret: Option<Secret>) -> io::Result<Option<BoundServer>> {
+/// Listens for the page, if there is to be one. One that nobody has asked for takes no more than a quarter of the
+/// `files` that the process may open.
+fn bind_page(http: Http, secret: Option<Secret>, files: usize) -> io::Result<Option<BoundServer>> {
     let (address, is_wanted) = match http {
         Http::Off => return Ok(None),
+        Http::IfFree(_) if files < 4 * HTTP_DESCRIPTORS => {
+            warn!("there is no page: this process may have {files} open files (ulimit -n); --http HOST:PORT insists");
+            return Ok(None);
+        }
         Http::IfFree(address) => (address, false),
         Http::At(address) => (address, true),
     };

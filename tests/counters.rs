@@ -154,8 +154,9 @@ fn what_was_counted_on_both_sides_of_a_cut_adds_up_and_no_conflict_is_listed() {
         assert_eq!(client.line("CONFLICTS LEN"), "0");
     }
     let version = first.line("VERSION visits");
-    assert!(version.starts_with("never written counted +7 by life "), "{version}");
-    assert!(version.contains("; -1 by life ") || version.contains(" counted -1 by life "), "{version}");
+    assert!(version.starts_with("never written counted "), "{version}");
+    // In the order of the lives, which are random numbers.
+    assert!(version.contains(" +7 by life ") && version.contains(" -1 by life "), "{version}");
 }
 
 #[test]

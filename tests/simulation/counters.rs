@@ -17,7 +17,7 @@
 //!   value that has expired.
 
 use std::borrow::Cow;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use kvstore::replication::delivery::Mark;
 use kvstore::rules::Rule;
@@ -79,7 +79,13 @@ pub(super) struct Counted {
     forgotten: Vec<usize>,
     /// The increments that clients may ask about, the oldest first.
     awaited: VecDeque<Awaited>,
+    /// By node, what the judge has looked at last: the same need not be worked out again.
+    looked_at: HashMap<(usize, usize), Looked>,
 }
+
+/// What the value of a counter on a node depends on: its record, the time, and how many increments and other writes
+/// there are.
+type Looked = (Option<Record>, Timestamp, usize, usize);
 
 /// About how many increments clients may ask at the same time.
 const ASKED_ABOUT: usize = 8;
@@ -283,9 +289,18 @@ impl Judge {
     pub(super) fn look_at_counters(&mut self, cluster: &Cluster, node: usize) {
         let (machine, life) = (&cluster.nodes[node], cluster.nodes[node].life());
         (0..cluster.nodes.len()).for_each(|node| self.look_at_what_was_forgotten(cluster, node));
+        if self.counted.counters.iter().all(|history| history.increments.is_empty() && history.bases.is_empty()) {
+            return;
+        }
         self.look_at_held_increments(cluster, node);
         for (k, key) in COUNTERS.iter().enumerate() {
             let record = life.replica.store().record(key.as_bytes());
+            let history = &self.counted.counters[k];
+            let looked = (record.clone(), machine.now(), history.increments.len(), history.bases.len());
+            if self.counted.looked_at.get(&(node, k)) == Some(&looked) {
+                continue;
+            }
+            self.counted.looked_at.insert((node, k), looked);
             let history = &self.counted.counters[k];
             let expected = record.as_ref().map_or(Ok(None), |record| history.value(record, machine.now()));
             let read = life.replica.get(key.as_bytes(), |value| value.map(<[u8]>::to_vec));

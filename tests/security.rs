@@ -306,6 +306,7 @@ fn a_handshake_that_was_overheard_opens_nothing() {
     let (one, two, to_two, _to_one) = recorded_pair(&file.0);
     let (mut client, mut other) = (admitted(one.address), admitted(two.address));
     client.wait_until_it_serves();
+    other.wait_until_it_serves();
     // A write may be fetched over the other link before it is sent on this one: then the test makes another.
     let mut heard = None;
     eventually("a write travels on this link", DEADLINE, || {

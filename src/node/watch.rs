@@ -62,15 +62,20 @@ pub struct Exchange {
 impl Watch {
     /// A watch over the nodes with these names, and where a page gets what they tell.
     pub fn new(nodes: Vec<String>) -> (Arc<Self>, Feed) {
-        let (exchanges, told) = bounded(WATCHED_AT_ONCE);
-        let (keys, changed) = bounded(WATCHED_AT_ONCE);
+        Self::with_room(WATCHED_AT_ONCE, nodes)
+    }
+
+    fn with_room(room: usize, nodes: Vec<String>) -> (Arc<Self>, Feed) {
+        let (exchanges, told) = bounded(room);
+        let (keys, changed) = bounded(room);
         let (is_on, lost) = (AtomicBool::new(false), AtomicU64::new(0));
         (Arc::new(Self { is_on, exchanges, keys, lost, nodes }), Feed { exchanges: told, keys: changed })
     }
 
-    /// A watch that no page ever reads.
+    /// A watch that no page ever reads. It has no room: to free a large block makes glibc's allocator keep more of all
+    /// that is freed later.
     pub fn off() -> Arc<Self> {
-        Self::new(Vec::new()).0
+        Self::with_room(0, Vec::new()).0
     }
 
     /// Says whether a page is open.

@@ -14,7 +14,7 @@
 //! * `script.rs`, `grammar.rs`, `stage.rs` and `cost.rs` belong to the stories, `tests/stories.rs`. They run on the
 //!   same cluster, with a script instead of chance.
 //!
-//! A test runs 1,000 seeds. `SIM_SEEDS=100000 cargo test --release --test simulation nodes -- --nocapture` runs more,
+//! A test runs 500 seeds. `SIM_SEEDS=100000 cargo test --release --test simulation nodes -- --nocapture` runs more,
 //! and prints how many steps it runs in a millisecond: some 200 on an idle core. A step is a write, a message carried
 //! out, a tick begun, a sync, a snapshot, or a restart. A seed that fails prints the command that replays it:
 //! `SIM_SEED=17 cargo test --test simulation three_nodes -- --nocapture` prints everything that happened, in a column
@@ -255,7 +255,10 @@ use invariants::Invariant;
 use runs::run;
 use trace::Style;
 
-/// How many seeds each test takes, unless `SIM_SEEDS` says otherwise.
+/// How many seeds each test of the whole takes, unless `SIM_SEEDS` says otherwise.
+const SEEDS_AT_ONCE: u64 = 500;
+
+/// Within how many seeds a missing rule is noticed.
 const SEEDS: u64 = 1_000;
 
 fn number_from_environment(name: &str) -> Option<u64> {
@@ -272,7 +275,7 @@ fn simulate(nodes: usize, test: &str) {
         assert!(outcome.violation.is_none(), "{}", outcome.violation.expect("is some"));
         return;
     }
-    let seeds = number_from_environment("SIM_SEEDS").unwrap_or(SEEDS);
+    let seeds = number_from_environment("SIM_SEEDS").unwrap_or(SEEDS_AT_ONCE);
     let begin = Instant::now();
     let (mut steps, mut lost, mut reissued, mut after_forgotten, mut held_counted, mut expired) = (0, 0, 0, 0, 0, 0);
     for seed in 0..seeds {

@@ -239,6 +239,21 @@ pub(super) fn seen(shares: impl Iterator<Item = Share>) -> Vec<Share> {
     shares.map(|share| Share { seen: share.counted, ..share }).collect()
 }
 
+/// Whether one record of a base says of all shares of another what that says, or later, and of one at least something
+/// later.
+pub(super) fn supersedes(newer: &Record, older: &Record) -> bool {
+    let mut theirs = older.shares().peekable();
+    let mut is_news = false;
+    for share in newer.shares() {
+        match theirs.next_if(|older| older.writer == share.writer) {
+            Some(older) if share.counted < older.counted || share.seen != older.seen => return false,
+            Some(older) => is_news |= share.counted > older.counted,
+            None => is_news = true,
+        }
+    }
+    is_news && theirs.next().is_none()
+}
+
 /// The shares of two records of a key: of each the later copy, with what the writer of the surviving base had seen.
 pub(super) fn together(survivor: &Record, other: &Record, have_same_base: bool) -> Vec<Share> {
     let mut shares: BTreeMap<Writer, Share> = survivor.shares().map(|share| (share.writer, share)).collect();

@@ -25,7 +25,7 @@ use std::cmp::Ordering;
 use std::mem;
 
 use super::causality::{Conflict, is_one_chain};
-use super::counter::together;
+use super::counter::{supersedes, together};
 use super::deadline::Deadline;
 use super::record::Record;
 use crate::rules::{Rule, Rules};
@@ -105,6 +105,12 @@ pub fn merge(current: &mut Record, mut incoming: Record, rules: Rules) -> Outcom
 #[inline(never)]
 fn merge_counted(current: &mut Record, mut incoming: Record, rules: Rules) -> Outcome {
     let order = order(&incoming, current, rules);
+    // What a node counts itself: nothing is joined, and nothing is to be learned.
+    let know_the_same = current.is_seen_by_all() == incoming.is_seen_by_all() && current.seen().eq(incoming.seen());
+    if order == Ordering::Equal && know_the_same && supersedes(&incoming, current) {
+        let effect = Effect::Replaced(Some(mem::replace(current, incoming)));
+        return Outcome { effect, has_learned: false, conflict: None, joined: None };
+    }
     let shares = match order {
         Ordering::Greater => together(&incoming, current, false),
         order => together(current, &incoming, order == Ordering::Equal),

@@ -11,7 +11,7 @@
 //! arguments. So the code that runs in a node is the code that `tests/simulation` drives through lost messages,
 //! restarts and broken clocks.
 //!
-//! **The first evening: how nodes agree.** About 1,900 lines with their documents.
+//! **The first evening: how nodes agree.** About 2,000 lines with their documents.
 //!
 //! | | read | it is about |
 //! |---|---|---|

@@ -175,7 +175,7 @@ fn about_a_peer(peer: &PeerStats, screen: &mut Screen) {
     ));
 }
 
-/// What a part of the screen says to somebody who looks at its colour only.
+/// How good the news on a part of the screen is. Its colour shows it.
 #[derive(Clone, Copy)]
 enum Tone {
     Plain,

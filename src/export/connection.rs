@@ -4,9 +4,8 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 
 use crate::framing::resp::{write_array, write_bulk};
-use crate::limits::{
-    EXPORT_CONNECT_TIMEOUT, EXPORT_IO_TIMEOUT, MAX_ADDRESSES, MAX_ARGS, MAX_EXPORT_LINE, MAX_EXPORTED_BYTES,
-};
+use crate::limits::{EXPORT_CONNECT_TIMEOUT, EXPORT_IO_TIMEOUT, MAX_ARGS, MAX_EXPORT_LINE, MAX_EXPORTED_BYTES};
+use crate::node::connection::first_that_answers;
 
 /// An answer.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,19 +28,11 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects to the first of the address' machines that answers.
     pub(super) fn dial(address: &str) -> io::Result<Self> {
-        let mut last = io::Error::other("the name has no address");
-        for address in address.to_socket_addrs()?.take(MAX_ADDRESSES) {
-            match TcpStream::connect_timeout(&address, EXPORT_CONNECT_TIMEOUT) {
-                Err(error) => last = error,
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    stream.set_read_timeout(Some(EXPORT_IO_TIMEOUT))?;
-                    stream.set_write_timeout(Some(EXPORT_IO_TIMEOUT))?;
-                    return Ok(Self { input: BufReader::new(stream) });
-                }
-            }
-        }
-        Err(last)
+        let stream = first_that_answers(address.to_socket_addrs()?, EXPORT_CONNECT_TIMEOUT)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(EXPORT_IO_TIMEOUT))?;
+        stream.set_write_timeout(Some(EXPORT_IO_TIMEOUT))?;
+        Ok(Self { input: BufReader::new(stream) })
     }
 
     /// Sends requests. The answers come in their order.

@@ -2,12 +2,14 @@
 //! bound of clients holds.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Instant;
 
 use super::connections::Connections;
 use super::reply::Refusal;
+use crate::framing::resp::{write_array, write_bulk};
 use crate::limits::{MAX_PAGE_ANSWER_BYTES, PAGE_COMMAND_PATIENCE, PEER_CONNECT_TIMEOUT};
+use crate::node::threads::reachable;
 
 /// What the node answers to a line, as text. `word` is the secret, if there is one.
 pub(super) fn run(
@@ -29,12 +31,18 @@ pub(super) fn run(
     let stream = TcpStream::connect_timeout(&reachable(node), PEER_CONNECT_TIMEOUT).map_err(lost)?;
     let _open = connections.watch(&stream).map_err(lost)?;
     let until = Instant::now() + PAGE_COMMAND_PATIENCE;
-    let auth = word.map(|word| format!("AUTH {word}\n")).unwrap_or_default();
+    // In RESP, which takes a secret with any bytes; what follows is answered as a plain line.
+    let mut request = Vec::new();
+    if let Some(word) = word {
+        write_array(&mut request, 2);
+        ["AUTH", word].iter().for_each(|word| write_bulk(&mut request, word.as_bytes()));
+    }
+    request.extend_from_slice(format!("{line}\nQUIT\n").as_bytes());
     stream.set_write_timeout(Some(PAGE_COMMAND_PATIENCE)).map_err(lost)?;
-    (&stream).write_all(format!("{auth}{line}\nQUIT\n").as_bytes()).map_err(lost)?;
+    (&stream).write_all(&request).map_err(lost)?;
     let (answer, why_cut) = read(&stream, until).map_err(lost)?;
     let answer = String::from_utf8_lossy(&answer).into_owned();
-    let answer = if auth.is_empty() { &answer } else { answer.strip_prefix("OK\n").unwrap_or(&answer) };
+    let answer = if word.is_none() { &answer } else { answer.strip_prefix("+OK\r\n").unwrap_or(&answer) };
     Ok(match why_cut {
         None => answer.strip_suffix("OK\n").unwrap_or(answer).to_string(),
         Some(why) => format!("{answer}\n… {why}"),
@@ -62,14 +70,4 @@ fn read(mut stream: &TcpStream, until: Instant) -> io::Result<(Vec<u8>, Option<&
             Err(_) => return Ok((answer, Some("the connection was lost"))),
         }
     }
-}
-
-/// An address of this machine at which a node is reached that listens on all of them.
-pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    address
 }

@@ -40,6 +40,7 @@ use parking_lot::Mutex;
 
 use crate::limits::{ACCEPT_PAUSE, HTTP_WRITE_TIMEOUT, MAX_HTTP_CONNECTIONS, MAX_PAGES, SESSION_STACK_BYTES};
 use crate::node::cluster::Cluster;
+use crate::node::threads::{join, wake};
 use crate::node::watch::{Feed, Watch};
 use crate::secret::Secret;
 use access::Access;
@@ -180,19 +181,4 @@ fn serve(shared: &Shared, stream: &TcpStream) {
         Err(refusal) => refusal.into(),
     };
     let _ = reply.send(stream);
-}
-
-/// Wakes the accept thread, which then sees that the server stops.
-fn wake<T>(accept: JoinHandle<T>, address: SocketAddr) -> JoinHandle<T> {
-    while !accept.is_finished() {
-        // An error says that the thread woke by itself, and has closed the port already.
-        let _ = TcpStream::connect_timeout(&command::reachable(address), ACCEPT_PAUSE);
-        thread::yield_now();
-    }
-    accept
-}
-
-/// Waits for a thread's end. A panic in it was a bug of ours, and was printed when it happened. Stopping goes on.
-fn join<T: Default>(thread: JoinHandle<T>) -> T {
-    thread.join().unwrap_or_default()
 }

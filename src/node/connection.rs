@@ -41,7 +41,10 @@ fn set_timeout(stream: &TcpStream, timeout: Duration) -> io::Result<()> {
 
 /// Connects to the first of a name's addresses that answers. `localhost`, say, may have two, and the peer may listen on
 /// only one of them.
-fn first_that_answers(addresses: impl Iterator<Item = SocketAddr>, timeout: Duration) -> io::Result<TcpStream> {
+pub(crate) fn first_that_answers(
+    addresses: impl Iterator<Item = SocketAddr>,
+    timeout: Duration,
+) -> io::Result<TcpStream> {
     let mut failed = io::Error::other("the name has no address");
     for address in addresses.take(MAX_ADDRESSES) {
         match TcpStream::connect_timeout(&address, timeout) {
@@ -163,10 +166,10 @@ impl Connection {
 
 impl Peer for Connection {
     fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
-        let (requests, began) = (prepare(), Instant::now());
+        let (requests, began) = (prepare(), self.teller.watch.is_on().then(Instant::now));
         self.teller.asked(&requests);
         let replies = self.send(&requests);
-        self.teller.exchanged(&requests, &replies, began);
+        began.iter().for_each(|&began| self.teller.exchanged(&requests, &replies, began));
         replies
     }
 }

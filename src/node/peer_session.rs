@@ -125,7 +125,8 @@ impl<'a> PeerSide<'a> {
         reply
     }
 
-    /// Has the replica handle a request, and tells whoever watches, unless the peer does that itself.
+    /// Has the replica handle a request. Tells the log and the page of it, unless the peer is a node of this process,
+    /// which does so itself.
     fn handle_and_tell(&mut self, request: Request) -> Reply {
         let (replica, watch) = (&self.node.replica, &self.node.config.watch);
         if !watch.is_wanted() {

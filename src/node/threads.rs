@@ -67,13 +67,19 @@ pub(super) fn start_hang_up_thread(shared: &Arc<Shared>) -> io::Result<JoinHandl
     thread::Builder::new().name(format!("{} hang-ups", shared.name())).spawn(move || node.waiters.run())
 }
 
-/// Wakes the accept thread, which then sees that the node stops.
-pub(super) fn wake<T>(accept: JoinHandle<T>, mut address: SocketAddr) -> JoinHandle<T> {
+/// An address of this machine at which a listener is reached that listens on all of them.
+pub(crate) fn reachable(mut address: SocketAddr) -> SocketAddr {
     match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
         IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
         _ => {}
     }
+    address
+}
+
+/// Wakes a thread that accepts connections here, which then sees that it is to stop.
+pub(crate) fn wake<T>(accept: JoinHandle<T>, address: SocketAddr) -> JoinHandle<T> {
+    let address = reachable(address);
     while !accept.is_finished() {
         // An error says that the thread woke by itself, and has closed the port already.
         let _ = TcpStream::connect_timeout(&address, ACCEPT_PAUSE);
@@ -83,6 +89,6 @@ pub(super) fn wake<T>(accept: JoinHandle<T>, mut address: SocketAddr) -> JoinHan
 }
 
 /// Waits for a thread's end. A panic in it was a bug of ours, and was printed when it happened. Stopping goes on.
-pub(super) fn join<T: Default>(thread: JoinHandle<T>) -> T {
+pub(crate) fn join<T: Default>(thread: JoinHandle<T>) -> T {
     thread.join().unwrap_or_default()
 }

@@ -88,14 +88,19 @@ impl Watch {
         self.lost.load(Relaxed)
     }
 
+    /// Whether a page is open.
+    pub(super) fn is_on(&self) -> bool {
+        self.is_on.load(Relaxed)
+    }
+
     /// Whether the log or a page shows messages.
     pub(super) fn is_wanted(&self) -> bool {
-        self.is_on.load(Relaxed) || log_enabled!(Level::Trace)
+        self.is_on() || log_enabled!(Level::Trace)
     }
 
     /// A key has changed on a node.
     pub(super) fn changed(&self, key: &[u8]) {
-        if self.is_on.load(Relaxed) && !self.keys.is_full() {
+        if self.is_on() && !self.keys.is_full() {
             let _ = self.keys.try_send(key.into());
         }
     }
@@ -134,7 +139,7 @@ impl Teller {
 
     /// Tells the page of requests that began to be sent at `began`, and what came of them.
     pub(super) fn exchanged(&self, requests: &[Request], replies: &Result<Vec<Reply>, PeerError>, began: Instant) {
-        if !self.watch.is_on.load(Relaxed) {
+        if !self.watch.is_on() {
             return;
         }
         let Some(first) = requests.first() else { return };
@@ -161,6 +166,6 @@ impl Teller {
 }
 
 /// A message, with times of today as times of the day.
-pub(super) fn in_words(message: &impl Display) -> String {
+fn in_words(message: &impl Display) -> String {
     without_day(&message.to_string(), SystemTime::now().into())
 }

@@ -249,7 +249,7 @@ impl Replica {
     /// shared step, and holds the sender's lock.
     pub(super) fn merge_locked(&self, sender: &Member, progress: &mut Progress, record: Record) -> Outcome {
         self.observe(record.version().timestamp, sender, progress);
-        if record.version().timestamp >= Timestamp::YEAR_2199 {
+        if record.latest() >= Timestamp::YEAR_2199 {
             return Outcome::refused(record);
         }
         let key = self.key_if_awaited(&record);

@@ -56,7 +56,7 @@ use super::clock::Timestamp;
 use super::content::Content;
 use super::deadline::Deadline;
 use super::record::Record;
-use crate::limits::MAX_WRITERS;
+use crate::limits::{MAX_MERGED_WRITERS, MAX_WRITERS};
 
 /// One life of a node that began to count a key at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -109,13 +109,14 @@ impl Share {
     }
 
     /// The share in these bytes; `None` if it is impossible: nothing was counted, more was seen than there is, or a
-    /// time is from beyond the time in which nodes run.
+    /// time is from beyond the time in which nodes run. As with versions, what a peer sends must be from before 2199:
+    /// there is always room to stamp what a client counts upon it.
     pub(super) fn decode(bytes: &[u8; Self::BYTES]) -> Option<Self> {
         let number = |index: usize| u64::from_be_bytes(bytes.as_chunks().0[index]);
         let count = |at: usize| Count { at: Timestamp::from_bits(number(at)), sum: number(at + 1) as i64 };
         let writer = Writer { life: number(0), began: Timestamp::from_bits(number(1)) };
         let share = Self { writer, counted: count(2), seen: count(4) };
-        let is_possible = share.counted.at < Timestamp::YEAR_2199
+        let is_possible = share.counted.at < Timestamp::YEAR_2200
             && share.writer.began <= share.counted.at
             && share.seen.at <= share.counted.at
             && (share.seen.at > Timestamp::ZERO || share.seen.sum == 0);
@@ -254,7 +255,8 @@ pub(super) fn supersedes(newer: &Record, older: &Record) -> bool {
     is_news && theirs.next().is_none()
 }
 
-/// The shares of two records of a key: of each the later copy, with what the writer of the surviving base had seen.
+/// The shares of two records of a key: of each the later copy, with what the writer of the surviving base had seen. Of
+/// more than [`MAX_MERGED_WRITERS`], which only a peer that makes them up can bring together, all nodes keep the same.
 pub(super) fn together(survivor: &Record, other: &Record, have_same_base: bool) -> Vec<Share> {
     let mut shares: BTreeMap<Writer, Share> = survivor.shares().map(|share| (share.writer, share)).collect();
     for share in other.shares() {
@@ -264,5 +266,57 @@ pub(super) fn together(survivor: &Record, other: &Record, have_same_base: bool) 
         ours.counted = ours.counted.max(share.counted);
         ours.seen = ours.seen.max(seen);
     }
-    shares.into_values().collect()
+    let excess = shares.len().saturating_sub(MAX_MERGED_WRITERS);
+    shares.into_values().skip(excess).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::content::Entry;
+    use super::super::merge::merge;
+    use super::super::version::{NodeId, Version};
+    use super::*;
+    use crate::rules::Rules;
+
+    fn share(life: u64, at: Timestamp) -> Share {
+        Share { writer: Writer { life, began: at }, counted: Count { at, sum: 1 }, seen: Count::default() }
+    }
+
+    /// Counts once more in the share of life 1, with a clock that shows nothing.
+    fn counted(record: &Record) -> Record {
+        let (shares, _) = increment(record, 1, (1, Timestamp::ZERO), Timestamp::next).expect("it is a small number");
+        record.with_shares(&shares)
+    }
+
+    #[test]
+    fn there_is_room_to_count_upon_the_latest_that_a_peer_can_send() {
+        let last = Timestamp::from_bits(Timestamp::YEAR_2199.to_bits() - 1);
+        let deadline = Deadline::from_millis(last.millis()).expect("is early enough");
+        let version = Version::new(Timestamp::from_millis(1), NodeId(2));
+        let value = Record::new(b"k", Entry { version, content: Content::Expiring(b"1", deadline) });
+        for record in [Record::never_written(b"k").with_shares(&[share(1, last)]), value.expired()] {
+            assert_eq!(Record::decode(record.encode()).as_ref(), Some(&record));
+            let twice = counted(&counted(&record));
+            assert!(twice.latest() > last);
+            assert_eq!(Record::decode(twice.encode()), Some(twice));
+        }
+    }
+
+    #[test]
+    fn more_shares_than_a_record_may_have_are_cut_off_in_the_same_way_wherever_they_meet() {
+        let with = |lives: std::ops::Range<u64>| {
+            let shares: Vec<Share> = lives.map(|life| share(life, Timestamp::from_millis(1))).collect();
+            Record::never_written(b"k").with_shares(&shares)
+        };
+        let most = MAX_MERGED_WRITERS as u64;
+        let (low, high) = (with(0..most), with(most / 2..most / 2 + most));
+        let merged = [(&low, &high), (&high, &low)].map(|(current, incoming)| {
+            let mut survivor = current.clone();
+            merge(&mut survivor, incoming.clone(), Rules::default());
+            survivor
+        });
+        assert_eq!(merged[0], merged[1]);
+        assert_eq!(merged[0].shares().count(), MAX_MERGED_WRITERS);
+        assert_eq!(Record::decode(merged[0].encode()).as_ref(), Some(&merged[0]));
+    }
 }

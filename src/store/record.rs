@@ -211,7 +211,11 @@ impl Record {
     }
 
     /// When something was last written or counted in it.
+    #[inline]
     pub fn latest(&self) -> Timestamp {
+        if !self.is_counted() {
+            return self.version().timestamp;
+        }
         self.shares().map(|share| share.counted.at).chain([self.version().timestamp]).max().unwrap_or_default()
     }
 

@@ -68,10 +68,15 @@ pub(crate) fn fill(cluster: &Cluster, nodes: &[usize], keys: usize, written_ms: 
     }
 }
 
+/// Two nodes between which nothing goes wrong.
+fn calm_pair(rules: Rules) -> Cluster {
+    Cluster::new(&[None; 2], rules, Bounds { queue: 0, batch: 0 }, Rc::new(Calm), Trace::new(Style::Off))
+}
+
 /// Runs a round for each number of differing keys. Node 2 holds newer entries of these keys than node 1.
 pub(crate) fn measure(keys: usize, differing: &[usize], with_digests: bool) -> Vec<Cost> {
     let rules = if with_digests { Rules::default() } else { Rules::default().without(Rule::Digests) };
-    let cluster = Cluster::new(&[None; 2], rules, Bounds { queue: 0, batch: 0 }, Rc::new(Calm), Trace::new(Style::Off));
+    let cluster = calm_pair(rules);
     fill(&cluster, &[0, 1], keys, START_MS);
     // The connection is opened before anything is counted: in a running cluster it is mostly open.
     assert!(cluster.tick(0), "nothing goes wrong here");
@@ -96,8 +101,7 @@ pub(crate) fn measure(keys: usize, differing: &[usize], with_digests: bool) -> V
 /// has written all of as many values of eight bytes.
 #[allow(dead_code, reason = "only the bench shows it")]
 pub(crate) fn measure_counters(keys: usize, are_counted: bool) -> Cost {
-    let rules = Rules::default();
-    let cluster = Cluster::new(&[None; 2], rules, Bounds { queue: 0, batch: 0 }, Rc::new(Calm), Trace::new(Style::Off));
+    let cluster = calm_pair(Rules::default());
     let change_all = |value: &[u8; 8]| {
         let life = cluster.nodes[1].life();
         for number in 0..keys {

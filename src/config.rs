@@ -15,7 +15,7 @@ use crate::limits::{
 use crate::node::watch::Watch;
 use crate::replication::member::check_name;
 use crate::rules::Rules;
-use crate::secret::Secret;
+use crate::secret::{Role, Secrets};
 use crate::store::clock::Timestamp;
 
 /// Reads a wall clock.
@@ -30,7 +30,7 @@ pub struct Config {
     pub name: String,
     /// Where clients and peers connect to: `host:port`. Port 0 takes a free one.
     pub listen: String,
-    /// The other nodes: `host:port` of each.
+    /// The other nodes: `host:port` of each, or `name@host:port`. With a name, no other node is accepted there.
     pub peers: Vec<String>,
     /// How often a node compares itself with its peers. Shorter: what propagation has missed is repaired sooner, and a
     /// delete is forgotten sooner. Longer: less idle traffic. A round in which nothing differs costs some 220 bytes.
@@ -39,8 +39,8 @@ pub struct Config {
     /// away sooner. Peers are admitted beyond it. The limit on open files may allow fewer: see
     /// [`BoundNode::keep_within`](crate::node::BoundNode::keep_within).
     pub max_connections: usize,
-    /// What clients must say and peers must prove to be admitted; `None`: all are admitted.
-    pub secret: Option<Secret>,
+    /// What clients must say and peers must prove to be admitted.
+    pub secrets: Arc<Secrets>,
     /// Whether a node without a secret may listen on an address that other machines reach.
     pub insecure: bool,
     /// How many bytes keys, values and the connections' buffers may take. Beyond it clients can read and delete, but
@@ -70,6 +70,9 @@ pub struct Config {
     pub wall_clock: SharedWallClock,
     /// Where the page is served that shows the nodes of this process. The same in the configuration of each.
     pub http: Http,
+    /// The file that says how much the log of this process tells; `None`: `RUST_LOG` does. The same in the configuration
+    /// of each.
+    pub log_filter: Option<PathBuf>,
     /// Where the node tells a page what happens.
     pub watch: Arc<Watch>,
 }
@@ -95,7 +98,7 @@ impl Config {
             peers,
             interval: Duration::from_secs(5),
             max_connections: DEFAULT_MAX_CONNECTIONS,
-            secret: None,
+            secrets: Secrets::none(),
             insecure: false,
             max_memory: default_max_memory(),
             data: None,
@@ -108,6 +111,7 @@ impl Config {
             client_write_timeout: CLIENT_WRITE_TIMEOUT,
             wall_clock: Arc::new(|| SystemTime::now().into()),
             http: Http::Off,
+            log_filter: None,
             watch: Watch::off(),
         }
     }
@@ -125,7 +129,7 @@ impl Config {
         }
         let own = resolve(&self.listen).map_err(|why| ConfigError(format!("--listen {}: {why}", self.listen)))?;
         let reachable = own.iter().any(|own| !own.ip().is_loopback());
-        if reachable && self.secret.is_none() && !self.insecure {
+        if reachable && self.is_open_to_strangers() && !self.insecure {
             return wrong(format!(
                 "--listen {}: others reach this address, and everybody who does may read and write: give \
                  --secret-file, or --insecure",
@@ -137,12 +141,17 @@ impl Config {
         self.check_wall_clock()
     }
 
+    /// Whether there is no secret of clients.
+    fn is_open_to_strangers(&self) -> bool {
+        self.secrets.role_of_strangers() > Role::Stranger
+    }
+
     /// Checks where the page is served. Who reaches it can stop nodes, so `--insecure` does not do here.
     fn check_http(&self) -> Result<(), ConfigError> {
         let (Http::At(address) | Http::IfFree(address)) = &self.http else { return Ok(()) };
         let own = resolve(address).map_err(|why| ConfigError(format!("--http {address}: {why}")))?;
         let reachable = own.iter().any(|own| !own.ip().is_loopback());
-        if reachable && self.secret.is_none() {
+        if reachable && self.is_open_to_strangers() {
             return wrong(format!(
                 "--http {address}: others reach this address, and everybody who does may stop the nodes: give \
                  --secret-file, or --http 127.0.0.1:{}",
@@ -158,14 +167,21 @@ impl Config {
             return wrong(format!("a node has at most {MAX_PEERS} peers"));
         }
         for (index, peer) in self.peers.iter().enumerate() {
-            if !peer.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
+            let (name, address) = parse_peer(peer);
+            if !address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
                 return wrong(format!("--peer {peer}: a peer is given as host:port, such as 127.0.0.1:5009"));
             }
-            if self.peers[..index].contains(peer) {
+            if let Some(Err(why)) = name.map(check_name) {
+                return wrong(format!("--peer {peer}: {why}"));
+            }
+            if name == Some(&self.name) {
+                return wrong(format!("--peer {peer}: {} is the name of this node itself", self.name));
+            }
+            if self.peers[..index].iter().any(|other| parse_peer(other).1 == address) {
                 return wrong(format!("--peer {peer} is given twice"));
             }
             // A name that cannot be resolved now may be known later: links resolve it again at each attempt.
-            let theirs = resolve(peer).unwrap_or_default();
+            let theirs = resolve(address).unwrap_or_default();
             if theirs.iter().any(|&theirs| own.iter().any(|&own| is_same(own, theirs))) {
                 return wrong(format!("--peer {peer} is this node itself (it listens on {})", self.listen));
             }
@@ -183,6 +199,11 @@ impl Config {
             "this machine's clock says {now}: set it to the present time, by NTP or by hand, and start the node again"
         ))
     }
+}
+
+/// The name that a configured peer must have, if it is given, and its address.
+pub(crate) fn parse_peer(peer: &str) -> (Option<&str>, &str) {
+    peer.split_once('@').map_or((None, peer), |(name, address)| (Some(name), address))
 }
 
 fn wrong(message: String) -> Result<(), ConfigError> {
@@ -242,6 +263,7 @@ fn default_max_memory() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
 
     fn error(config: &Config) -> String {
         config.check().expect_err("should be refused").to_string()
@@ -264,11 +286,17 @@ mod tests {
         let page = |address: &str| Config { http: Http::At(address.into()), ..good.clone() };
         assert_eq!(page("127.0.0.1:5080").check(), Ok(()));
         assert!(error(&Config { insecure: true, ..page("0.0.0.0:5080") }).contains("or --http 127.0.0.1:5080"));
-        let secret = Some(Secret::new(b"open-sesame").expect("it is one"));
-        assert_eq!(Config { secret, ..page("0.0.0.0:5080") }.check(), Ok(()));
+        let secrets = Secrets::of(Secret::new(b"open-sesame-open-sesame").expect("it is one"));
+        assert_eq!(Config { secrets, ..page("0.0.0.0:5080") }.check(), Ok(()));
         assert!(error(&page("5080")).contains("--http 5080"));
         let twice = Config { peers: vec!["a:1".into(), "a:1".into()], ..good.clone() };
         assert_eq!(error(&twice), "--peer a:1 is given twice");
+        assert_eq!(
+            error(&with_peer("node1@127.0.0.1:5009")),
+            "--peer node1@127.0.0.1:5009: node1 is the name of this node itself"
+        );
+        assert!(error(&with_peer("two words@127.0.0.1:5009")).starts_with("--peer two words@127.0.0.1:5009: "));
+        assert_eq!(with_peer("node2@127.0.0.1:5009").check(), Ok(()));
         assert!(error(&Config { node: 0, ..good.clone() }).contains("from 1 to 65535"));
         assert!(error(&Config { name: "two words".into(), ..good.clone() }).contains("--name two words"));
         assert!(error(&Config { listen: "nowhere".into(), ..good }).contains("host:port"));

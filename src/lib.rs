@@ -137,6 +137,7 @@ pub mod framing;
 pub mod histogram;
 pub mod http;
 pub mod limits;
+pub mod logging;
 pub mod node;
 pub mod options;
 pub mod program;

@@ -332,6 +332,16 @@ pub const SESSION_STACK_BYTES: usize = 256 * 1024;
 /// The longest secret, in bytes.
 pub const MAX_SECRET_BYTES: usize = 4096;
 
+/// The shortest secret, in bytes. A node that dials an attacker shows it a proof against which secrets can be tried
+/// offline: 16 random letters resist that.
+pub const MIN_SECRET_BYTES: usize = 16;
+
+/// The longest file with secrets, in bytes: two of the longest, and their line ends.
+pub const MAX_SECRET_FILE_BYTES: usize = 2 * (MAX_SECRET_BYTES + 2);
+
+/// The longest file that says how much the log tells, in bytes.
+pub const MAX_LOG_FILTER_BYTES: u64 = 4096;
+
 /// How long a wrong secret waits for its answer: guessing is slow.
 pub const WRONG_SECRET_DELAY: Duration = Duration::from_secs(1);
 

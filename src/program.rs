@@ -1,23 +1,29 @@
 //! What the three programs share: the log, the signals, the open files, the page, and the orderly end.
+//!
+//! SIGINT and SIGTERM end the program. SIGHUP does not: it has the files with the secrets and with the log's filter read
+//! again.
 
 use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::thread;
 
-use crossbeam_channel::bounded;
-use env_logger::Env;
-use log::warn;
-use nix::sys::signal::Signal;
+use crossbeam_channel::{Receiver, bounded};
+use log::{info, warn};
+use signal_hook::consts::{SIGHUP, SIGTERM, SIGXFSZ};
+use signal_hook::iterator::Signals;
 
 use crate::config::{Config, Http};
 use crate::http::{BoundServer, Server};
 use crate::limits::HTTP_DESCRIPTORS;
+use crate::logging;
 use crate::node::BoundNode;
 use crate::node::cluster::{Cluster, Place};
 use crate::node::watch::Watch;
 use crate::options::OptionsError;
-use crate::secret::Secret;
+use crate::secret::Secrets;
 
 /// Runs the nodes that the command line describes, until Ctrl-C or SIGTERM. Prints `hint` when all of them listen.
 /// `port_option` is the option that picks another port if one is taken.
@@ -32,8 +38,7 @@ pub fn run(
         Ok(configs) => configs,
         Err(error) => return error.report(),
     };
-    init_log();
-    match serve(configs, port_option, hint) {
+    match begin_log(&configs).and_then(|()| serve(configs, port_option, hint)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -43,22 +48,17 @@ pub fn run(
 }
 
 fn serve(mut configs: Vec<Config>, port_option: &str, hint: impl FnOnce(&[Place]) -> String) -> io::Result<()> {
-    let (interrupt, interrupted) = bounded(1);
-    ctrlc::set_handler(move || {
-        // If the channel is full, a first signal is there already, which is enough.
-        let _ = interrupt.try_send(());
-    })
-    .map_err(io::Error::other)?;
-
+    let secrets = configs.first().map(|config| Arc::clone(&config.secrets)).unwrap_or_default();
+    let interrupted = handle_signals(secrets)?;
     survive_file_limit()?;
     let (watch, feed) = Watch::new(configs.iter().map(|config| config.name.clone()).collect());
     configs.iter_mut().for_each(|config| config.watch = Arc::clone(&watch));
-    let page = configs.first().map(|config| (config.http.clone(), config.secret.clone()));
+    let page = configs.first().map(|config| (config.http.clone(), Arc::clone(&config.secrets)));
     // All nodes listen before the first one dials its peers, so that they find each other at once.
     let bind = |config| BoundNode::bind(config).map_err(|error| explain(error, port_option));
     let bound: Vec<BoundNode> = configs.into_iter().map(bind).collect::<io::Result<_>>()?;
     let files = open_files()?;
-    let page = page.map_or(Ok(None), |(http, secret)| bind_page(http, secret, files))?;
+    let page = page.map_or(Ok(None), |(http, secrets)| bind_page(http, secrets, files))?;
     let share = files.saturating_sub(page.iter().len() * HTTP_DESCRIPTORS) / bound.len().max(1);
     let cluster = Arc::new(Cluster::start(bound, share)?);
     let page = page.map(|page| page.start(Arc::clone(&cluster), watch, feed)).transpose()?;
@@ -76,7 +76,7 @@ fn serve(mut configs: Vec<Config>, port_option: &str, hint: impl FnOnce(&[Place]
 
 /// Listens for the page, if there is to be one. One that nobody has asked for takes no more than a quarter of the
 /// `files` that the process may open.
-fn bind_page(http: Http, secret: Option<Secret>, files: usize) -> io::Result<Option<BoundServer>> {
+fn bind_page(http: Http, secrets: Arc<Secrets>, files: usize) -> io::Result<Option<BoundServer>> {
     let (address, is_wanted) = match http {
         Http::Off => return Ok(None),
         Http::IfFree(_) if files < 4 * HTTP_DESCRIPTORS => {
@@ -86,7 +86,7 @@ fn bind_page(http: Http, secret: Option<Secret>, files: usize) -> io::Result<Opt
         Http::IfFree(address) => (address, false),
         Http::At(address) => (address, true),
     };
-    match BoundServer::bind(&address, secret) {
+    match BoundServer::bind(&address, secrets) {
         Ok(server) => Ok(Some(server)),
         Err(error) if is_wanted => {
             let error = io::Error::new(error.kind(), format!("the page cannot listen on {address}: {error}"));
@@ -102,7 +102,7 @@ fn bind_page(http: Http, secret: Option<Secret>, files: usize) -> io::Result<Opt
 /// A file that has grown to its limit (`ulimit -f`) must be an error like a full disk, not the end of the process.
 fn survive_file_limit() -> io::Result<()> {
     let noticed = Arc::new(AtomicBool::new(false));
-    signal_hook::flag::register(Signal::SIGXFSZ as i32, noticed).map(drop)
+    signal_hook::flag::register(SIGXFSZ, noticed).map(drop)
 }
 
 /// Why a node cannot listen, with what to do about it.
@@ -119,8 +119,39 @@ fn open_files() -> io::Result<usize> {
     Ok(usize::try_from(raised).unwrap_or(usize::MAX))
 }
 
-/// Log lines go to stderr: time, level, and what happened to which node.
-fn init_log() {
-    let mut builder = env_logger::Builder::from_env(Env::default().default_filter_or("info"));
-    builder.format_target(false).format_timestamp_millis().init();
+fn begin_log(configs: &[Config]) -> io::Result<()> {
+    let filter = configs.first().and_then(|config| config.log_filter.clone());
+    logging::init(filter.clone()).map_err(|error| about_filter(filter.as_deref(), &error))
+}
+
+fn about_filter(filter: Option<&Path>, error: &io::Error) -> io::Error {
+    io::Error::other(format!("--log-filter-file {}: {error}", filter.unwrap_or(Path::new("")).display()))
+}
+
+/// From now on SIGINT and SIGTERM send a message, and SIGHUP has the files read again that may change meanwhile.
+fn handle_signals(secrets: Arc<Secrets>) -> io::Result<Receiver<()>> {
+    let (interrupt, interrupted) = bounded(1);
+    // If the channel is full, a first signal is there already, which is enough.
+    let stop = move || _ = interrupt.try_send(());
+    ctrlc::set_handler(stop.clone()).map_err(io::Error::other)?;
+    let mut signals = Signals::new([SIGTERM, SIGHUP])?;
+    let handle = move || {
+        for signal in signals.forever() {
+            if signal == SIGHUP { reload(&secrets) } else { stop() }
+        }
+    };
+    thread::Builder::new().name("signals".into()).spawn(handle)?;
+    Ok(interrupted)
+}
+
+/// Reads the secrets and the log's filter again. What cannot be read stays as it was.
+fn reload(secrets: &Secrets) {
+    match logging::reload() {
+        Ok(()) => {}
+        Err(error) => warn!("SIGHUP: the log tells as much as before: {error}"),
+    }
+    match secrets.reload() {
+        Ok(()) => info!("SIGHUP: the secrets and the log's filter were read again"),
+        Err(error) => warn!("SIGHUP: the secrets are what they were: {error}"),
+    }
 }

@@ -2,21 +2,22 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{Client, Cluster, DEADLINE, Value, encode, eventually, peer_words};
 use kvstore::limits::{FREE_BUFFER_BYTES, MAX_WRONG_SECRETS, WRONG_SECRET_DELAY};
-use kvstore::secret::Secret;
+use kvstore::secret::{Secret, Secrets};
 
-fn secret(text: &str) -> Option<Secret> {
-    Some(Secret::new(text.as_bytes()).expect("a good secret"))
+fn secret(text: &str) -> Arc<Secrets> {
+    Secrets::of(Secret::new(text.as_bytes()).expect("a good secret"))
 }
 
 /// A cluster of nodes with a secret each.
 fn cluster_with_secrets(secrets: &[&str]) -> Cluster {
     let secrets: Vec<String> = secrets.iter().map(ToString::to_string).collect();
     Cluster::start_with(secrets.len() as u16, |config| {
-        config.secret = secret(&secrets[usize::from(config.node) - 1]);
+        config.secrets = secret(&secrets[usize::from(config.node) - 1]);
     })
 }
 
@@ -28,7 +29,7 @@ fn admitted(cluster: &Cluster, number: u16, secret: &str) -> Client {
 
 #[test]
 fn a_client_without_the_secret_gets_nothing_and_changes_nothing() {
-    let cluster = cluster_with_secrets(&["sesame"]);
+    let cluster = cluster_with_secrets(&["open-sesame-open"]);
     let mut client = cluster.client(1);
     for request in [
         "SET k v",
@@ -49,15 +50,18 @@ fn a_client_without_the_secret_gets_nothing_and_changes_nothing() {
     }
     assert!(client.resp(&["HELLO", "2"]).to_string().starts_with("-NOAUTH"));
     assert_eq!(client.line("PING"), "PONG");
-    assert_eq!(client.line("AUTH sesame"), "OK");
+    assert_eq!(client.line("AUTH open-sesame-open"), "OK");
     assert_eq!(client.line("GET k"), "Key not found");
 }
 
 #[test]
 fn the_secret_is_taken_in_every_form_that_redis_clients_have() {
-    let cluster = cluster_with_secrets(&["sesame"]);
-    for words in [&["AUTH", "sesame"][..], &["AUTH", "default", "sesame"], &["HELLO", "2", "AUTH", "default", "sesame"]]
-    {
+    let cluster = cluster_with_secrets(&["open-sesame-open"]);
+    for words in [
+        &["AUTH", "open-sesame-open"][..],
+        &["AUTH", "default", "open-sesame-open"],
+        &["HELLO", "2", "AUTH", "default", "open-sesame-open"],
+    ] {
         let mut client = cluster.client(1);
         assert!(!matches!(client.resp(words), Value::Error(_)), "{words:?}");
         assert_eq!(client.resp(&["SET", "k", "v"]).to_string(), "+OK");
@@ -66,20 +70,20 @@ fn the_secret_is_taken_in_every_form_that_redis_clients_have() {
 
 #[test]
 fn a_wrong_secret_is_answered_late_counted_and_possible_only_a_few_times() {
-    let cluster = cluster_with_secrets(&["sesame"]);
+    let cluster = cluster_with_secrets(&["open-sesame-open"]);
     let mut client = cluster.client(1);
     let started = Instant::now();
     for _ in 0..MAX_WRONG_SECRETS {
-        assert!(client.resp(&["AUTH", "guess"]).to_string().starts_with("-WRONGPASS "));
+        assert!(client.resp(&["AUTH", "guess-and-guess-again"]).to_string().starts_with("-WRONGPASS "));
     }
     assert!(started.elapsed() >= MAX_WRONG_SECRETS * WRONG_SECRET_DELAY);
     assert_eq!(client.read_to_end(), b"");
-    assert_eq!(admitted(&cluster, 1, "sesame").count("auth_failed"), u64::from(MAX_WRONG_SECRETS));
+    assert_eq!(admitted(&cluster, 1, "open-sesame-open").count("auth_failed"), u64::from(MAX_WRONG_SECRETS));
 }
 
 #[test]
 fn a_connection_that_is_not_admitted_gets_only_a_small_buffer() {
-    let cluster = cluster_with_secrets(&["sesame"]);
+    let cluster = cluster_with_secrets(&["open-sesame-open"]);
     let mut client = cluster.client(1);
     let _ = std::io::Write::write_all(&mut client.stream(), &encode(&["SET", "k", &"v".repeat(4 * FREE_BUFFER_BYTES)]));
     assert!(client.read_to_end().starts_with(b"-NOAUTH Authentication required before a request of this size"));
@@ -87,8 +91,8 @@ fn a_connection_that_is_not_admitted_gets_only_a_small_buffer() {
 
 #[test]
 fn nodes_with_the_same_secret_agree() {
-    let cluster = cluster_with_secrets(&["sesame", "sesame"]);
-    let (mut one, mut two) = (admitted(&cluster, 1, "sesame"), admitted(&cluster, 2, "sesame"));
+    let cluster = cluster_with_secrets(&["open-sesame-open", "open-sesame-open"]);
+    let (mut one, mut two) = (admitted(&cluster, 1, "open-sesame-open"), admitted(&cluster, 2, "open-sesame-open"));
     assert_eq!(one.line("SET a 1"), "OK");
     assert_eq!(two.line("SET b 2"), "OK");
     eventually("equal DIGESTs", DEADLINE, || one.line("DIGEST") == two.line("DIGEST"));
@@ -97,8 +101,9 @@ fn nodes_with_the_same_secret_agree() {
 
 #[test]
 fn a_node_with_another_secret_stays_outside() {
-    let cluster = cluster_with_secrets(&["sesame", "guess"]);
-    let (mut one, mut two) = (admitted(&cluster, 1, "sesame"), admitted(&cluster, 2, "guess"));
+    let cluster = cluster_with_secrets(&["open-sesame-open", "guess-and-guess-again"]);
+    let (mut one, mut two) =
+        (admitted(&cluster, 1, "open-sesame-open"), admitted(&cluster, 2, "guess-and-guess-again"));
     assert_eq!(one.line("SET a 1"), "OK");
     assert_eq!(two.line("SET b 2"), "OK");
     eventually("rounds fail", DEADLINE, || one.count("rounds_failed") >= 2 && two.count("rounds_failed") >= 2);
@@ -108,7 +113,7 @@ fn a_node_with_another_secret_stays_outside() {
 
 #[test]
 fn who_speaks_as_a_peer_without_a_proof_is_refused() {
-    let cluster = cluster_with_secrets(&["sesame"]);
+    let cluster = cluster_with_secrets(&["open-sesame-open"]);
     let proof = [b"PEER".to_vec(), b"PROVE".to_vec(), b"nothing".to_vec()];
     let greeting = peer_words(b"other", b"9", b"00000000000000aa");
     for words in [&greeting[..], &proof, &[b"PEER".to_vec()]] {
@@ -116,7 +121,7 @@ fn who_speaks_as_a_peer_without_a_proof_is_refused() {
         assert!(client.resp(words).to_string().starts_with("-REFUSED "), "{words:?}");
         assert_eq!(client.read_to_end(), b"");
     }
-    assert_eq!(admitted(&cluster, 1, "sesame").count("peers_refused"), 3);
+    assert_eq!(admitted(&cluster, 1, "open-sesame-open").count("peers_refused"), 3);
 }
 
 #[test]

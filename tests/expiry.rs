@@ -26,6 +26,7 @@ use kvstore::store::arrival::Arrival;
 use kvstore::store::clock::Timestamp;
 use kvstore::store::content::Content;
 use kvstore::store::deadline::Deadline;
+use kvstore::store::placement::Placement;
 use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};
 
@@ -222,7 +223,8 @@ fn what_a_long_sweep_writes_to_the_disk_does_not_gather_in_memory() {
     let clock = Arc::clone(&now);
     let wall = move || Timestamp::from_millis(clock.load(Relaxed).unsigned_abs());
     let identity = Identity::in_memory("node1", NodeId(1), Incarnation(1));
-    let replica = Replica::with_journal(identity, Rules::default(), Box::new(wall), Some(journal.clone()));
+    let replica =
+        Replica::with_journal(identity, Rules::default(), Box::new(wall), Placement::default(), Some(journal.clone()));
     let deadline = Deadline::from_millis(2_000).expect("is early");
     for number in 0..50_000 {
         replica.write(format!("k{number}").as_bytes(), Content::Expiring(b"v", deadline));

@@ -14,7 +14,7 @@ use common::redis::Redis;
 use common::{Client, Cluster, Value};
 use kvstore::export::{Counts, Failed, Source, export};
 use kvstore::limits::{EXPORT_SCAN_COUNT, MAX_VALUE_BYTES};
-use kvstore::secret::Secret;
+use kvstore::secret::{Secret, Secrets};
 
 /// The program, about to export from this address.
 fn exporter(address: SocketAddr) -> Command {
@@ -133,7 +133,7 @@ fn deadlines_move_from_an_old_redis_too() {
 #[test]
 fn the_secret_is_said_and_asked_for() {
     let secret = b"a-word-of-the-cluster";
-    let node = Cluster::start_with(1, |config| config.secret = Some(Secret::new(secret).expect("a secret")));
+    let node = Cluster::start_with(1, |config| config.secrets = Secrets::of(Secret::new(secret).expect("a secret")));
     let mut client = node.client(1);
     assert_eq!(client.line("AUTH a-word-of-the-cluster"), "OK");
     assert_eq!(client.line("SET k v"), "OK");

@@ -337,11 +337,13 @@ fn a_client_that_takes_nothing_is_cut_off_after_the_write_timeout_whatever_else_
 #[test]
 fn a_client_that_is_not_admitted_has_no_answers_collected() {
     let cluster = Cluster::start_with(1, |config| {
-        config.secret = Some(kvstore::secret::Secret::new(b"open-sesame").expect("a good secret"));
+        config.secrets = kvstore::secret::Secrets::of(
+            kvstore::secret::Secret::new(b"open-sesame-open-sesame").expect("a good secret"),
+        );
         config.client_write_timeout = Duration::from_millis(500);
     });
     let mut good = cluster.client(1);
-    assert_eq!(good.line("AUTH open-sesame"), "OK");
+    assert_eq!(good.line("AUTH open-sesame-open-sesame"), "OK");
     let stranger = cluster.client(1);
     stranger.stream().set_nonblocking(true).expect("is connected");
     // Their length divides that of any buffer, so none is ever begun and not whole, which would end the connection by

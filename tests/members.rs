@@ -13,6 +13,7 @@ use kvstore::rules::{Rule, Rules};
 use kvstore::store::accepted::Accepted;
 use kvstore::store::arrival::Arrival;
 use kvstore::store::clock::Timestamp;
+use kvstore::store::placement::Placement;
 use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};
 
@@ -55,7 +56,7 @@ fn dials_one_that_says(replica: &Replica, greeting: Greeting) -> Result<(), Peer
             Ok(prepare().into_iter().map(answer).collect())
         }
     }
-    greet(replica, &mut Answers(greeting)).map(drop)
+    greet(replica, &mut Answers(greeting), |_| Ok(())).map(drop)
 }
 
 /// Whether requests on a connection are still served: it confirms what it has confirmed before.
@@ -259,7 +260,7 @@ fn with_rules(confirmation: u64, rules: Rules) -> (Replica, Arc<Notes>) {
     let notes = Notes::with(confirmation);
     let identity = Identity { store: OURS, ..Identity::in_memory("node1", NodeId(1), Incarnation(1)) };
     let wall = Box::new(|| Timestamp::from_millis(1_800_000_000_000));
-    let replica = Replica::with_journal(identity, rules, wall, Some(notes.clone()));
+    let replica = Replica::with_journal(identity, rules, wall, Placement::default(), Some(notes.clone()));
     replica.finish_restoring();
     (replica, notes)
 }

@@ -20,7 +20,7 @@ use kvstore::node::cluster::Cluster;
 use kvstore::node::watch::Watch;
 use kvstore::node::{BoundNode, Node};
 use kvstore::rules::{Rule, Rules};
-use kvstore::secret::Secret;
+use kvstore::secret::{Secret, Secrets};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
@@ -57,7 +57,7 @@ impl Stage {
             configure(&mut config);
             config
         };
-        let secret = config(1).secret;
+        let secrets = config(1).secrets;
         let bind = |number| {
             let node = BoundNode::bind(config(number)).expect("a free port");
             links.node_is_at(number, node.address());
@@ -65,7 +65,7 @@ impl Stage {
         };
         let bound = (1..=nodes).map(bind).collect();
         let cluster = Arc::new(Cluster::start(bound, usize::MAX).expect("nodes start"));
-        let server = BoundServer::bind("127.0.0.1:0", secret).expect("a free port");
+        let server = BoundServer::bind("127.0.0.1:0", secrets).expect("a free port");
         let address = server.address();
         let server = server.start(Arc::clone(&cluster), watch, feed).expect("it starts");
         let stage = Self { cluster, server: Some(server), address, _links: links };
@@ -254,13 +254,13 @@ fn a_post_needs_headers_that_no_form_can_send() {
 
 #[test]
 fn with_a_secret_all_but_the_page_and_its_health_need_it() {
-    let secret = || Some(Secret::new(b"open-sesame").expect("it is one"));
-    let stage = Stage::with(1, |config| config.secret = secret());
+    let secrets = || Secrets::of(Secret::new(b"open-sesame-open-sesame").expect("it is one"));
+    let stage = Stage::with(1, |config| config.secrets = secrets());
     for open in ["/", "/healthz", "/readyz"] {
         assert_eq!(stage.get(open).status, 200, "{open}");
     }
     let own = stage.address;
-    for path in ["/events", "/metrics", "/branch?prefix=", "/branch?prefix=&Authorization=open-sesame"] {
+    for path in ["/events", "/metrics", "/branch?prefix=", "/branch?prefix=&Authorization=open-sesame-open-sesame"] {
         let refused = stage.get(path);
         assert_eq!((refused.status, refused.header("WWW-Authenticate")), (401, Some("Bearer")), "{path}");
     }
@@ -271,19 +271,20 @@ fn with_a_secret_all_but_the_page_and_its_health_need_it() {
         let asked = format!("GET /branch?prefix= HTTP/1.1\r\nHost: {own}\r\nAuthorization: {word}\r\n\r\n");
         (stage.send(asked).status, began.elapsed())
     };
-    assert_eq!(with("Bearer open-sesame").0, 200);
+    assert_eq!(with("Bearer open-sesame-open-sesame").0, 200);
     for wrong in ["Bearer open-sesam", "Bearer OPEN-SESAME"] {
         let (status, took) = with(wrong);
         assert!(status == 401 && took >= WRONG_SECRET_DELAY, "{wrong}: {status} after {took:?}");
     }
-    assert_eq!(with("Basic open-sesame").0, 401);
+    assert_eq!(with("Basic open-sesame-open-sesame").0, 401);
     let counted = stage.cluster.places()[0].with(|node| node.stats().auth_failed);
     assert_eq!(counted, Some(2), "those that said a word");
 
-    let headers = "X-Kvstore: page\r\nContent-Type: application/json\r\nAuthorization: Bearer open-sesame\r\n";
+    let headers =
+        "X-Kvstore: page\r\nContent-Type: application/json\r\nAuthorization: Bearer open-sesame-open-sesame\r\n";
     let done = stage.send(stage.post_with("/command", r#"{"node": "node1", "line": "PING"}"#, headers));
     assert_eq!((done.status, done.body.as_str()), (200, "PONG\n"));
-    Events::open(own, "Authorization: Bearer open-sesame\r\n").state("a state", |_| true);
+    Events::open(own, "Authorization: Bearer open-sesame-open-sesame\r\n").state("a state", |_| true);
 }
 
 // ---- what is no request ---------------------------------------------------------------------------------------------
@@ -552,7 +553,7 @@ fn nothing_is_told_when_no_page_is_open() {
     let (watch, feed) = Watch::new(vec!["node1".into()]);
     let config = Config { watch: Arc::clone(&watch), ..Config::new(1, "127.0.0.1:0", Vec::new()) };
     let cluster = Arc::new(Cluster::start(vec![BoundNode::bind(config).expect("a free port")], 1000).expect("starts"));
-    let server = BoundServer::bind("127.0.0.1:0", None).expect("a free port");
+    let server = BoundServer::bind("127.0.0.1:0", Secrets::none()).expect("a free port");
     let (address, keys) = (server.address(), feed.keys.clone());
     let server = server.start(Arc::clone(&cluster), watch, feed).expect("it starts");
     let mut client = Client::connect(cluster.places()[0].address());
@@ -722,8 +723,8 @@ fn an_experiment_that_runs_again_tells_of_this_run_only() {
 
 #[test]
 fn the_page_asks_for_the_secret() {
-    let secret = || Some(Secret::new(b"open-sesame").expect("it is one"));
-    play("secret", &Stage::with(2, |config| config.secret = secret()));
+    let secrets = || Secrets::of(Secret::new(b"open-sesame-open-sesame").expect("it is one"));
+    play("secret", &Stage::with(2, |config| config.secrets = secrets()));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use kvstore::store::clock::Timestamp;
 use kvstore::store::content::{Content, Entry};
 use kvstore::store::digest::{Digest, Prefix};
 use kvstore::store::merge::merge;
+use kvstore::store::placement::Placement;
 use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};
 use proptest::collection::vec;
@@ -73,7 +74,7 @@ fn round(ours: &Replica, theirs: &Replica) -> (RoundReport, usize, usize) {
 fn keys_below(branch: Prefix, len: usize) -> impl Iterator<Item = Vec<u8>> {
     let key = move |number: u32| [&number.to_be_bytes()[..], &vec![b'k'; len - 4]].concat();
     let stands = move |key: &Vec<u8>| {
-        let leaf = Prefix::leaf_of(xxhash_rust::xxh3::xxh3_64(key)).leaves().start;
+        let leaf = Prefix::leaf_of(Placement::default().hash(key)).leaves().start;
         branch.leaves().contains(&leaf)
     };
     (0..).map(key).filter(stands)

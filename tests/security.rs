@@ -3,13 +3,18 @@
 
 mod common;
 
+use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 
 use common::{Client, DEADLINE, Process, encode, eventually, peer_words, with_word};
 use kvstore::commands;
@@ -17,7 +22,7 @@ use kvstore::config::Config;
 use kvstore::framing::resp::write_bulk;
 use kvstore::limits::{MAX_ARGS, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_WRONG_SECRETS, WRONG_SECRET_DELAY};
 use kvstore::node::Node;
-use kvstore::secret::Secret;
+use kvstore::secret::{Secret, Secrets};
 use kvstore::store::clock::Timestamp;
 use kvstore::store::content::{Content, Entry};
 use kvstore::store::record::Record;
@@ -34,7 +39,8 @@ struct File(PathBuf);
 impl File {
     fn new(name: &str, bytes: &[u8]) -> Self {
         let path = std::env::temp_dir().join(format!("kvstore-{}-{name}", std::process::id()));
-        std::fs::write(&path, bytes).expect("a writable directory for temporary files");
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        file.and_then(|mut file| file.write_all(bytes)).expect("a writable directory for temporary files");
         Self(path)
     }
 }
@@ -152,37 +158,34 @@ struct Stranger {
     client: Client,
     name: &'static str,
     incarnation: u64,
+    /// Once both have proved themselves: what seals requests, and how many there were.
+    seal: Option<([u8; 32], u64)>,
 }
 
 impl Stranger {
     fn new(address: SocketAddr, name: &'static str, incarnation: u64) -> Self {
-        Self { client: Client::connect(address), name, incarnation }
+        Self { client: Client::connect(address), name, incarnation, seal: None }
     }
 
-    fn party(&self) -> Vec<u8> {
-        let mut party = Vec::new();
-        write_bulk(&mut party, self.name.as_bytes());
-        write_bulk(&mut party, &self.incarnation.to_be_bytes());
-        write_bulk(&mut party, &[7; 32]);
-        party
+    /// How it introduces itself: name, number, incarnation, placement, challenge.
+    fn party(&self) -> [Vec<u8>; 5] {
+        let (name, incarnation) = (self.name.as_bytes().to_vec(), self.incarnation.to_be_bytes().to_vec());
+        [name, vec![0, 9], incarnation, vec![7; 8], vec![7; 32]]
     }
 
     /// Introduces itself; returns how the node introduces itself.
     fn introduce(&mut self) -> Vec<u8> {
-        let incarnation = self.incarnation.to_be_bytes();
-        let answer = self.client.resp(&[&b"PEER"[..], b"AUTH", self.name.as_bytes(), incarnation.as_slice(), &[7; 32]]);
-        let items = bulks(answer);
-        assert_eq!(items.len(), 3, "name, incarnation and challenge, and nothing with which to try secrets at home");
-        let mut party = Vec::new();
-        items.iter().for_each(|part| write_bulk(&mut party, part));
-        party
+        let words = [&[b"PEER".to_vec(), b"AUTH".to_vec()][..], &self.party()].concat();
+        let items = bulks(self.client.resp(&words));
+        assert_eq!(items.len(), 5, "as it introduces itself, and nothing with which to try secrets at home");
+        framed(&items)
     }
 
     /// Proves that it knows `secret`; returns the node's own proof, or why the node refused.
     fn prove(&mut self, secret: &str) -> Result<Vec<u8>, String> {
         let responder = self.introduce();
         let secret = Secret::new(secret.as_bytes()).expect("a good secret");
-        let party = self.party();
+        let party = framed(&self.party());
         let transcript = |role: &str| {
             let mut transcript = Vec::new();
             write_bulk(&mut transcript, role.as_bytes());
@@ -194,14 +197,50 @@ impl Stranger {
             answer => {
                 let [proof] = <[Vec<u8>; 1]>::try_from(bulks(answer)).expect("one proof");
                 assert!(secret.verifies(&proof, &transcript("responder")), "the node proves itself too");
+                self.seal = Some((secret.key_for(&transcript("seal requests")), 0));
                 Ok(proof)
             }
         }
     }
 
+    /// Says PEER, sealed if both have proved themselves; returns the answer, without its seal.
     fn greet(&mut self, name: &str, number: &str, incarnation: u64) -> common::Value {
-        greet(&mut self.client, name, number, incarnation)
+        let words = peer_words(name.as_bytes(), number.as_bytes(), format!("{incarnation:016x}").as_bytes());
+        self.say(&words)
     }
+
+    fn say(&mut self, words: &[Vec<u8>]) -> common::Value {
+        let message = encode(words);
+        if let Some(tag) = self.seal_for(&message) {
+            self.client.send(encode(&[b"SEAL", &tag[..]]));
+            self.client.send(message);
+            let common::Value::Bulk(seal) = self.client.read_value() else { panic!("no seal before the answer") };
+            assert_eq!(seal.len(), 16);
+            return self.client.read_value();
+        }
+        self.client.send(message);
+        self.client.read_value()
+    }
+
+    /// The seal for the next request.
+    fn seal_for(&mut self, message: &[u8]) -> Option<Vec<u8>> {
+        let (key, count) = self.seal.as_mut()?;
+        let tag = hmac(key, &[&count.to_be_bytes(), message].concat());
+        *count += 1;
+        Some(tag[..16].to_vec())
+    }
+}
+
+fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
+    mac.update(message);
+    mac.finalize().into_bytes().to_vec()
+}
+
+fn framed(items: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    items.iter().for_each(|item| write_bulk(&mut out, item));
+    out
 }
 
 fn bulks(answer: common::Value) -> Vec<Vec<u8>> {
@@ -219,7 +258,7 @@ fn greet(client: &mut Client, name: &str, number: &str, incarnation: u64) -> com
 /// A node of this process that has the secret, and no peers.
 fn guarded_node() -> Node {
     let mut config = Config::new(1, "127.0.0.1:0", Vec::new());
-    config.secret = Some(Secret::new(SECRET.as_bytes()).expect("a good secret"));
+    config.secrets = Secrets::of(Secret::new(SECRET.as_bytes()).expect("a good secret"));
     let node = Node::start(config).expect("a node starts");
     admitted(node.address()).wait_until_it_serves();
     node
@@ -347,7 +386,7 @@ fn a_handshake_that_was_overheard_opens_nothing() {
 
 #[test]
 fn a_node_with_another_secret_or_none_is_named_counted_and_gets_nothing() {
-    let (ours, theirs) = (File::new("ours", SECRET.as_bytes()), File::new("theirs", b"another"));
+    let (ours, theirs) = (File::new("ours", SECRET.as_bytes()), File::new("theirs", b"another-secret-of-others"));
     for secret_file in [Some(theirs.0.as_path()), None] {
         let (to_two, to_one) = (Recorder::start(), Recorder::start());
         let one = start(1, to_two.address, Some(&ours.0));
@@ -359,7 +398,7 @@ fn a_node_with_another_secret_or_none_is_named_counted_and_gets_nothing() {
         to_two.lead_to(two.address);
         let mut other = Client::connect(two.address);
         if secret_file.is_some() {
-            assert_eq!(other.line("AUTH another"), "OK");
+            assert_eq!(other.line("AUTH another-secret-of-others"), "OK");
         }
         other.wait_until_it_serves();
         assert_eq!(other.line("SET shape round"), "OK");
@@ -416,7 +455,10 @@ fn nothing_but_a_proof_opens_a_peers_connection() {
     let node = guarded_node();
     assert_eq!(admitted(node.address()).line("SET k v"), "OK");
     let mut wrong = Stranger::new(node.address(), "node9", 5);
-    assert_eq!(wrong.prove("guess"), Err("REFUSED node9 does not know the secret of this cluster".into()));
+    assert_eq!(
+        wrong.prove("guess-and-guess-again"),
+        Err("REFUSED node9 does not know the secret of this cluster".into())
+    );
     assert_eq!(wrong.client.read_to_end(), b"");
 
     // The node's own proof, sent back to it.

@@ -3,7 +3,7 @@
 use super::call::{Call, DONE, Outcome};
 use super::failure::Failure;
 use super::redis_replica::NO_MASTER;
-use super::spec::Flag::{NoMulti, Readonly, Write};
+use super::spec::Flag::{NoMulti, Operator, Readonly, Write};
 use super::spec::{Flags, Keys, Spec};
 use super::stats::{Moved, RoundSummary};
 use super::words::token;
@@ -46,7 +46,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         summary: "compares this node with its peers now, and says what it did",
         arity: 1,
         keys: Keys::NONE,
-        flags: Flags::of(&[NoMulti]),
+        flags: Flags::of(&[NoMulti, Operator]),
         group: "agreement",
         since: "0.1.0",
         complexity: "O(N) where N is how many keys differ",
@@ -58,7 +58,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         summary: "no longer waits for a node that will never return",
         arity: 2,
         keys: Keys::NONE,
-        flags: Flags::of(&[Write, NoMulti]),
+        flags: Flags::of(&[Write, NoMulti, Operator]),
         group: "agreement",
         since: "0.1.0",
         complexity: "O(1)",

@@ -9,19 +9,21 @@ use super::stats::{RoundSummary, Stats};
 use crate::framing::{Args, Form};
 use crate::replication::journal::DiskFailed;
 use crate::replication::replica::Replica;
-use crate::secret::Secret;
+use crate::secret::{Role, Secrets};
 use crate::store::version::Version;
 
 /// A replica and one client that speaks with it.
 pub struct Bare {
     replica: Replica,
     conversation: Conversation,
+    /// There are none.
+    secrets: Secrets,
 }
 
 impl Bare {
     /// A client at the beginning of its conversation, which needs no secret.
     pub fn new(replica: Replica) -> Self {
-        Self { replica, conversation: Conversation::new(true) }
+        Self { replica, conversation: Conversation::new(Role::Operator), secrets: Secrets::default() }
     }
 
     /// The replica.
@@ -31,16 +33,25 @@ impl Bare {
 
     /// Executes one request, and writes the answer to the end of `out`.
     pub fn execute(&mut self, form: Form, words: Args<'_>, out: &mut Vec<u8>) -> Flow {
-        execute(&self.replica, &mut Nothing(&self.replica), &mut self.conversation, (form, words), out)
+        execute(
+            &self.replica,
+            &mut Nothing { replica: &self.replica, secrets: &self.secrets },
+            &mut self.conversation,
+            (form, words),
+            out,
+        )
     }
 }
 
 /// What is around a bare replica: no peers, no other clients, no limits.
-struct Nothing<'a>(&'a Replica);
+struct Nothing<'a> {
+    replica: &'a Replica,
+    secrets: &'a Secrets,
+}
 
 impl Host for Nothing<'_> {
-    fn secret(&self) -> Option<&Secret> {
-        None
+    fn secrets(&self) -> &Secrets {
+        self.secrets
     }
 
     fn punish_wrong_secret(&self) {}
@@ -76,10 +87,10 @@ impl Host for Nothing<'_> {
     }
 
     fn forget(&self, who: &str) -> Result<(), Vec<String>> {
-        if self.0.dismiss(who) {
+        if self.replica.dismiss(who) {
             return Ok(());
         }
-        Err(self.0.members().iter().map(|member| member.name.clone()).collect())
+        Err(self.replica.members().iter().map(|member| member.name.clone()).collect())
     }
 
     fn disk_failure(&self) -> Option<DiskFailed> {
@@ -95,7 +106,7 @@ impl Host for Nothing<'_> {
     }
 
     fn wait_for_entry(&mut self, key: &[u8], version: Version, _: Option<Duration>) -> bool {
-        self.0.holds(key, version)
+        self.replica.holds(key, version)
     }
 
     fn has_disk(&self) -> bool {
@@ -125,7 +136,7 @@ impl Host for Nothing<'_> {
     }
 
     fn stats(&self) -> Stats {
-        Stats::of(self.0)
+        Stats::of(self.replica)
     }
 
     fn lab(&self) -> Option<&dyn Lab> {

@@ -12,6 +12,7 @@ use super::words::check_key;
 use crate::framing::{Args, Form, printable};
 use crate::limits::MAX_ANSWER_BYTES;
 use crate::replication::replica::Replica;
+use crate::secret::Role;
 use crate::store::Change;
 use crate::store::content::Content;
 
@@ -127,8 +128,10 @@ fn find(words: Args<'_>) -> Result<&'static Spec, Failure> {
 /// Why the client may not have this command now; `None` stands for words that are no command.
 fn refusal(host: &dyn Host, conversation: &Conversation, spec: Option<&Spec>) -> Option<Failure> {
     let has = |flag: Flag| spec.is_some_and(|spec| spec.flags.has(flag));
-    if !conversation.admitted && !has(Flag::NoAuth) {
+    if !conversation.is_admitted() && !has(Flag::NoAuth) {
         Some(Failure::new("NOAUTH", AUTHENTICATE))
+    } else if has(Flag::Operator) && conversation.role < Role::Operator {
+        Some(Failure::for_operators())
     } else if has(Flag::Lab) && host.lab().is_none() {
         spec.map(|spec| Failure::without_lab(spec.name))
     } else if conversation.transaction.is_some() && has(Flag::NoMulti) {
@@ -168,6 +171,11 @@ impl<'a> Call<'a> {
     pub(super) fn keys(&self) -> Result<Args<'a>, Failure> {
         self.args.iter().try_for_each(|key| check_key(key).map(drop))?;
         Ok(self.args)
+    }
+
+    /// Refuses a subcommand that only operators have, where they have a secret.
+    pub(super) fn for_operators(&self) -> Result<(), Failure> {
+        if self.conversation.role < Role::Operator { Err(Failure::for_operators()) } else { Ok(()) }
     }
 
     /// Refuses more than `most` words behind the name.

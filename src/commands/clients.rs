@@ -64,6 +64,7 @@ fn client(call: &mut Call<'_>) -> Outcome {
         ("ID", 1) => call.answer.integer(call.host.client_id() as usize),
         ("INFO", 1) => list(call, &Listed::Ids(BTreeSet::from([call.host.client_id()]))),
         ("LIST", _) => list(call, &Listed::parse(call.args.from(1))?),
+        ("KILL", 2..) if call.for_operators().is_err() => return Err(Failure::for_operators()),
         ("KILL", 2) => return kill_at(call),
         ("KILL", 3..) => return kill_all(call, &KillFilter::parse(call.args.from(1))?),
         ("GETNAME", 1) => match call.conversation.name.as_slice() {

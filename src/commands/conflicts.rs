@@ -43,6 +43,7 @@ fn conflicts(call: &mut Call<'_>) -> Outcome {
             DONE
         }
         ("RESET", 1) => {
+            call.for_operators()?;
             kept.reset();
             call.answer.ok();
             DONE

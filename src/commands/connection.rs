@@ -115,7 +115,7 @@ fn quit(call: &mut Call<'_>) -> Outcome {
 }
 
 fn reset(call: &mut Call<'_>) -> Outcome {
-    call.conversation.reset(call.host.secret().is_none());
+    call.conversation.reset(call.host.secrets().role_of_strangers());
     call.host.show_name(b"");
     call.answer.switch(false);
     call.answer.status("RESET");
@@ -143,14 +143,17 @@ fn auth(call: &mut Call<'_>) -> Outcome {
 /// Admits the client if it knows the secret. There is one user, whatever its name; where there is no secret, Redis'
 /// `default` may say any. A wrong secret is answered late, and only so often.
 fn admit(call: &mut Call<'_>, user: Option<&[u8]>, secret: &[u8]) -> Result<(), Failure> {
-    match call.host.secret() {
-        None if user == Some(b"default") => Ok(()),
-        None => Err(Failure::error("AUTH called without any secret configured: this node lets everybody in")),
-        Some(expected) if expected.is(secret) => {
-            call.conversation.admitted = true;
+    let secrets = call.host.secrets();
+    match secrets.role_of(secret) {
+        None if !secrets.are_for_clients() && user == Some(b"default") => Ok(()),
+        None if !secrets.are_for_clients() => {
+            Err(Failure::error("AUTH called without any secret configured: this node lets everybody in"))
+        }
+        Some(role) => {
+            call.conversation.role = role;
             Ok(())
         }
-        Some(_) => {
+        None => {
             call.conversation.wrong_secrets += 1;
             call.host.let_go();
             call.host.punish_wrong_secret();
@@ -164,7 +167,7 @@ fn hello(call: &mut Call<'_>) -> Outcome {
     if let Some((user, secret)) = login {
         admit(call, Some(user), secret)?;
     }
-    if !call.conversation.admitted {
+    if !call.conversation.is_admitted() {
         return Err(Failure::new("NOAUTH", "Authentication required: type HELLO 2 AUTH default and the secret"));
     }
     name.iter().for_each(|name| rename(call, name));

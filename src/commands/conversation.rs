@@ -3,12 +3,13 @@
 use super::queued::{Transaction, Watches};
 use crate::framing::Form;
 use crate::limits::MAX_WRONG_SECRETS;
+use crate::secret::Role;
 
 /// The state of one client's conversation. RESET begins it anew.
 #[derive(Debug, Default)]
 pub struct Conversation {
-    /// Whether the client has said the secret, or there is none.
-    pub(super) admitted: bool,
+    /// What the client may do.
+    pub(super) role: Role,
     /// How many wrong secrets it has said: [`MAX_WRONG_SECRETS`] at most. Only grows.
     pub(super) wrong_secrets: u32,
     /// Whether it has asked for RESP3.
@@ -59,14 +60,14 @@ impl Replies {
 }
 
 impl Conversation {
-    /// A conversation that begins. A client is admitted from the beginning if the cluster has no secret.
-    pub fn new(admitted: bool) -> Self {
-        Self { admitted, ..Self::default() }
+    /// A conversation that begins, with a client that may do this without having said anything.
+    pub fn new(role: Role) -> Self {
+        Self { role, ..Self::default() }
     }
 
     /// Whether the client has said the secret, or there is none.
     pub fn is_admitted(&self) -> bool {
-        self.admitted
+        self.role > Role::Stranger
     }
 
     /// How many bytes are kept for its next EXEC.
@@ -75,8 +76,8 @@ impl Conversation {
     }
 
     /// Begins anew. Only the wrong secrets still count.
-    pub(super) fn reset(&mut self, admitted: bool) {
-        *self = Self { admitted, wrong_secrets: self.wrong_secrets, ..Self::default() };
+    pub(super) fn reset(&mut self, role: Role) {
+        *self = Self { role, wrong_secrets: self.wrong_secrets, ..Self::default() };
     }
 
     /// Whether the client may guess once more.

@@ -36,6 +36,11 @@ impl Failure {
         Self::error(format!("{name} makes a fault, which only a node for learning does: start it with --lab"))
     }
 
+    /// Only operators have it, and the client is none.
+    pub(super) fn for_operators() -> Self {
+        Self::new("NOPERM", FOR_OPERATORS)
+    }
+
     /// Too few words, or too many.
     pub(super) fn wrong_arity(spec: &Spec) -> Self {
         let (name, usage) = (spec.name.to_ascii_lowercase(), spec.usage);
@@ -68,6 +73,9 @@ pub const MEMORY_IS_FULL: &str = "memory is full (--max-memory): only reads and 
 /// Sent for a delete of a key that this node does not hold, when there is no memory to remember the delete.
 pub(super) const NO_MEMORY_TO_DELETE: &str =
     "memory is full (--max-memory): only keys that this node holds can be deleted, and others be read";
+
+/// Sent to a client that has not said the secret of operators.
+const FOR_OPERATORS: &str = "this needs the secret of operators: type AUTH and that secret";
 
 /// Sent before the client has said the secret.
 pub(super) const AUTHENTICATE: &str = "Authentication required: type AUTH and the secret";

@@ -6,7 +6,7 @@
 
 use super::call::{Call, DONE, Outcome};
 use super::failure::Failure;
-use super::spec::Flag::Write;
+use super::spec::Flag::{Operator, Write};
 use super::spec::{Flags, Keys, Spec};
 use super::words::upper;
 use crate::store::KeyValueStore;
@@ -19,7 +19,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         summary: "deletes every key, on all nodes",
         arity: -1,
         keys: Keys::NONE,
-        flags: Flags::of(&[Write]),
+        flags: Flags::of(&[Write, Operator]),
         group: "server",
         since: "1.0.0",
         complexity: "O(N) where N is the number of keys in the store",
@@ -31,7 +31,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         summary: "the same: there is one database",
         arity: -1,
         keys: Keys::NONE,
-        flags: Flags::of(&[Write]),
+        flags: Flags::of(&[Write, Operator]),
         group: "server",
         since: "1.0.0",
         complexity: "O(N) where N is the number of keys in the store",

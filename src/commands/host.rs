@@ -6,15 +6,15 @@ use std::time::Duration;
 use super::stats::{RoundSummary, Stats};
 use crate::framing::Args;
 use crate::replication::journal::DiskFailed;
-use crate::secret::Secret;
+use crate::secret::Secrets;
 use crate::store::version::Version;
 
 /// The node that serves a client, as that client's commands see it: all they need beside the replica.
 ///
 /// There are two: the node with its threads and sockets, and [`Bare`](super::bare::Bare), which has neither.
 pub trait Host {
-    /// The secret of the cluster, if it has one.
-    fn secret(&self) -> Option<&Secret>;
+    /// The secrets of the cluster.
+    fn secrets(&self) -> &Secrets;
 
     /// Counts a wrong secret, and waits: guessing is slow.
     fn punish_wrong_secret(&self);

@@ -2,7 +2,7 @@
 
 use super::call::{Call, DONE, Outcome};
 use super::failure::{Failure, NO_MEMORY_TO_DELETE};
-use super::spec::Flag::{Readonly, Write};
+use super::spec::Flag::{Operator, Readonly, Write};
 use super::spec::{Flags, Keys, Spec};
 use super::words::{parse_number, upper};
 use super::{glob, too_long};
@@ -77,7 +77,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         summary: "the keys that match, such as KEYS user:*",
         arity: 2,
         keys: Keys::NONE,
-        flags: Flags::of(&[Readonly]),
+        flags: Flags::of(&[Readonly, Operator]),
         group: "generic",
         since: "1.0.0",
         complexity: "O(N) where N is the number of keys in the store",

@@ -51,7 +51,7 @@ const TEMPLATE: Spec = Spec {
     summary: "",
     arity: 0,
     keys: Keys::NONE,
-    flags: Flags::of(&[Flag::Lab, Flag::Loading, Flag::NoMulti]),
+    flags: Flags::of(&[Flag::Lab, Flag::Loading, Flag::NoMulti, Flag::Operator]),
     group: "lab",
     since: "0.1.0",
     complexity: "O(1)",

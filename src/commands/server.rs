@@ -3,7 +3,7 @@
 use super::call::{Call, DONE, Outcome};
 use super::failure::Failure;
 use super::info;
-use super::spec::Flag::Loading;
+use super::spec::Flag::{Loading, Operator};
 use super::spec::{Flags, Keys, Spec};
 
 /// The family's part of the table.
@@ -26,7 +26,7 @@ pub(super) const COMMANDS: &[Spec] = &[
         summary: "writes a snapshot to the disk, in the background",
         arity: -1,
         keys: Keys::NONE,
-        flags: Flags::NONE,
+        flags: Flags::of(&[Operator]),
         group: "server",
         since: "1.0.0",
         complexity: "O(1)",

@@ -43,12 +43,14 @@ fn config(call: &mut Call<'_>) -> Outcome {
     match (upper(call.word(0)).as_str(), call.args.len()) {
         ("GET", 2..) => get(call, rest),
         ("SET", 3..) => {
+            call.for_operators()?;
             if let Some(bytes) = new_max_memory(rest, &current(&call.host.stats()))? {
                 call.host.set_max_memory(bytes);
             }
             call.answer.ok();
         }
         ("RESETSTAT", 1) => {
+            call.for_operators()?;
             call.host.reset_counters();
             call.answer.ok();
         }

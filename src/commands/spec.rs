@@ -106,6 +106,8 @@ pub enum Flag {
     Hidden,
     /// It is there only in a node that was started with `--lab`.
     Lab,
+    /// It burdens or changes the whole node: where operators have a secret, only they have it.
+    Operator,
     /// In a plain line, its last word is the rest of the line as it stands.
     RestIsText,
 }

@@ -21,7 +21,6 @@ use super::start_error::StartError;
 use crate::replication::journal::Note;
 use crate::replication::message::{Confirmation, StoreId};
 use crate::replication::replica::Replica;
-use crate::store::part_of;
 
 /// What a node has found on its disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -232,8 +231,10 @@ impl Loading<'_> {
     fn apply(&mut self, frame: Frame) {
         self.loaded.frames += 1;
         match frame {
-            Frame::Entry(ref record) => self.replay.apply(part_of(record.key()), record.bytes(), frame),
-            Frame::Forgotten { ref key, .. } => self.replay.apply(part_of(key), key.len(), frame),
+            Frame::Entry(ref record) => {
+                self.replay.apply(self.replica.store().part_of(record.key()), record.bytes(), frame)
+            }
+            Frame::Forgotten { ref key, .. } => self.replay.apply(self.replica.store().part_of(key), key.len(), frame),
             Frame::Note(Note::Confirmed(confirmation)) => self.confirmation = self.confirmation.max(confirmation),
             Frame::Note(note) => self.replica.restore_note(&note),
             Frame::End(_) => {}

@@ -10,24 +10,26 @@
 //! * A page shows an image from `/events`, and again, until all places are taken. `Sec-Fetch-Site` gives it away.
 //!
 //! With a secret, all but the page itself and the two questions of health need it, in the header `Authorization`: an
-//! address with the secret in it would be kept in histories and logs.
+//! address with the secret in it would be kept in histories and logs. Where operators have a secret of their own, only
+//! that one lets the page do anything.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::reply::Refusal;
 use super::request::Request;
-use crate::secret::Secret;
+use crate::secret::{Role, Secrets};
 
 /// What the rules are decided by.
 pub(super) struct Access {
     /// What `Host` may say.
     hosts: Vec<String>,
-    secret: Option<Secret>,
+    secrets: Arc<Secrets>,
 }
 
 impl Access {
     /// The rules for an address, written as the operator has written it, and as it was bound.
-    pub(super) fn new(written: &str, bound: SocketAddr, secret: Option<Secret>) -> Self {
+    pub(super) fn new(written: &str, bound: SocketAddr, secrets: Arc<Secrets>) -> Self {
         let port = bound.port();
         let written = written.rsplit_once(':').map_or(written, |(host, _)| host);
         let mut hosts = vec![written.to_ascii_lowercase(), bare(bound)];
@@ -35,7 +37,7 @@ impl Access {
         let with_port = |host: &String| format!("{host}:{port}");
         // A browser leaves out the port of http.
         let without = if port == 80 { hosts.clone() } else { Vec::new() };
-        Self { hosts: hosts.iter().map(with_port).chain(without).collect(), secret }
+        Self { hosts: hosts.iter().map(with_port).chain(without).collect(), secrets }
     }
 
     /// Checks where a request comes from. `local` is the address at which it has arrived.
@@ -67,9 +69,10 @@ impl Access {
         Ok(())
     }
 
-    /// Whether a request has the secret: its bearer's word. `Ok(None)`: none is needed. An error: there is no word.
-    pub(super) fn word_of<'r>(&self, request: &'r Request) -> Result<Option<&'r str>, Refusal> {
-        if self.secret.is_none() {
+    /// The secret that a request says: its bearer's word. `Ok(None)`: none is needed for this role. An error: there is
+    /// no word.
+    pub(super) fn word_of<'r>(&self, request: &'r Request, needed: Role) -> Result<Option<&'r str>, Refusal> {
+        if self.secrets.role_of_strangers() >= needed {
             return Ok(None);
         }
         let missing = || {
@@ -81,14 +84,14 @@ impl Access {
         if scheme.eq_ignore_ascii_case("Bearer") { Ok(Some(word.trim())) } else { Err(missing()) }
     }
 
-    /// Whether there is a secret.
+    /// Whether there is a secret without which the page cannot do everything.
     pub(super) fn needs_secret(&self) -> bool {
-        self.secret.is_some()
+        self.secrets.role_of_strangers() < Role::Operator
     }
 
-    /// Whether a word is the secret. Takes the same time for every wrong word.
-    pub(super) fn is_secret(&self, word: &str) -> bool {
-        self.secret.as_ref().is_none_or(|secret| secret.is(word.as_bytes()))
+    /// What may be done by who says this word; `None` if it is wrong. Every wrong word takes the same time.
+    pub(super) fn role_of(&self, word: &str) -> Option<Role> {
+        self.secrets.role_of(word.as_bytes())
     }
 
     fn is_ours(&self, host: &str, local: SocketAddr) -> bool {
@@ -112,7 +115,7 @@ mod tests {
     #[test]
     fn a_host_is_ours_by_the_names_of_this_machine_and_the_right_port() {
         let bound = SocketAddr::from(([127, 0, 0, 1], 5080));
-        let access = Access::new("Page.local:0", bound, None);
+        let access = Access::new("Page.local:0", bound, Secrets::none());
         for ours in ["127.0.0.1:5080", "localhost:5080", "LOCALHOST:5080", "[::1]:5080", "page.local:5080"] {
             assert!(access.is_ours(ours, bound), "{ours}");
         }

@@ -42,7 +42,7 @@ use crate::limits::{ACCEPT_PAUSE, HTTP_WRITE_TIMEOUT, MAX_HTTP_CONNECTIONS, MAX_
 use crate::node::cluster::Cluster;
 use crate::node::threads::{join, wake};
 use crate::node::watch::{Feed, Watch};
-use crate::secret::Secret;
+use crate::secret::Secrets;
 use access::Access;
 use connections::Connections;
 use feed::News;
@@ -56,15 +56,15 @@ pub struct BoundServer {
 }
 
 impl BoundServer {
-    /// Listens on an address, for those who know the secret if there is one.
+    /// Listens on an address, for those who know a secret if there is one.
     ///
     /// # Errors
     /// When it cannot listen there.
-    pub fn bind(address: &str, secret: Option<Secret>) -> io::Result<Self> {
+    pub fn bind(address: &str, secrets: Arc<Secrets>) -> io::Result<Self> {
         let resolved = address.to_socket_addrs()?.next();
         let listener = TcpListener::bind(resolved.ok_or_else(|| io::Error::other("the name has no address"))?)?;
         let bound = listener.local_addr()?;
-        Ok(Self { listener, address: bound, access: Access::new(address, bound, secret) })
+        Ok(Self { listener, address: bound, access: Access::new(address, bound, secrets) })
     }
 
     /// Where it listens.

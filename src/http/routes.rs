@@ -26,6 +26,7 @@ use crate::commands::stats::Stats;
 use crate::limits::{MAX_PAGES, PAGE_QUEUE, PAGE_SEND_BUFFER_BYTES, WRONG_SECRET_DELAY};
 use crate::node::Node;
 use crate::node::cluster::Place;
+use crate::secret::Role;
 use crate::store::digest::Prefix;
 
 /// Answers a request; `Ok(None)` if it has been answered.
@@ -46,7 +47,7 @@ pub(super) fn answer(shared: &Shared, stream: &TcpStream, request: &Request) -> 
         "/" => return page::page(shared.access.needs_secret()).map(Some),
         "/healthz" => return Ok(Some(Reply::text("ok\n"))),
         "/readyz" => return Ok(Some(readiness(shared))),
-        _ => shared.check_secret(request)?,
+        _ => shared.check_secret(request, if is_post { Role::Operator } else { Role::Client })?,
     };
     match request.path.as_str() {
         "/events" => return events(shared, stream).map(|()| None),
@@ -76,11 +77,14 @@ pub(super) fn answer(shared: &Shared, stream: &TcpStream, request: &Request) -> 
 }
 
 impl Shared {
-    /// Checks the secret; returns the word that was said if one is needed. A wrong one is counted, and waits.
-    fn check_secret<'r>(&self, request: &'r Request) -> Result<Option<&'r str>, Refusal> {
-        let word = self.access.word_of(request)?;
-        if word.is_none_or(|word| self.access.is_secret(word)) {
-            return Ok(word);
+    /// Checks that a request may do what this role may; returns the secret that was said if one is needed. A wrong one
+    /// is counted, and waits.
+    fn check_secret<'r>(&self, request: &'r Request, needed: Role) -> Result<Option<&'r str>, Refusal> {
+        let Some(word) = self.access.word_of(request, needed)? else { return Ok(None) };
+        match self.access.role_of(word) {
+            Some(role) if role >= needed => return Ok(Some(word)),
+            Some(_) => return Err(Refusal::new(403, "this needs the secret of operators")),
+            None => {}
         }
         if let Some(place) = self.cluster.places().iter().find(|place| place.is_running()) {
             place.with(Node::count_wrong_secret);

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::differences::identity;
 use crate::limits::{PAGE_CONFLICTS, PAGE_DIFFERING_KEYS, PAGE_KEYS, PAGE_VALUE_BYTES};
 use crate::node::Node;
+use crate::store::KeyValueStore;
 use crate::store::clock::Timestamp;
 use crate::store::record::Record;
 use crate::store::version::Version;
-use crate::store::{KeyValueStore, leaf_of};
 
 /// The keys that changed last, the latest first: at most [`PAGE_KEYS`].
 #[derive(Debug, Default)]
@@ -110,9 +110,10 @@ fn row(key: &[u8], nodes: &[Option<&Node>], in_conflict: &[Conflicts]) -> Option
     if cells.iter().all(|cell| cell.get("by").is_none()) {
         return None;
     }
+    let leaf = nodes.iter().flatten().next().map(|node| node.replica().store().leaf_of(key).to_string());
     Some(json!({
         "key": shown(key),
-        "leaf": leaf_of(key).to_string(),
+        "leaf": leaf,
         "differs": differs,
         "only_settled": differs && differ_only_in_settling(nodes, key),
         "cells": cells,

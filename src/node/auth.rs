@@ -1,64 +1,115 @@
-//! How clients and nodes show that they know the shared secret of the cluster.
+//! How nodes show each other that they know the secret of the cluster, and how they know each message to be the other's.
 //!
-//! A client says the secret (`AUTH secret`), so anyone who can read the packets learns it. Nodes speak to each other
+//! A client says its secret (`AUTH secret`), so anyone who can read the packets learns it. Nodes speak to each other
 //! for months, so they do better: each proves that it knows the secret without saying it. Before the first PEER of a
 //! connection:
 //!
 //! ```text
 //! initiator                                                        responder
-//!   PEER AUTH name incarnation challenge ───────────────────────▶
-//!                           ◀────────────────────── name, incarnation, challenge
+//!   PEER AUTH name number incarnation placement challenge ──────▶
+//!              ◀────────────────── name, number, incarnation, placement, challenge
 //!   PEER PROVE proof ───────────────────────────────────────────▶
 //!                           ◀───────────────────────────────────────────── proof
+//!   from now on each message stands behind its seal
 //! ```
 //!
-//! A challenge is 32 random bytes; a proof is HMAC-SHA-256 (RFC 2104), keyed with the secret, over the prover's role,
-//! both challenges, names and incarnations. The PEER that follows must have the proven name and incarnation.
+//! A challenge is 32 random bytes; a proof is HMAC-SHA-256 (RFC 2104), keyed with the secret, over the prover's role
+//! and all that both sides have said so far. The PEER that follows must have the proven name, number and incarnation.
 //!
 //! - A proof that was recorded cannot be replayed, because the next challenge differs.
-//! - A node's own proof cannot be sent back to it, because the role is part of it.
+//! - A node's own proof cannot be sent back to it, because the role is part of it, and a node refuses its own name in
+//!   either role.
 //! - The initiator proves itself first, so an attacker who connects gets no proof against which to try secrets offline.
-//!   An attacker whom a node *dials* does get one, so the secret should be long and random.
+//!   An attacker whom a node *dials* does get one, so the secret must be long and random.
 //!
-//! What this does not give: secrecy or integrity of what follows. An attacker who can change packets can wait until the
-//! proofs are exchanged. Where that matters, run the links through TLS or WireGuard.
+//! Proofs alone say who was there at the beginning, not who speaks now. Somebody who sits between two nodes (on the port
+//! of a dead one, say) could pass both proofs on, and then speak himself. So both sides derive two keys from the secret
+//! and the exchange, one for each direction, and every message from there on has a seal: see [`Seal`](super::seal).
+//!
+//! What this does not give: secrecy. Who can read the packets reads what is stored; and he who sits in between can still
+//! cut the connection, or be slow. Where that matters, run the links through TLS or WireGuard.
 
+use super::seal::{Direction, SEAL, Seal, Tag};
 use crate::framing::Args;
 use crate::framing::resp::{write_array, write_bulk};
 use crate::replication::PeerError;
 use crate::replication::member::check_name;
 use crate::replication::message::{Greeting, Incarnation};
-use crate::replication::replica::Identity;
-use crate::secret::Secret;
+use crate::replication::replica::{Identity, Replica};
+use crate::secret::{Accepted, Secret};
+use crate::store::version::NodeId;
 
 const CHALLENGE_BYTES: usize = 32;
+
+/// How many items a party introduces itself with.
+const PARTY_ITEMS: usize = 5;
 
 /// One side of an exchange, as it introduces itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Party {
     name: String,
+    number: NodeId,
     incarnation: Incarnation,
+    /// The fingerprint of how it places keys. Where it differs, every round compares all keys.
+    placement: u64,
     challenge: Vec<u8>,
 }
 
+/// Who has proved that it knows the secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Proven {
+    pub(super) name: String,
+    number: NodeId,
+    incarnation: Incarnation,
+    pub(super) placement: u64,
+}
+
+impl Proven {
+    /// Whether a greeting says what was proved.
+    pub(super) fn fits(&self, greeting: &Greeting) -> bool {
+        let Greeting { name, node, incarnation, .. } = greeting;
+        (&self.name, self.number, self.incarnation) == (name, *node, *incarnation)
+    }
+}
+
+/// Both seals of one side of a connection.
+#[derive(Debug)]
+pub(super) struct Seals {
+    /// For what this side sends.
+    pub(super) sent: Seal,
+    /// For what comes from the other side.
+    pub(super) received: Seal,
+}
+
 impl Party {
-    fn new(identity: &Identity) -> Result<Self, String> {
+    fn new(replica: &Replica) -> Result<Self, String> {
         let mut challenge = vec![0; CHALLENGE_BYTES];
         getrandom::fill(&mut challenge).map_err(|error| format!("the machine gives no random numbers: {error}"))?;
-        Ok(Self { name: identity.name.clone(), incarnation: identity.incarnation, challenge })
+        let Identity { name, node: number, incarnation, .. } = replica.identity().clone();
+        Ok(Self { name, number, incarnation, placement: replica.store().placement().fingerprint(), challenge })
+    }
+
+    fn proven(&self) -> Proven {
+        let Self { name, number, incarnation, placement, .. } = self.clone();
+        Proven { name, number, incarnation, placement }
     }
 
     fn write(&self, out: &mut Vec<u8>) {
         write_bulk(out, self.name.as_bytes());
+        write_bulk(out, &self.number.0.to_be_bytes());
         write_bulk(out, &self.incarnation.0.to_be_bytes());
+        write_bulk(out, &self.placement.to_be_bytes());
         write_bulk(out, &self.challenge);
     }
 
     fn from_items(items: &[Vec<u8>]) -> Option<Self> {
-        let [name, incarnation, challenge] = items else { return None };
+        let [name, number, incarnation, placement, challenge] = items else { return None };
         let name = String::from_utf8(name.clone()).ok().filter(|name| check_name(name).is_ok())?;
+        let number = NodeId(u16::from_be_bytes(number.as_slice().try_into().ok()?));
         let incarnation = Incarnation(u64::from_be_bytes(incarnation.as_slice().try_into().ok()?));
-        (challenge.len() == CHALLENGE_BYTES).then(|| Self { name, incarnation, challenge: challenge.clone() })
+        let placement = u64::from_be_bytes(placement.as_slice().try_into().ok()?);
+        let challenge = challenge.clone();
+        (challenge.len() == CHALLENGE_BYTES).then_some(Self { name, number, incarnation, placement, challenge })
     }
 }
 
@@ -72,20 +123,35 @@ fn transcript(role: &str, initiator: &Party, responder: &Party) -> Vec<u8> {
     out
 }
 
+/// The keys for both directions of a connection, derived from the secret that was proved and from the exchange.
+fn seals(secret: &Secret, initiator: &Party, responder: &Party, sends: Direction) -> Seals {
+    let seal = |direction: Direction| {
+        let purpose = match direction {
+            Direction::Requests => "seal requests",
+            Direction::Replies => "seal replies",
+        };
+        Seal::new(secret.key_for(&transcript(purpose, initiator, responder)))
+    };
+    Seals { sent: seal(sends), received: seal(sends.other()) }
+}
+
 /// The initiator's side: proves itself to a peer, and has the peer prove itself. `ask` sends a request and returns the
-/// items of the reply. Returns the name and incarnation that the peer has proved.
+/// items of the reply. Returns who the peer has proved to be, and the seals for what follows.
 pub(super) fn introduce(
     secret: &Secret,
-    identity: &Identity,
+    replica: &Replica,
     mut ask: impl FnMut(Vec<u8>) -> Result<Vec<Vec<u8>>, PeerError>,
-) -> Result<(String, Incarnation), PeerError> {
-    let initiator = Party::new(identity).map_err(PeerError::Lost)?;
+) -> Result<(Proven, Seals), PeerError> {
+    let initiator = Party::new(replica).map_err(PeerError::Lost)?;
     let mut request = Vec::new();
-    write_array(&mut request, 5);
+    write_array(&mut request, 2 + PARTY_ITEMS);
     write_bulk(&mut request, b"PEER");
     write_bulk(&mut request, b"AUTH");
     initiator.write(&mut request);
     let responder = Party::from_items(&ask(request)?).ok_or_else(|| PeerError::Malformed("no challenge".into()))?;
+    if responder.name == initiator.name {
+        return Err(PeerError::Refused(format!("it says that it is {}, which we are", responder.name)));
+    }
     let mut request = Vec::new();
     write_array(&mut request, 3);
     write_bulk(&mut request, b"PEER");
@@ -96,7 +162,7 @@ pub(super) fn introduce(
     if !secret.verifies(proof, &transcript("responder", &initiator, &responder)) {
         return Err(PeerError::Refused(format!("{} does not know our secret", responder.name)));
     }
-    Ok((responder.name, responder.incarnation))
+    Ok((responder.proven(), seals(secret, &initiator, &responder, Direction::Requests)))
 }
 
 /// The responder's side of an exchange on one connection.
@@ -107,13 +173,14 @@ pub(super) enum Guard {
     Closed,
     /// The challenge was sent; the proof has not come yet.
     Challenged { initiator: Party, responder: Party },
-    /// The initiator has proved that it knows the secret, under this name and incarnation.
-    Open { name: String, incarnation: Incarnation },
+    /// The initiator has proved that it knows the secret.
+    Open { who: Proven, seals: Box<Seals>, next: Option<Tag> },
 }
 
 /// What a guard decides about a peer's request.
+#[derive(Debug)]
 pub(super) enum Verdict {
-    /// It was part of the exchange, and the answer was written.
+    /// It was part of the exchange, or a seal. If there was an answer, it was written.
     Answered,
     /// It may be executed.
     Pass,
@@ -122,46 +189,68 @@ pub(super) enum Verdict {
 }
 
 impl Guard {
-    /// Checks a peer's request before it is decoded.
+    /// Checks a peer's request before it is decoded. `accepted` are the secrets of the cluster, if it has any.
     pub(super) fn check(
         &mut self,
-        secret: Option<&Secret>,
-        identity: &Identity,
+        accepted: Option<&Accepted>,
+        replica: &Replica,
         words: Args<'_>,
         out: &mut Vec<u8>,
     ) -> Verdict {
-        let subject = words.get(1).unwrap_or_default();
-        let step = if words.get(0).is_some_and(|verb| verb.eq_ignore_ascii_case(b"PEER")) { subject } else { b"" };
-        match (secret, step, &self) {
+        let is_verb = |name: &[u8]| words.get(0).is_some_and(|verb| verb.eq_ignore_ascii_case(name));
+        let step = if is_verb(b"PEER") { words.get(1).unwrap_or_default() } else { b"" };
+        match (accepted, step, &mut *self) {
+            // Whatever has become of the secrets meanwhile.
+            (_, _, Self::Open { seals, next, .. }) => match (next.take(), is_verb(SEAL)) {
+                (None, true) => {
+                    *next = words.get(1).and_then(|tag| tag.try_into().ok());
+                    Verdict::Answered
+                }
+                (Some(tag), false) if seals.received.fits_request(&tag, words) => Verdict::Pass,
+                _ => Verdict::Refuse("this message was not sealed by the node that has proved itself here".into()),
+            },
             (None, b"AUTH" | b"PROVE", _) => Verdict::Refuse("this node was given no secret, and you have one".into()),
             (None, ..) => Verdict::Pass,
-            (Some(_), b"AUTH", Self::Closed) => match self.challenge(identity, words.from(2), out) {
+            (Some(_), b"AUTH", Self::Closed) => match self.challenge(replica, words.from(2), out) {
                 Ok(()) => Verdict::Answered,
                 Err(why) => Verdict::Refuse(why),
             },
-            (Some(secret), b"PROVE", Self::Challenged { initiator, responder }) => {
+            (Some(accepted), b"PROVE", Self::Challenged { initiator, responder }) => {
                 let proof = words.get(2).unwrap_or_default();
-                if !secret.verifies(proof, &transcript("initiator", initiator, responder)) {
+                let expected = transcript("initiator", initiator, responder);
+                let Some(secret) = accepted.iter().find(|secret| secret.verifies(proof, &expected)) else {
                     return Verdict::Refuse(format!("{} does not know the secret of this cluster", initiator.name));
-                }
+                };
                 write_array(out, 1);
                 write_bulk(out, &secret.prove(&transcript("responder", initiator, responder)));
-                *self = Self::Open { name: initiator.name.clone(), incarnation: initiator.incarnation };
+                let seals = Box::new(seals(secret, initiator, responder, Direction::Replies));
+                *self = Self::Open { who: initiator.proven(), seals, next: None };
                 Verdict::Answered
             }
-            (Some(_), _, Self::Open { .. }) => Verdict::Pass,
             (Some(_), ..) => Verdict::Refuse("this cluster has a secret: start with --secret-file".into()),
         }
     }
 
-    fn challenge(&mut self, identity: &Identity, words: Args<'_>, out: &mut Vec<u8>) -> Result<(), String> {
+    fn challenge(&mut self, replica: &Replica, words: Args<'_>, out: &mut Vec<u8>) -> Result<(), String> {
         let items: Vec<Vec<u8>> = words.iter().map(<[u8]>::to_vec).collect();
-        let initiator = Party::from_items(&items).ok_or("PEER AUTH name incarnation challenge")?;
-        let responder = Party::new(identity)?;
-        write_array(out, 3);
+        let usage = "PEER AUTH name number incarnation placement challenge";
+        let initiator = Party::from_items(&items).ok_or(usage)?;
+        let responder = Party::new(replica)?;
+        if initiator.name == responder.name {
+            return Err(format!("{} is my own name", initiator.name));
+        }
+        write_array(out, PARTY_ITEMS);
         responder.write(out);
         *self = Self::Challenged { initiator, responder };
         Ok(())
+    }
+
+    /// The seal for replies, once the initiator has proved itself.
+    pub(super) fn seal(&mut self) -> Option<&mut Seal> {
+        match self {
+            Self::Open { seals, .. } => Some(&mut seals.sent),
+            _ => None,
+        }
     }
 
     /// The name that the initiator has given.
@@ -169,7 +258,7 @@ impl Guard {
         match self {
             Self::Closed => None,
             Self::Challenged { initiator, .. } => Some(&initiator.name),
-            Self::Open { name, .. } => Some(name),
+            Self::Open { who, .. } => Some(&who.name),
         }
     }
 
@@ -181,7 +270,7 @@ impl Guard {
     /// Whether a greeting comes from the node that proved itself; true if there is no secret.
     pub(super) fn fits(&self, greeting: &Greeting) -> bool {
         match self {
-            Self::Open { name, incarnation } => *name == greeting.name && *incarnation == greeting.incarnation,
+            Self::Open { who, .. } => who.fits(greeting),
             _ => true,
         }
     }
@@ -191,68 +280,127 @@ impl Guard {
 mod tests {
     use super::*;
     use crate::framing::{Form, RequestParser, resp};
-    use crate::store::version::NodeId;
+    use crate::replication::message::Request;
+    use crate::rules::Rules;
+    use crate::store::clock::Timestamp;
 
-    fn identity(name: &str) -> Identity {
-        Identity::in_memory(name, NodeId(1), Incarnation(7))
+    const RIGHT: &str = "open-sesame-open-sesame";
+    const WRONG: &str = "open-barley-open-barley";
+
+    fn replica(name: &str) -> Replica {
+        let identity = Identity::in_memory(name, NodeId(1), Incarnation(7));
+        Replica::new(identity, Rules::default(), Box::new(|| Timestamp::ZERO))
     }
 
-    /// Runs an exchange between an initiator with one secret and a guard with another. `heard` records what was sent.
-    fn speak(ours: &str, theirs: Option<&str>, heard: &mut Vec<Vec<u8>>) -> Result<Guard, String> {
-        let (ours, theirs) =
-            (Secret::new(ours.as_bytes())?, theirs.map(|secret| Secret::new(secret.as_bytes()).unwrap()));
+    fn secret(word: &str) -> Secret {
+        Secret::new(word.as_bytes()).expect("long enough")
+    }
+
+    fn accepted(said: &str, also: Option<&str>) -> Accepted {
+        Accepted { said: secret(said), also: also.map(secret) }
+    }
+
+    /// Runs an exchange between an initiator with one secret and a guard that accepts others. `heard` records what was
+    /// sent.
+    fn speak(
+        ours: &str,
+        theirs: Option<&Accepted>,
+        (from, to): (&str, &str),
+        heard: &mut Vec<Vec<u8>>,
+    ) -> Result<(Seals, Guard), String> {
         let mut guard = Guard::default();
-        let result = introduce(&ours, &identity("node1"), |request| {
+        let result = introduce(&secret(ours), &replica(from), |request| {
             heard.push(request.clone());
-            answer(&mut guard, theirs.as_ref(), &request)
+            answer(&mut guard, theirs, to, &request)
         });
-        result.map(|_| guard).map_err(|error| error.to_string())
+        result.map(|(_, seals)| (seals, guard)).map_err(|error| error.to_string())
     }
 
-    fn answer(guard: &mut Guard, secret: Option<&Secret>, request: &[u8]) -> Result<Vec<Vec<u8>>, PeerError> {
+    fn check(guard: &mut Guard, accepted: Option<&Accepted>, name: &str, request: &[u8], out: &mut Vec<u8>) -> Verdict {
         let mut parser = RequestParser::default();
-        parser.parse(request).unwrap().expect("whole");
+        parser.parse(request).expect("well formed").expect("whole");
+        guard.check(accepted, &replica(name), parser.args(Form::Resp, request), out)
+    }
+
+    fn answer(
+        guard: &mut Guard,
+        accepted: Option<&Accepted>,
+        name: &str,
+        request: &[u8],
+    ) -> Result<Vec<Vec<u8>>, PeerError> {
         let mut out = Vec::new();
-        match guard.check(secret, &identity("node2"), parser.args(Form::Resp, request), &mut out) {
+        match check(guard, accepted, name, request, &mut out) {
             Verdict::Refuse(why) => Err(PeerError::Refused(why)),
             Verdict::Pass => panic!("nothing passes before the proof"),
-            Verdict::Answered => match resp::Parser::default().parse_reply(&out).unwrap().expect("whole").0 {
-                resp::Frame::Array(items) => Ok(items.iter().map(<[u8]>::to_vec).collect()),
-                _ => Ok(Vec::new()),
-            },
+            Verdict::Answered => {
+                match resp::Parser::default().parse_reply(&out).expect("well formed").expect("whole").0 {
+                    resp::Frame::Array(items) => Ok(items.iter().map(<[u8]>::to_vec).collect()),
+                    _ => Ok(Vec::new()),
+                }
+            }
         }
     }
 
     #[test]
     fn nodes_with_the_same_secret_admit_each_other_without_saying_it() {
         let mut heard = Vec::new();
-        let guard = speak("open-sesame", Some("open-sesame\n"), &mut heard).unwrap();
-        assert!(matches!(&guard, Guard::Open { name, incarnation: Incarnation(7) } if name == "node1"));
-        let greeting =
-            |name: &str| Greeting::in_memory(name, NodeId(1), Incarnation(7), crate::store::clock::Timestamp::ZERO);
-        assert!(guard.fits(&greeting("node1")) && !guard.fits(&greeting("node3")));
+        let (_, guard) = speak(RIGHT, Some(&accepted(RIGHT, None)), ("node1", "node2"), &mut heard).expect("admitted");
+        let greeting = |name: &str, number| Greeting::in_memory(name, NodeId(number), Incarnation(7), Timestamp::ZERO);
+        assert!(guard.is_open() && guard.fits(&greeting("node1", 1)));
+        assert!(!guard.fits(&greeting("node3", 1)) && !guard.fits(&greeting("node1", 3)));
         assert!(!heard.concat().windows(4).any(|window| window == b"open"), "the secret does not travel");
     }
 
     #[test]
-    fn nodes_with_different_secrets_or_none_refuse_each_other() {
+    fn nodes_with_different_secrets_or_none_or_the_same_name_refuse_each_other() {
+        let refused = |theirs: Option<&Accepted>, names| speak(RIGHT, theirs, names, &mut Vec::new()).unwrap_err();
         assert_eq!(
-            speak("a", Some("b"), &mut Vec::new()).unwrap_err(),
+            refused(Some(&accepted(WRONG, None)), ("node1", "node2")),
             "refused: node1 does not know the secret of this cluster"
         );
-        assert_eq!(
-            speak("a", None, &mut Vec::new()).unwrap_err(),
-            "refused: this node was given no secret, and you have one"
-        );
+        assert_eq!(refused(None, ("node1", "node2")), "refused: this node was given no secret, and you have one");
+        assert_eq!(refused(Some(&accepted(RIGHT, None)), ("node1", "node1")), "refused: node1 is my own name");
+    }
+
+    #[test]
+    fn a_node_refuses_an_answer_in_its_own_name() {
+        let ours = replica("node1");
+        let mirror = Party::new(&ours).expect("random numbers");
+        let result = introduce(&secret(RIGHT), &ours, |_| {
+            let mut out = Vec::new();
+            write_array(&mut out, PARTY_ITEMS);
+            mirror.write(&mut out);
+            match resp::Parser::default().parse_reply(&out).expect("well formed").expect("whole").0 {
+                resp::Frame::Array(items) => Ok(items.iter().map(<[u8]>::to_vec).collect()),
+                other => panic!("{other:?}"),
+            }
+        });
+        assert_eq!(result.map(drop).unwrap_err().to_string(), "refused: it says that it is node1, which we are");
+    }
+
+    #[test]
+    fn while_a_secret_is_replaced_both_are_accepted() {
+        for ours in [RIGHT, WRONG] {
+            let (mut seals, mut guard) =
+                speak(ours, Some(&accepted(WRONG, Some(RIGHT))), ("node1", "node2"), &mut Vec::new())
+                    .expect("admitted");
+            let mut request = Vec::new();
+            seals.sent.write_request(&mut request, |out| Request::Root.encode(out));
+            let (seal, message) = request.split_at(request.len() - b"*1\r\n$6\r\nDIGEST\r\n".len());
+            let mut check = |request| check(&mut guard, None, "node2", request, &mut Vec::new());
+            assert!(matches!(check(seal), Verdict::Answered));
+            assert!(matches!(check(message), Verdict::Pass), "the keys are those of the secret that was proved");
+            assert!(matches!(check(message), Verdict::Refuse(_)), "without a seal");
+        }
     }
 
     #[test]
     fn a_recorded_proof_cannot_be_replayed() {
-        let mut heard = Vec::new();
-        speak("open-sesame", Some("open-sesame"), &mut heard).unwrap();
-        let (mut guard, secret) = (Guard::default(), Secret::new(b"open-sesame").unwrap());
-        answer(&mut guard, Some(&secret), &heard[0]).expect("any node may introduce itself");
-        let replayed = answer(&mut guard, Some(&secret), &heard[1]).unwrap_err();
+        let (mut heard, theirs) = (Vec::new(), accepted(RIGHT, None));
+        speak(RIGHT, Some(&theirs), ("node1", "node2"), &mut heard).expect("admitted");
+        let mut guard = Guard::default();
+        answer(&mut guard, Some(&theirs), "node2", &heard[0]).expect("any node may introduce itself");
+        let replayed = answer(&mut guard, Some(&theirs), "node2", &heard[1]).unwrap_err();
         assert_eq!(replayed.to_string(), "refused: node1 does not know the secret of this cluster");
     }
 }

@@ -21,7 +21,7 @@ use crate::replication::journal::DiskFailed;
 use crate::replication::queue::Outbox;
 use crate::replication::steps::SharedStep;
 use crate::rules::Rule;
-use crate::secret::Secret;
+use crate::secret::Secrets;
 use crate::store::version::Version;
 
 /// A client that speaks on a connection.
@@ -40,7 +40,7 @@ pub(super) struct ClientSide<'a> {
 
 impl<'a> ClientSide<'a> {
     pub(super) fn new(node: &'a Shared, incoming: &'a Incoming, outbox: Outbox) -> Self {
-        let conversation = Conversation::new(node.config.secret.is_none());
+        let conversation = Conversation::new(node.config.secrets.role_of_strangers());
         let (changed, written) = (Cell::new(false), Written::default());
         Self { node, incoming, outbox, conversation, changed, written, step: None }
     }
@@ -87,8 +87,8 @@ struct ClientHost<'a, 'n> {
 }
 
 impl Host for ClientHost<'_, '_> {
-    fn secret(&self) -> Option<&Secret> {
-        self.node.config.secret.as_ref()
+    fn secrets(&self) -> &Secrets {
+        &self.node.config.secrets
     }
 
     fn punish_wrong_secret(&self) {

@@ -6,8 +6,11 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::auth;
+use log::warn;
+
+use super::auth::{self, Seals};
 use super::buffer::ReadBuffer;
+use super::seal::Tag;
 use super::watch::Teller;
 use crate::framing::resp::{self, Frame};
 use crate::limits::{KEPT_BUFFER_BYTES, MAX_ADDRESSES};
@@ -69,6 +72,9 @@ pub(super) struct Connection {
     input: ReadBuffer,
     parser: resp::Parser,
     out: Vec<u8>,
+    /// What makes each message known as the sender's, once both sides have proved themselves; `None` if there is no
+    /// secret.
+    seals: Option<Seals>,
     /// Bytes sent and received so far.
     pub(super) sent: u64,
     pub(super) received: u64,
@@ -78,7 +84,7 @@ impl Connection {
     /// A connection over a stream from [`dial`]. `teller` tells what is said on it.
     pub(super) fn new(number: ConnectionNumber, stream: Arc<TcpStream>, teller: Teller, io_timeout: Duration) -> Self {
         let (input, parser, out) = (ReadBuffer::new(), resp::Parser::default(), Vec::new());
-        Self { number, stream, teller, io_timeout, input, parser, out, sent: 0, received: 0 }
+        Self { number, stream, teller, io_timeout, input, parser, out, seals: None, sent: 0, received: 0 }
     }
 
     /// From now on reads and writes wait for this long.
@@ -91,17 +97,41 @@ impl Connection {
     }
 
     /// Introduces this node to the peer and the peer to this node. If there is a secret, both prove first that they
-    /// know it.
-    pub(super) fn introduce(&mut self, replica: &Replica, secret: Option<&Secret>) -> Result<Met, PeerError> {
-        let proven = match secret {
-            Some(secret) => Some(auth::introduce(secret, replica.identity(), |request| self.call(&request))?),
-            None => None,
+    /// know it. `expected` is the name that the peer must have, if the operator has said one.
+    pub(super) fn introduce(
+        &mut self,
+        replica: &Replica,
+        secret: Option<&Secret>,
+        expected: Option<&str>,
+    ) -> Result<Met, PeerError> {
+        let mut proven = None;
+        if let Some(secret) = secret {
+            let (who, seals) = auth::introduce(secret, replica, |request| self.call(&request))?;
+            self.seals = Some(seals);
+            proven = Some(who);
+        }
+        let is_it = |name: &str| match expected {
+            Some(expected) if expected != name => {
+                Err(PeerError::Refused(format!("{name} listens there, where {expected} should")))
+            }
+            _ => Ok(()),
         };
-        let met = greet(replica, self)?;
+        proven.iter().try_for_each(|who| is_it(&who.name))?;
+        let met = greet(replica, self, |greeting| {
+            is_it(&greeting.name)?;
+            match proven.as_ref().is_none_or(|who| who.fits(greeting)) {
+                true => Ok(()),
+                false => Err(PeerError::Refused(format!("{} is not who has proved itself", greeting.name))),
+            }
+        })?;
         self.teller.to = met.member.name.clone();
-        if proven.is_some_and(|proven| proven != (met.member.name.clone(), met.incarnation)) {
-            let name = &met.member.name;
-            return Err(PeerError::Refused(format!("{name} has proved itself under another name or incarnation")));
+        if proven.is_some_and(|who| who.placement != replica.store().placement().fingerprint()) {
+            warn!(
+                "{}: {} places keys by another secret, so every round with it compares all of them, until both have \
+                 started with the same one",
+                replica.identity().name,
+                met.member.name
+            );
         }
         Ok(met)
     }
@@ -120,12 +150,17 @@ impl Connection {
     /// Sends requests, and reads the reply to each.
     fn send(&mut self, requests: &[Request]) -> Result<Vec<Reply>, PeerError> {
         self.out.clear();
-        requests.iter().for_each(|request| request.encode(&mut self.out));
+        for request in requests {
+            match &mut self.seals {
+                Some(seals) => seals.sent.write_request(&mut self.out, |out| request.encode(out)),
+                None => request.encode(&mut self.out),
+            }
+        }
         self.write(&self.out)?;
         self.sent += self.out.len() as u64;
         self.out.shrink_to(KEPT_BUFFER_BYTES);
         let reply = |request| {
-            let reply = self.read(|frame| Ok(Reply::decode(frame, request)?))?;
+            let reply = self.read_sealed(|frame| Ok(Reply::decode(frame, request)?))?;
             self.teller.answered(&reply);
             Ok(reply)
         };
@@ -136,12 +171,42 @@ impl Connection {
         (&*self.stream).write_all(bytes).map_err(|error| self.lost(&error))
     }
 
+    /// Reads one reply, and has it decoded if it is the peer's.
+    fn read_sealed<T>(&mut self, decode: impl FnOnce(Frame<'_>) -> Result<T, PeerError>) -> Result<T, PeerError> {
+        if self.seals.is_none() {
+            return self.read(decode);
+        }
+        let tag: Tag = self.read(|frame| match frame {
+            Frame::Bulk(tag) => tag.try_into().map_err(|_| PeerError::Malformed("a seal of another length".into())),
+            // Whoever says so: it ends the connection, and changes nothing else.
+            Frame::Error(why) => Err(PeerError::Lost(String::from_utf8_lossy(why).into_owned())),
+            other => Err(PeerError::Malformed(format!("a reply without a seal: {other:?}"))),
+        })?;
+        let mut seals = self.seals.take();
+        let reply = self.read_raw(|frame, raw| {
+            let is_theirs = seals.as_mut().is_some_and(|seals| seals.received.fits_reply(&tag, raw));
+            if is_theirs {
+                decode(frame)
+            } else {
+                Err(PeerError::Refused("a reply that the peer has not sealed".into()))
+            }
+        });
+        self.seals = seals;
+        reply
+    }
+
     /// Reads one reply and has it decoded.
     fn read<T>(&mut self, decode: impl FnOnce(Frame<'_>) -> Result<T, PeerError>) -> Result<T, PeerError> {
+        self.read_raw(|frame, _| decode(frame))
+    }
+
+    /// As [`Connection::read`]; `decode` also gets the reply's bytes.
+    fn read_raw<T>(&mut self, decode: impl FnOnce(Frame<'_>, &[u8]) -> Result<T, PeerError>) -> Result<T, PeerError> {
         loop {
-            let parsed = self.parser.parse_reply(self.input.unused());
+            let bytes = self.input.unused();
+            let parsed = self.parser.parse_reply(bytes);
             if let Some((frame, length)) = parsed.map_err(|error| PeerError::Malformed(error.to_string()))? {
-                let reply = decode(frame)?;
+                let reply = decode(frame, &bytes[..length])?;
                 self.input.consume(length);
                 return Ok(reply);
             }

@@ -26,19 +26,21 @@ use socket2::SockRef;
 use super::connection::{Connection, ConnectionNumber, Timeouts, dial};
 use super::lab::LinkFaults;
 use super::watch::{Teller, Watch};
-use crate::config::Config;
+use crate::config::{Config, parse_peer};
 use crate::limits::{DRAIN_CONNECT_TIMEOUT, PEER_CONNECT_TIMEOUT, PEER_IO_TIMEOUT};
 use crate::replication::PeerError;
 use crate::replication::delivery::Delivery;
 use crate::replication::reconcile::Met;
 use crate::replication::replica::{Member, Replica};
-use crate::secret::Secret;
+use crate::secret::Secrets;
 
 /// The link to one configured peer.
 pub(super) struct Link {
     /// Where the peer listens, as it was configured.
     pub(super) address: String,
-    secret: Option<Secret>,
+    /// What the peer must be called, if the operator has said it.
+    name: Option<String>,
+    secrets: Arc<Secrets>,
     /// Who is told what is said.
     watch: Arc<Watch>,
     /// What the peer is known to hold.
@@ -98,13 +100,15 @@ enum Status {
 }
 
 impl Link {
-    /// The link of a node that is loading, to the peer at `address`.
-    pub(super) fn new(address: String, config: &Config, delivery: Arc<Delivery>) -> Self {
+    /// The link of a node that is loading, to a peer as it was configured.
+    pub(super) fn new(peer: &str, config: &Config, delivery: Arc<Delivery>) -> Self {
+        let (name, address) = parse_peer(peer);
         let io_timeout = config.load_patience.clamp(PEER_CONNECT_TIMEOUT, PEER_IO_TIMEOUT);
         let (status, since) = (Status::Untried, Instant::now());
         Self {
-            address,
-            secret: config.secret.clone(),
+            address: address.to_string(),
+            name: name.map(str::to_string),
+            secrets: Arc::clone(&config.secrets),
             watch: Arc::clone(&config.watch),
             delivery,
             connection: Mutex::new(None),
@@ -214,7 +218,9 @@ impl Link {
         let from = replica.identity().name.clone();
         let teller = Teller { watch: Arc::clone(&self.watch), from, to: self.address.clone() };
         let mut connection = Connection::new(number, stream, teller, timeouts.io);
-        let Met { member: peer, incarnation, .. } = connection.introduce(replica, self.secret.as_ref())?;
+        let secret = self.secrets.of_peers().map(|accepted| accepted.said);
+        let met = connection.introduce(replica, secret.as_ref(), self.name.as_deref())?;
+        let Met { member: peer, incarnation, .. } = met;
         replica.reached(&peer, &self.address);
         self.report_up(&replica.identity().name, peer, number);
         // Last: it wakes those that wait, and they ask which node it is.

@@ -52,6 +52,7 @@ mod refusals;
 mod remote_peer;
 mod replicator;
 mod round_log;
+mod seal;
 mod session;
 mod shared;
 mod speaker;

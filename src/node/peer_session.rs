@@ -16,12 +16,15 @@ use crate::framing::Args;
 use crate::limits::WRONG_SECRET_DELAY;
 use crate::replication::message::{Reply, Request};
 use crate::replication::responder::PeerSession;
+use crate::secret::Accepted;
 
 /// A peer that speaks on a connection.
 pub(super) struct PeerSide<'a> {
     node: &'a Shared,
     incoming: &'a Incoming,
-    /// Whether the peer has proved that it knows the secret.
+    /// What the peer must prove; `None` if there is no secret.
+    accepted: Option<Accepted>,
+    /// Whether it has.
     guard: Guard,
     session: PeerSession,
     /// Whether the peer has sent anything that the disk must have before it is answered.
@@ -35,6 +38,7 @@ impl<'a> PeerSide<'a> {
         Self {
             node,
             incoming,
+            accepted: node.config.secrets.of_peers(),
             guard: Guard::default(),
             session: PeerSession::default(),
             changed: false,
@@ -47,8 +51,7 @@ impl<'a> PeerSide<'a> {
         if self.is_lost(words) {
             return Flow::End;
         }
-        let (secret, identity) = (self.node.config.secret.as_ref(), self.node.replica.identity());
-        let reply = match self.guard.check(secret, identity, words, unread) {
+        let reply = match self.guard.check(self.accepted.as_ref(), &self.node.replica, words, unread) {
             Verdict::Answered => return Flow::Continue,
             Verdict::Refuse(why) => {
                 self.node.stop.wait(WRONG_SECRET_DELAY);
@@ -56,7 +59,10 @@ impl<'a> PeerSide<'a> {
             }
             Verdict::Pass => self.handle(words),
         };
-        reply.encode(unread);
+        match self.guard.seal() {
+            Some(seal) => seal.write_reply(unread, |unread| reply.encode(unread)),
+            None => reply.encode(unread),
+        }
         if let Reply::Refused(why) | Reply::OldCopy(why) = reply {
             self.report_refusal(words, &why);
             return Flow::End;
@@ -93,7 +99,7 @@ impl<'a> PeerSide<'a> {
 
     /// Whether the peer has proved that it knows the secret, or there is none.
     pub(super) fn is_admitted(&self) -> bool {
-        self.node.config.secret.is_none() || self.guard.is_open()
+        self.accepted.is_none() || self.guard.is_open()
     }
 
     /// Whether the peer has sent anything since the last call that the disk must have.

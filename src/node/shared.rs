@@ -30,6 +30,7 @@ use crate::replication::message::Incarnation;
 use crate::replication::queue::{Outbox, Queue, queues};
 use crate::replication::replica::{Identity, Member, Replica};
 use crate::rules::Rule;
+use crate::store::placement::Placement;
 use crate::store::version::NodeId;
 
 /// What the threads of a node share.
@@ -104,7 +105,7 @@ impl Shared {
         let outbox = if config.rules.has(Rule::Propagation) { outbox } else { outbox.mute() };
         let handle = |(peer, queue): (&String, Queue)| {
             let delivery = Arc::clone(queue.delivery());
-            let link = Link::new(peer.clone(), &config, delivery);
+            let link = Link::new(peer, &config, delivery);
             PeerHandle { link, queue, delays: Delays::default(), rounds: RoundLog::default() }
         };
         let peers = config.peers.iter().zip(queues).map(handle).collect();
@@ -115,10 +116,18 @@ impl Shared {
         let faults = config.lab.then(|| Faults::new(disk.as_ref().and_then(|disk| disk.faulty.clone())));
         let machine = Arc::clone(&config.wall_clock);
         let wall_clock = faults.as_ref().map_or(Arc::clone(&machine), |faults| faults.clock(machine));
+        let mut seed = [0; 16];
+        getrandom::fill(&mut seed).map_err(io::Error::other)?;
+        let seed = u128::from_ne_bytes(seed);
+        let seed = (seed as u64, (seed >> 64) as u64);
+        let placement = match config.secrets.placement_key() {
+            Some(key) => Placement::new(key, seed),
+            None => Placement::public(seed),
+        };
         let shared = Self {
             address,
             started: Instant::now(),
-            replica: Replica::with_journal(identity, config.rules, Box::new(move || wall_clock()), journal),
+            replica: Replica::with_journal(identity, config.rules, Box::new(move || wall_clock()), placement, journal),
             disk,
             clients: Clients::default(),
             waiters: Waiters::new()?,

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 
 use super::message::Held;
 use crate::limits::{LEAF_BATCH, LEAF_REQUEST_ENTRIES};
+use crate::store::KeyValueStore;
 use crate::store::clock::Timestamp;
 use crate::store::digest::{Digest, FANOUT, Prefix};
-use crate::store::{KeyValueStore, hash_key};
 
 /// All shards: what a round compares without the rule of digests.
 pub(super) fn whole_tree() -> Vec<Prefix> {
@@ -36,7 +36,7 @@ pub(super) fn held_below(store: &KeyValueStore, branches: &[Prefix]) -> (Vec<Hel
         let (held, digest) = (&mut held[index], record.digest());
         held.newest = held.newest.max(record.latest());
         held.digests.push(digest);
-        named.insert(digest, hash_key(record.key()));
+        named.insert(digest, store.hash(record.key()));
         ControlFlow::Continue(())
     });
     (held, named)
@@ -47,7 +47,7 @@ pub(super) fn keys_of(store: &KeyValueStore, branches: &[Prefix], hashes: &BTree
     let mut keys = Vec::new();
     if !hashes.is_empty() {
         store.visit_below(branches, |_, record| {
-            if hashes.contains(&hash_key(record.key())) {
+            if hashes.contains(&store.hash(record.key())) {
                 keys.push(record.key().into());
             }
             ControlFlow::Continue(())

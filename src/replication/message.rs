@@ -27,7 +27,7 @@ use crate::store::version::{NodeId, Version};
 
 /// The version of this protocol. A node refuses every other version: nodes that mix them could break what they agree
 /// on.
-pub const PROTOCOL: u16 = 6;
+pub const PROTOCOL: u16 = 7;
 
 /// One life of a node's memory: a random number above 0, drawn when the node starts without its old data. Another
 /// number says that the node's memory is gone.

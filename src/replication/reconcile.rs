@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 use super::branches::{Named, affordable, held_below, keys_of, whole_tree};
 use super::member::{Contact, Member, Refusal};
-use super::message::{Differences, Held, Incarnation, Listed, Reply, Request};
+use super::message::{Differences, Greeting, Held, Incarnation, Listed, Reply, Request};
 use super::propagate::push;
 use super::replica::Replica;
 use super::{Peer, PeerError, unexpected};
@@ -43,7 +43,6 @@ use crate::limits::{DIGEST_BATCH, PUSH_BATCH_BYTES};
 use crate::rules::Rule;
 use crate::store::arrival::Arrival;
 use crate::store::digest::{DEPTH, Digest, FANOUT, Prefix};
-use crate::store::hash_key;
 
 /// What a round did.
 #[derive(Clone, Debug)]
@@ -78,18 +77,28 @@ pub struct Met {
     pub arrivals: Arrival,
 }
 
-/// Introduces us to a peer, first on each connection.
+/// Introduces us to a peer, first on each connection. `check` may refuse whoever answers, before it is remembered.
 ///
 /// # Errors
 /// When the peer does not answer as it should, or does not belong to our cluster.
-pub fn greet(replica: &Replica, peer: &mut dyn Peer) -> Result<Met, PeerError> {
-    say_peer(replica, peer, true)
+pub fn greet(
+    replica: &Replica,
+    peer: &mut dyn Peer,
+    check: impl FnOnce(&Greeting) -> Result<(), PeerError>,
+) -> Result<Met, PeerError> {
+    say_peer(replica, peer, true, check)
 }
 
 /// Says PEER: on each connection first, and at the start of each round.
-fn say_peer(replica: &Replica, peer: &mut dyn Peer, is_first: bool) -> Result<Met, PeerError> {
+fn say_peer(
+    replica: &Replica,
+    peer: &mut dyn Peer,
+    is_first: bool,
+    check: impl FnOnce(&Greeting) -> Result<(), PeerError>,
+) -> Result<Met, PeerError> {
     match peer.ask(Request::Peer(replica.greeting(is_first)))? {
         Reply::Peer { greeting, arrivals } => {
+            check(&greeting)?;
             let member = replica.meet(&greeting, Contact::Dialed).map_err(|refusal| match refusal {
                 Refusal::Wrong(why) | Refusal::OldCopy(why) => PeerError::Refused(why),
                 Refusal::NotYet(why) => PeerError::NotYet(why),
@@ -105,7 +114,7 @@ fn say_peer(replica: &Replica, peer: &mut dyn Peer, is_first: bool) -> Result<Me
 /// # Errors
 /// When the peer does not answer as it should.
 pub fn reconcile(replica: &Replica, peer: &mut dyn Peer) -> Result<RoundReport, FailedRound> {
-    let met = say_peer(replica, peer, false).map_err(|error| FailedRound { error, pulled: 0 })?;
+    let met = say_peer(replica, peer, false, |_| Ok(())).map_err(|error| FailedRound { error, pulled: 0 })?;
     let report = RoundReport { peer: met.member, incarnation: met.incarnation, pulled: 0, pushed: 0 };
     let mut round = Round { replica, peer, report };
     match round.run(met.arrivals) {
@@ -220,7 +229,7 @@ impl Round<'_> {
         let told = news.len();
         // What has been replaced here since we named it, the peer lacks all the more. So this goes by keys.
         let mut lacking: BTreeSet<u64> = lacking.iter().filter_map(|digest| named.get(digest)).copied().collect();
-        news.iter().for_each(|entry| _ = lacking.remove(&hash_key(entry.key())));
+        news.iter().for_each(|entry| _ = lacking.remove(&store.hash(entry.key())));
         let rejected = self.replica.merge_all(&self.report.peer, news);
         self.report.pulled += (told - rejected.len()) as u64;
         // What has come on another way meanwhile, and settled tombstones, which we have not named.
@@ -228,7 +237,7 @@ impl Round<'_> {
 
         let (mut to_pull, mut to_push, mut same) = (Vec::new(), Vec::new(), BTreeSet::new());
         for theirs in listed {
-            lacking.remove(&hash_key(&theirs.key));
+            lacking.remove(&store.hash(&theirs.key));
             // A settled tombstone is kept while a peer lists what it has settled.
             store.keep_settled(&theirs.key, self.replica.current_tick());
             let Some(ours) = store.record(&theirs.key) else {

@@ -28,6 +28,7 @@ use crate::store::clock::{HybridClock, Timestamp};
 use crate::store::content::Content;
 use crate::store::counter::{self, CannotCount};
 use crate::store::merge::{Effect, Outcome};
+use crate::store::placement::Placement;
 use crate::store::record::Record;
 use crate::store::version::Version;
 use crate::store::{Change, KeyValueStore};
@@ -71,16 +72,22 @@ pub struct Replica {
 impl Replica {
     /// A replica that holds nothing yet.
     pub fn new(identity: Identity, rules: Rules, wall: WallClock) -> Self {
-        Self::with_journal(identity, rules, wall, None)
+        Self::with_journal(identity, rules, wall, Placement::default(), None)
     }
 
     /// A replica that holds nothing yet, and writes to `journal` what must outlive its process.
-    pub fn with_journal(identity: Identity, rules: Rules, wall: WallClock, journal: Option<Arc<dyn Journal>>) -> Self {
+    pub fn with_journal(
+        identity: Identity,
+        rules: Rules,
+        wall: WallClock,
+        placement: Placement,
+        journal: Option<Arc<dyn Journal>>,
+    ) -> Self {
         let output = journal.clone().map(|journal| journal as Arc<dyn Accepted>);
         Self {
             identity,
             rules,
-            store: KeyValueStore::with_output(rules, output),
+            store: KeyValueStore::with_output(rules, placement, output),
             clock: HybridClock::default(),
             wall,
             wall_reported: AtomicBool::new(false),

@@ -17,6 +17,7 @@ pub mod deadline;
 pub mod digest;
 pub mod graveyard;
 pub mod merge;
+pub mod placement;
 pub mod record;
 mod scan;
 mod shard;
@@ -28,7 +29,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use parking_lot::RwLock;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::rules::{Rule, Rules};
 use accepted::Accepted;
@@ -40,27 +40,13 @@ use counter::CannotCount;
 use deadline::Deadline;
 use digest::{Digest, FANOUT, LEAVES, Prefix};
 use merge::Outcome;
+use placement::Placement;
 use record::Record;
 use shard::{LEAVES_PER_SHARD, LEAVES_PER_TABLE, Ledger, Shard};
 use version::Version;
 
 /// How many shards there are, each with a lock of its own: one for each first byte of a hash.
 const SHARDS: usize = 256;
-
-/// The hash that places a key: the same on every node, on every machine, for ever (xxh3, seed 0).
-pub(crate) fn hash_key(key: &[u8]) -> u64 {
-    xxh3_64(key)
-}
-
-/// The leaf of the digest tree in which a key stands.
-pub fn leaf_of(key: &[u8]) -> Prefix {
-    Prefix::leaf_of(hash_key(key))
-}
-
-/// The part of the store in which a key stands; see [`KeyValueStore::visit_part`].
-pub fn part_of(key: &[u8]) -> usize {
-    Prefix::leaf_of(hash_key(key)).leaves().start / LEAVES_PER_TABLE
-}
 
 /// How much the store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,27 +78,43 @@ pub enum Change<'v> {
 /// store happens. Every way in ends in the same merge, so the store never goes back to an older version of a key.
 pub struct KeyValueStore {
     shards: Box<[RwLock<Shard>]>,
+    placement: Placement,
     ledger: Ledger,
 }
 
 impl KeyValueStore {
     /// An empty store.
     pub fn new(rules: Rules) -> Self {
-        Self::with_output(rules, None)
+        Self::with_output(rules, Placement::default(), None)
     }
 
     /// An empty store that tells `output` of each entry that it accepts.
-    pub fn with_output(rules: Rules, output: Option<Arc<dyn Accepted>>) -> Self {
-        let shards = (0..SHARDS).map(|_| RwLock::new(Shard::new())).collect();
+    pub fn with_output(rules: Rules, placement: Placement, output: Option<Arc<dyn Accepted>>) -> Self {
+        let shards = (0..SHARDS).map(|_| RwLock::new(Shard::new(placement))).collect();
         let (arrivals, bytes, saturated) = (AtomicU64::new(0), AtomicUsize::new(0), AtomicU64::new(0));
-        Self { shards, ledger: Ledger { rules, output, arrivals, bytes, saturated } }
+        Self { shards, placement, ledger: Ledger { rules, output, arrivals, bytes, saturated } }
+    }
+
+    /// How the keys are placed.
+    pub fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    /// The leaf of the digest tree in which a key stands.
+    pub fn leaf_of(&self, key: &[u8]) -> Prefix {
+        Prefix::leaf_of(self.hash(key))
+    }
+
+    /// The hash of a key, the same on all nodes.
+    pub(crate) fn hash(&self, key: &[u8]) -> u64 {
+        self.placement.hash(key)
     }
 
     /// Calls `read` with the value of `key`, if it has one that is not past its deadline, and returns what that
     /// returns. The value is not copied: `read` runs while the shard is locked for reading, so it must be short, and
     /// must not come back to the store. The clock is read only if there is a deadline.
     pub fn get<R>(&self, key: &[u8], now: impl FnOnce() -> Timestamp, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        let hash = hash_key(key);
+        let hash = self.hash(key);
         let shard = self.shard(hash).read();
         match shard.find(hash, key) {
             Some(record) if record.is_counted() => read(record.value(now).as_ref().map(|(value, _)| &**value)),
@@ -125,33 +127,33 @@ impl KeyValueStore {
 
     /// A copy of what stands under `key`, tombstones included.
     pub fn record(&self, key: &[u8]) -> Option<Record> {
-        let hash = hash_key(key);
+        let hash = self.hash(key);
         self.shard(hash).read().find(hash, key).cloned()
     }
 
     /// Calls `look` with what stands under `key`, tombstones included. Nothing is copied: as [`KeyValueStore::get`].
     pub fn look<R>(&self, key: &[u8], look: impl FnOnce(Option<&Record>) -> R) -> R {
-        let hash = hash_key(key);
+        let hash = self.hash(key);
         look(self.shard(hash).read().find(hash, key))
     }
 
     /// How many bytes are counted for `key`, if it has a value at `now`; see [`KeyValueStore::bytes`].
     pub fn value_bytes(&self, key: &[u8], now: Timestamp) -> Option<usize> {
-        let hash = hash_key(key);
+        let hash = self.hash(key);
         let shard = self.shard(hash).read();
         shard.find(hash, key).filter(|record| record.is_live(|| now)).map(shard::bytes_of)
     }
 
     /// The version of what stands under `key`, tombstones included.
     pub fn version(&self, key: &[u8]) -> Option<Version> {
-        let hash = hash_key(key);
+        let hash = self.hash(key);
         self.shard(hash).read().find(hash, key).map(Record::version)
     }
 
     /// Writes `content` under `key`. `stamp` gives its version; it is called with the version that is being replaced,
     /// while the shard is locked, so that nothing can come between. The write has seen what it replaces.
     pub fn write(&self, key: &[u8], content: Content<'_>, stamp: impl FnOnce(Option<Version>) -> Version) -> Outcome {
-        let hash = hash_key(key);
+        let hash = self.hash(key);
         let mut shard = self.shard(hash).write();
         let record = self.written(key, content, shard.find(hash, key), stamp);
         shard.merge(hash, record, &self.ledger)
@@ -167,7 +169,7 @@ impl KeyValueStore {
         stamp: impl FnOnce(Option<Version>) -> Version,
         change: impl FnOnce(Option<Content<'_>>) -> (Change<'v>, R),
     ) -> (bool, R) {
-        let hash = hash_key(key);
+        let hash = self.hash(key);
         let mut shard = self.shard(hash).write();
         let replaced = shard.find(hash, key);
         let value = replaced.and_then(|replaced| replaced.value(|| now));
@@ -194,7 +196,7 @@ impl KeyValueStore {
         (life, now): (u64, Timestamp),
         stamp: impl FnOnce(Timestamp) -> Timestamp,
     ) -> Result<i64, CannotCount> {
-        let hash = hash_key(key);
+        let hash = self.hash(key);
         let mut shard = self.shard(hash).write();
         let never = || Cow::Owned(Record::never_written(key));
         let record = shard.find(hash, key).map_or_else(never, Cow::Borrowed);
@@ -228,7 +230,7 @@ impl KeyValueStore {
 
     /// Merges an entry that was written elsewhere.
     pub fn merge(&self, record: Record) -> Outcome {
-        let hash = hash_key(record.key());
+        let hash = self.hash(record.key());
         self.shard(hash).write().merge(hash, record, &self.ledger)
     }
 
@@ -270,7 +272,7 @@ impl KeyValueStore {
         for group in branches.chunk_by(|a, b| table_of(a) == table_of(b)) {
             let (shard, leaves) = self.shard_of(group[0].leaves().start..group[group.len() - 1].leaves().end);
             for record in shard.read().unsettled_near(leaves) {
-                let leaf = Prefix::leaf_of(hash_key(record.key())).leaves().start;
+                let leaf = Prefix::leaf_of(self.hash(record.key())).leaves().start;
                 if let Some(index) = group.iter().position(|branch| branch.leaves().contains(&leaf))
                     && visit(visited + index, record).is_break()
                 {
@@ -336,7 +338,7 @@ impl KeyValueStore {
 
     /// Keeps the settled tombstone of a key as if it had settled at `tick`. Nothing if there is none.
     pub fn keep_settled(&self, key: &[u8], tick: TickNumber) {
-        let hash = hash_key(key);
+        let hash = self.hash(key);
         self.shard(hash).write().keep_settled(hash, key, tick);
     }
 
@@ -348,7 +350,7 @@ impl KeyValueStore {
     /// Forgets the tombstone of this version under a key if it stands there: it was forgotten before, and comes from
     /// the disk. The output is not told.
     pub fn forget_again(&self, key: &[u8], version: Version) {
-        let hash = hash_key(key);
+        let hash = self.hash(key);
         self.shard(hash).write().forget_again(hash, key, version, &self.ledger);
     }
 

@@ -1,10 +1,10 @@
 //! Walks over all keys, for clients that list them, and over all entries, for the disk.
 
+use super::KeyValueStore;
 use super::clock::Timestamp;
 use super::digest::{LEAVES, Prefix};
 use super::record::Record;
 use super::shard::LEAVES_PER_TABLE;
-use super::{KeyValueStore, hash_key};
 
 /// How many bits of a key's hash a scan's cursor has: few enough for a client that keeps it in a floating-point number.
 const CURSOR_BITS: u32 = 48;
@@ -21,6 +21,11 @@ impl KeyValueStore {
 
     /// Into how many parts the store is divided for [`KeyValueStore::visit_part`].
     pub const PARTS: usize = LEAVES / LEAVES_PER_TABLE;
+
+    /// The part of the store in which a key stands.
+    pub fn part_of(&self, key: &[u8]) -> usize {
+        self.leaf_of(key).leaves().start / LEAVES_PER_TABLE
+    }
 
     /// Visits every entry of one part, settled tombstones included, while its shard is locked for reading. `visit` must
     /// be short.
@@ -49,7 +54,7 @@ impl KeyValueStore {
     /// Keys come in the order of their hashes, so a scan misses no key that stands in the store from its beginning to
     /// its end, and shows none twice, whatever is written meanwhile.
     pub fn scan(&self, now: Timestamp, cursor: u64, count: usize) -> (u64, Vec<Box<[u8]>>) {
-        let position = |record: &Record| hash_key(record.key()) >> (u64::BITS - CURSOR_BITS);
+        let position = |record: &Record| self.hash(record.key()) >> (u64::BITS - CURSOR_BITS);
         let first_table = Prefix::leaf_of(cursor << (u64::BITS - CURSOR_BITS)).leaves().start / LEAVES_PER_TABLE;
         let (mut keys, mut last) = (Vec::new(), None);
         for table in first_table..LEAVES / LEAVES_PER_TABLE {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
+use super::SHARDS;
 use super::accepted::Accepted;
 use super::arrival::{Arrival, TickNumber};
 use super::clock::Timestamp;
@@ -15,9 +16,9 @@ use super::deadline::Deadlines;
 use super::digest::{Digest, FANOUT, LEAVES, Prefix};
 use super::graveyard::{Grave, Graveyard};
 use super::merge::{Effect, Outcome, merge};
+use super::placement::Placement;
 use super::record::Record;
 use super::version::Version;
-use super::{SHARDS, hash_key};
 use crate::rules::{Rule, Rules};
 
 /// How many leaves of the digest tree one shard covers.
@@ -41,6 +42,7 @@ const TABLES: usize = LEAVES_PER_SHARD / LEAVES_PER_TABLE;
 /// * `live` counts the values. Every tombstone has its grave, and nothing else has one.
 /// * Every deadline of a value stands in `deadlines`. (Of two keys with one hash and one deadline, only one does.)
 pub(super) struct Shard {
+    placement: Placement,
     tables: [HashTable<Record>; TABLES],
     sums: Box<[Digest; LEAVES_PER_SHARD]>,
     total: Digest,
@@ -103,8 +105,9 @@ pub(super) fn bytes_of(record: &Record) -> usize {
 }
 
 impl Shard {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(placement: Placement) -> Self {
         Self {
+            placement,
             tables: [const { HashTable::new() }; TABLES],
             sums: Box::new([Digest::default(); LEAVES_PER_SHARD]),
             total: Digest::default(),
@@ -115,14 +118,14 @@ impl Shard {
     }
 
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<&Record> {
-        self.tables[table_index(hash)].find(spread(hash), |record| record.key() == key)
+        self.tables[table_index(hash)].find(self.placement.spread(hash), |record| record.key() == key)
     }
 
     /// The only way in: merges an entry with what stands under its key.
     pub(super) fn merge(&mut self, hash: u64, incoming: Record, ledger: &Ledger) -> Outcome {
         let same_key = |record: &Record| record.key() == incoming.key();
-        let slot =
-            self.tables[table_index(hash)].entry(spread(hash), same_key, |record| spread(hash_key(record.key())));
+        let placement = self.placement;
+        let slot = self.tables[table_index(hash)].entry(placement.spread(hash), same_key, rehash(placement));
         let (outcome, survivor) = match slot {
             Slot::Vacant(slot) => (Outcome::NEW, slot.insert(incoming).into_mut()),
             Slot::Occupied(slot) => {
@@ -241,7 +244,7 @@ impl Shard {
             }
             let table = &mut self.tables[table_index(grave.hash)];
             if table.len() < table.capacity() / 4 {
-                table.shrink_to(table.len() * 2, |record| spread(hash_key(record.key())));
+                table.shrink_to(table.len() * 2, rehash(self.placement));
             }
         }
         graves.len()
@@ -263,8 +266,9 @@ impl Shard {
     pub(super) fn sweep(&mut self, now: Timestamp, most: usize, ledger: &Ledger) -> usize {
         let past = self.deadlines.past(now, most);
         for &(deadline, hash) in &past {
-            let is_it = |record: &Record| record.deadline() == Some(deadline) && hash_key(record.key()) == hash;
-            let expired = self.tables[table_index(hash)].find(spread(hash), is_it).map(Record::expired);
+            let is_it =
+                |record: &Record| record.deadline() == Some(deadline) && self.placement.hash(record.key()) == hash;
+            let expired = self.tables[table_index(hash)].find(self.placement.spread(hash), is_it).map(Record::expired);
             expired.into_iter().for_each(|tombstone| drop(self.merge(hash, tombstone, ledger)));
             // Without the tie-break, the value stays.
             self.deadlines.remove(deadline, hash);
@@ -278,13 +282,14 @@ impl Shard {
 
     fn tombstone_mut(&mut self, grave: Grave) -> &mut Record {
         self.tables[table_index(grave.hash)]
-            .find_mut(spread(grave.hash), |record| record.arrival() == Some(grave.arrival))
+            .find_mut(self.placement.spread(grave.hash), |record| record.arrival() == Some(grave.arrival))
             .expect("a tombstone that is replaced loses its grave at once")
     }
 
     fn remove(&mut self, grave: Grave) -> Record {
         let table = &mut self.tables[table_index(grave.hash)];
-        let slot = table.find_entry(spread(grave.hash), |record| record.arrival() == Some(grave.arrival));
+        let slot =
+            table.find_entry(self.placement.spread(grave.hash), |record| record.arrival() == Some(grave.arrival));
         slot.expect("a tombstone that is replaced loses its grave at once").remove().0
     }
 
@@ -330,7 +335,7 @@ impl Shard {
     pub(super) fn latest_waiting(&self) -> Option<Timestamp> {
         let stamp = |grave: &Grave| {
             let is_it = |record: &Record| record.arrival() == Some(grave.arrival);
-            let tombstone = self.tables[table_index(grave.hash)].find(spread(grave.hash), is_it)?;
+            let tombstone = self.tables[table_index(grave.hash)].find(self.placement.spread(grave.hash), is_it)?;
             Some(tombstone.version().timestamp)
         };
         self.graveyard.waiting_up_to(Arrival(u64::MAX)).iter().filter_map(stamp).max()
@@ -347,8 +352,7 @@ fn table_index(hash: u64) -> usize {
     leaf_index(hash) / LEAVES_PER_TABLE
 }
 
-/// The hash as a table gets it. A table tells records apart by the topmost bits first, and within a table these are all
-/// the same: so bits from further down are mixed in.
-fn spread(hash: u64) -> u64 {
-    hash ^ (hash << 32)
+/// The hash of a record as a table gets it, for a table that grows or shrinks.
+fn rehash(placement: Placement) -> impl Fn(&Record) -> u64 {
+    move |record| placement.spread(placement.hash(record.key()))
 }

@@ -19,6 +19,7 @@ use kvstore::rules::Rules;
 use kvstore::store::arrival::Arrival;
 use kvstore::store::clock::Timestamp;
 use kvstore::store::content::{Content, Entry};
+use kvstore::store::placement::Placement;
 use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};
 use proptest::collection::vec;
@@ -397,7 +398,13 @@ fn the_largest_entry_and_a_load_on_several_threads_come_back_whole() {
         let copy = directory.copy();
         let log = Arc::new(Log::open(Arc::new(copy), &owner(), STORE, SyncPolicy::EverySecond).expect("it is ours"));
         let identity = Identity::in_memory("node1", NodeId(1), Incarnation(9));
-        let replica = Replica::with_journal(identity, Rules::default(), Box::new(|| NOW), Some(log.clone()));
+        let replica = Replica::with_journal(
+            identity,
+            Rules::default(),
+            Box::new(|| NOW),
+            Placement::default(),
+            Some(log.clone()),
+        );
         let loaded = log.load_with(&replica, threads).expect("nothing is damaged");
         assert_eq!((loaded.frames, loaded.torn.clone()), (4_001, None), "{threads} threads");
         let again = Stage { log, replica, loaded };

@@ -14,6 +14,7 @@ use kvstore::store::KeyValueStore;
 use kvstore::store::arrival::TickNumber;
 use kvstore::store::clock::Timestamp;
 use kvstore::store::content::{Content, Entry};
+use kvstore::store::placement::Placement;
 use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};
 
@@ -51,7 +52,13 @@ impl Stage {
         let log = Arc::new(Log::open(directory, &owner(), STORE, policy)?);
         let identity =
             Identity { store: log.store(), ..Identity::in_memory("node1", NodeId(1), Incarnation(fastrand::u64(1..))) };
-        let replica = Replica::with_journal(identity, Rules::default(), Box::new(|| NOW), Some(log.clone()));
+        let replica = Replica::with_journal(
+            identity,
+            Rules::default(),
+            Box::new(|| NOW),
+            Placement::default(),
+            Some(log.clone()),
+        );
         let loaded = log.load(&replica)?;
         Ok(Self { log, replica, loaded })
     }

@@ -314,7 +314,7 @@ const scenes = {
 
   async secret() {
     const page = await open();
-    await page.locator("#secret").fill("open-sesame");
+    await page.locator("#secret").fill("open-sesame-open-sesame");
     await page.keyboard.press("Enter");
     await says(page, /0 keys differ/);
     await page.getByLabel("A command for node1").fill("SET k v");

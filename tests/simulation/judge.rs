@@ -11,10 +11,9 @@ use kvstore::store::arrival::Arrival;
 use kvstore::store::clock::Timestamp;
 use kvstore::store::content::Content;
 use kvstore::store::deadline::Deadline;
-use kvstore::store::digest::{Digest, Prefix};
+use kvstore::store::digest::Digest;
 use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::cluster::Cluster;
 use super::counters::Counted;
@@ -284,7 +283,7 @@ impl Judge {
                 continue;
             };
             let mut listed = false;
-            store.visit_below(&[Prefix::leaf_of(xxh3_64(last.key()))], |_, record| {
+            store.visit_below(&[store.leaf_of(last.key())], |_, record| {
                 listed |= record.key() == last.key();
                 ControlFlow::Continue(())
             });
@@ -304,7 +303,7 @@ impl Judge {
             return self.violate(Invariant::DigestOfEntries, format!("the root of {name}"));
         }
         for key in KEYS {
-            let leaf = Prefix::leaf_of(xxh3_64(key.as_bytes()));
+            let leaf = store.leaf_of(key.as_bytes());
             let mut below = Digest::default();
             store.visit_below(&[leaf], |_, record| {
                 below.add(record.digest());

@@ -96,7 +96,7 @@ impl<'c> Wire<'c> {
         cluster.trace.note(from, || format!("opens connection {} to {}", connection.number, cluster.nodes[to].name));
         let wire = Self { cluster, life: Rc::clone(life), connection };
         let _lock = Lock::take(link);
-        let greeted = reconcile::greet(&life.replica, &mut Greeting(&wire));
+        let greeted = reconcile::greet(&life.replica, &mut Greeting(&wire), |_| Ok(()));
         let are_alive = || cluster.alive(from, life) && wire.connection.responder_lives(cluster);
         if let Some(judge) = cluster.judge.as_ref().filter(|_| are_alive()) {
             match &greeted {

@@ -17,6 +17,7 @@ use kvstore::rules::{Rule, Rules};
 use kvstore::store::accepted::Accepted;
 use kvstore::store::arrival::Arrival;
 use kvstore::store::clock::Timestamp;
+use kvstore::store::placement::Placement;
 use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};
 
@@ -254,7 +255,7 @@ fn new_life(
     let wall_ms = Arc::clone(wall_ms);
     let accepted = Arc::new(AcceptedEntries { log: log.clone(), ..AcceptedEntries::default() });
     let wall = Box::new(move || Timestamp::from_millis(wall_ms.load(Relaxed)));
-    let replica = Replica::with_journal(identity, rules, wall, Some(accepted.clone()));
+    let replica = Replica::with_journal(identity, rules, wall, Placement::default(), Some(accepted.clone()));
     if let Some(log) = &log {
         log.load(&replica)?;
     }

@@ -73,13 +73,13 @@ with LEAF, and sends the one that node 2 lacks.
     node1 ◀── node2  root 6602057287625710
     node1 ──▶ node2  DIGEST ""
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 5
+    node1 ──▶ node2  DIGEST 9
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 57
+    node1 ──▶ node2  DIGEST 98
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 579
+    node1 ──▶ node2  DIGEST 985
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  LEAF 579c 1 hash to 12:00:00.000+11
+    node1 ──▶ node2  LEAF 985c 1 hash to 12:00:00.000+11
     node1 ◀── node2  lacks 1
     node1 ──▶ node2  PROPAGATE SET k9 x 12:00:00.000+11@1
     node1 ◀── node2  1 (won)

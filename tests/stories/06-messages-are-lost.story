@@ -56,13 +56,13 @@ then stays: each entry is right on its own.
     node1 ◀── node2  root 566f3f4a1c72fe48
     node1 ──▶ node2  DIGEST ""
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 5, 8
+    node1 ──▶ node2  DIGEST 2, b
     node1 ◀── node2  2 times 16 digests
-    node1 ──▶ node2  DIGEST 57, 8c
+    node1 ──▶ node2  DIGEST 22, b8
     node1 ◀── node2  2 times 16 digests
-    node1 ──▶ node2  DIGEST 575, 8c4
+    node1 ──▶ node2  DIGEST 221, b8c
     node1 ◀── node2  2 times 16 digests
-    node1 ──▶ node2  LEAF 575a 1 hash to 12:00:00.000+2, 8c40 empty
+    node1 ──▶ node2  LEAF 2213 empty, b8c1 1 hash to 12:00:00.000+2
     node1 ✗── node2  the reply is lost
     node1: round with node2 failed: the reply was lost
     node1: tick not complete: 0 settled, 0 forgotten, 0 wait
@@ -77,13 +77,13 @@ then stays: each entry is right on its own.
     node1 ◀── node2  root 566f3f4a1c72fe48
     node1 ──▶ node2  DIGEST ""
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 5, 8
+    node1 ──▶ node2  DIGEST 2, b
     node1 ◀── node2  2 times 16 digests
-    node1 ──▶ node2  DIGEST 57, 8c
+    node1 ──▶ node2  DIGEST 22, b8
     node1 ◀── node2  2 times 16 digests
-    node1 ──▶ node2  DIGEST 575, 8c4
+    node1 ──▶ node2  DIGEST 221, b8c
     node1 ◀── node2  2 times 16 digests
-    node1 ──▶ node2  LEAF 575a 1 hash to 12:00:00.000+2, 8c40 empty
+    node1 ──▶ node2  LEAF 2213 empty, b8c1 1 hash to 12:00:00.000+2
     node1 ◀── node2  SET c 1 12:00:00.000+2@2; lacks 1
     node1 ──▶ node2  PROPAGATE SET b 1 12:00:00.000+2@1
     node1 ◀── node2  1 (won)

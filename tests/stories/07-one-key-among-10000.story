@@ -54,17 +54,17 @@ know. Here that is one, the hash of the old value.
     node1 ◀── node2  16 digests  (140 bytes)
     node1 ──▶ node2  DIGEST f  (23 bytes)
     node1 ◀── node2  16 digests  (140 bytes)
-    node1 ──▶ node2  DIGEST fe  (24 bytes)
+    node1 ──▶ node2  DIGEST f4  (24 bytes)
     node1 ◀── node2  16 digests  (140 bytes)
-    node1 ──▶ node2  DIGEST fe4  (25 bytes)
+    node1 ──▶ node2  DIGEST f4c  (25 bytes)
     node1 ◀── node2  16 digests  (140 bytes)
-    node1 ──▶ node2  LEAF fe4c 2 hashes to 12:00:00.000+0  (55 bytes)
+    node1 ──▶ node2  LEAF f4c9 1 hash to 12:00:00.000+0  (47 bytes)
     node1 ◀── node2  SET key-000000004242 new 12:00:01.000+0@2; lacks 1  (82 bytes)
     node1 ──▶ node2  CONFIRM 10001  (28 bytes)
     node1 ◀── node2  OK  (5 bytes)
     node1: round with node2 done: pulled 1, pushed 0
     node1: tick complete: 0 settled, 0 forgotten, 0 wait
 > traffic
-    8 requests, 1007 bytes both ways, 1 entries listed or sent
+    8 requests, 999 bytes both ways, 1 entries listed or sent
 
 You can do the same by hand with a running node: `DIGEST` shows the root, `DIGEST a3` the children of a3.

@@ -35,13 +35,13 @@ keeps a tombstone, with a version.
     node2 ◀── node1  root fe6ef84afd1c8430
     node2 ──▶ node1  DIGEST ""
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  DIGEST e
+    node2 ──▶ node1  DIGEST f
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  DIGEST e0
+    node2 ──▶ node1  DIGEST f5
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  DIGEST e0a
+    node2 ──▶ node1  DIGEST f56
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  LEAF e0a5 1 hash to 12:00:00.000+0
+    node2 ──▶ node1  LEAF f564 1 hash to 12:00:00.000+0
     node2 ◀── node1  DEL cart 12:00:01.000+0@1; lacks 1
     node2 ──▶ node1  CONFIRM 2
     node2 ◀── node1  OK
@@ -68,13 +68,13 @@ A delete counts as much on a node that does not hold the key. Node 2 has not rec
     node2 ◀── node1  root f29701333694dc77
     node2 ──▶ node1  DIGEST ""
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  DIGEST 8
+    node2 ──▶ node1  DIGEST b
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  DIGEST 84
+    node2 ──▶ node1  DIGEST b9
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  DIGEST 841
+    node2 ──▶ node1  DIGEST b98
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  LEAF 8416 1 hash to 12:00:02.000+0
+    node2 ──▶ node1  LEAF b982 1 hash to 12:00:02.000+0
     node2 ◀── node1  has coat 12:00:01.000+1@1; lacks 1
     node2 ──▶ node1  PROPAGATE DEL coat 12:00:02.000+0@2
     node2 ◀── node1  1 (won)

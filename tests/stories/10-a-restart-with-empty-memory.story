@@ -32,14 +32,14 @@ Its first round fetches everything. A node runs it before it serves clients.
     node2 ◀── node1  root 7d602b3c46ce3130
     node2 ──▶ node1  DIGEST ""
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  DIGEST 5, e
+    node2 ──▶ node1  DIGEST 8, b
     node2 ◀── node1  2 times 16 digests
-    node2 ──▶ node1  DIGEST 57, e6
+    node2 ──▶ node1  DIGEST 80, b8
     node2 ◀── node1  2 times 16 digests
-    node2 ──▶ node1  DIGEST 575, e6c
+    node2 ──▶ node1  DIGEST 805, b8c
     node2 ◀── node1  2 times 16 digests
-    node2 ──▶ node1  LEAF 575a empty, e6c6 empty
-    node2 ◀── node1  SET b 1 12:00:00.000+1@1, SET a 1 12:00:00.000+0@1
+    node2 ──▶ node1  LEAF 805a empty, b8c1 empty
+    node2 ◀── node1  SET a 1 12:00:00.000+0@1, SET b 1 12:00:00.000+1@1
     node2 ──▶ node1  CONFIRM 2
     node2 ◀── node1  OK
     node2: round with node1 done: pulled 2, pushed 0
@@ -73,13 +73,13 @@ what node 2 has confirmed is 0 from now on.
     node1 ◀── node2  root 0000000000000000
     node1 ──▶ node2  DIGEST ""
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 5, e
+    node1 ──▶ node2  DIGEST 8, b
     node1 ◀── node2  2 times 16 digests
-    node1 ──▶ node2  DIGEST 57, e6
+    node1 ──▶ node2  DIGEST 80, b8
     node1 ◀── node2  2 times 16 digests
-    node1 ──▶ node2  DIGEST 575, e6c
+    node1 ──▶ node2  DIGEST 805, b8c
     node1 ◀── node2  2 times 16 digests
-    node1 ──▶ node2  LEAF 575a 1 hash to 12:00:00.000+1, e6c6 1 hash to 12:00:00.000+2
+    node1 ──▶ node2  LEAF 805a 1 hash to 12:00:00.000+2, b8c1 1 hash to 12:00:00.000+1
     node1 ◀── node2  lacks 2
     node1 ──▶ node2  PROPAGATE DEL a 12:00:00.000+2@1
     node1 ◀── node2  1 (won)

@@ -54,13 +54,13 @@ of node 3 from node 2.
     node3 ◀── node2  root 34e1fb6c40dd79b8
     node3 ──▶ node2  DIGEST ""
     node3 ◀── node2  16 digests
-    node3 ──▶ node2  DIGEST 5, e
+    node3 ──▶ node2  DIGEST 8, b
     node3 ◀── node2  2 times 16 digests
-    node3 ──▶ node2  DIGEST 57, e6
+    node3 ──▶ node2  DIGEST 80, b8
     node3 ◀── node2  2 times 16 digests
-    node3 ──▶ node2  DIGEST 575, e6c
+    node3 ──▶ node2  DIGEST 805, b8c
     node3 ◀── node2  2 times 16 digests
-    node3 ──▶ node2  LEAF 575a empty, e6c6 1 hash to 12:00:00.002+0
+    node3 ──▶ node2  LEAF 805a 1 hash to 12:00:00.002+0, b8c1 empty
     node3 ◀── node2  SET b 2 12:00:00.001+0@2; has a 12:00:00.000+0@1; lacks 1
     node3 ──▶ node2  PROPAGATE SET a 3 12:00:00.002+0@3
     node3 ◀── node2  1 (won)
@@ -76,13 +76,13 @@ of node 3 from node 2.
     node1 ◀── node2  root f5890be13e771017
     node1 ──▶ node2  DIGEST ""
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST e
+    node1 ──▶ node2  DIGEST 8
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST e6
+    node1 ──▶ node2  DIGEST 80
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST e6c
+    node1 ──▶ node2  DIGEST 805
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  LEAF e6c6 1 hash to 12:00:00.000+0
+    node1 ──▶ node2  LEAF 805a 1 hash to 12:00:00.000+0
     node1 ◀── node2  SET a 3 12:00:00.002+0@3; lacks 1
     node1 ──▶ node2  CONFIRM 3
     node1 ◀── node2  OK

@@ -25,15 +25,15 @@ client writes on node 2.
     node1 ◀── node2  root 0f7dd4a85e09623f
     node1 ──▶ node2  DIGEST ""
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST e
+    node1 ──▶ node2  DIGEST 8
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST e6
+    node1 ──▶ node2  DIGEST 80
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST e6c
+    node1 ──▶ node2  DIGEST 805
     node1 ◀── node2  16 digests
     (set node1 a 2)
     node1: SET a 2: version 12:00:00.000+1@1
-    node1 ──▶ node2  LEAF e6c6 empty
+    node1 ──▶ node2  LEAF 805a empty
     node1 ◀── node2  SET a 1 12:00:00.000+0@2
     node1 ──▶ node2  PROPAGATE SET a 2 12:00:00.000+1@1
     node1 ◀── node2  1 (won)
@@ -61,13 +61,13 @@ before `b` arrived there. The next round finds `b`.
     node1 ◀── node2  root 3045a437abe29c89
     node1 ──▶ node2  DIGEST ""
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 5
+    node1 ──▶ node2  DIGEST b
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 57
+    node1 ──▶ node2  DIGEST b8
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 575
+    node1 ──▶ node2  DIGEST b8c
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  LEAF 575a empty
+    node1 ──▶ node2  LEAF b8c1 empty
     node1 ◀── node2  SET b 1 12:00:00.000+2@2
     node1 ──▶ node2  CONFIRM 3
     node1 ◀── node2  OK

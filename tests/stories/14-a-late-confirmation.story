@@ -22,13 +22,13 @@ Node 2 runs a round. Its CONFIRM is delayed, and node 2 loses its memory.
     node2 ◀── node1  root 920d52cc8c341b9b
     node2 ──▶ node1  DIGEST ""
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  DIGEST e
+    node2 ──▶ node1  DIGEST f
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  DIGEST e0
+    node2 ──▶ node1  DIGEST f5
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  DIGEST e0a
+    node2 ──▶ node1  DIGEST f56
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  LEAF e0a5 empty
+    node2 ──▶ node1  LEAF f564 empty
     node2 ◀── node1  DEL cart 12:00:00.000+1@1
     node2 ──… node1  CONFIRM 2  (delayed)
     node2: round with node1 failed: no reply in time
@@ -51,13 +51,13 @@ revoked the old one. Therefore a new incarnation revokes the connections of the 
     node1 ◀── node2  root 0000000000000000
     node1 ──▶ node2  DIGEST ""
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST e
+    node1 ──▶ node2  DIGEST f
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST e0
+    node1 ──▶ node2  DIGEST f5
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST e0a
+    node1 ──▶ node2  DIGEST f56
     node1 ◀── node2  16 digests
-    node1 ──✗ node2  LEAF e0a5 1 hash to 12:00:00.000+1  (lost)
+    node1 ──✗ node2  LEAF f564 1 hash to 12:00:00.000+1  (lost)
     node1: round with node2 failed: the request was lost
     node1: tick not complete: 0 settled, 0 forgotten, 1 wait
 > arrive node2 node1

@@ -30,13 +30,13 @@ Node 1 has settled it and no longer lists it. In each round it sees that node 2 
     node1 ◀── node2  root 920d52cc8c341b9b
     node1 ──▶ node2  DIGEST ""
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST e
+    node1 ──▶ node2  DIGEST f
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST e0
+    node1 ──▶ node2  DIGEST f5
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST e0a
+    node1 ──▶ node2  DIGEST f56
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  LEAF e0a5 empty
+    node1 ──▶ node2  LEAF f564 empty
     node1 ◀── node2  DEL cart 12:00:00.000+1@1
     node1 ──▶ node2  CONFIRM 2
     node1 ◀── node2  OK

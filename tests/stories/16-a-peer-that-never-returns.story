@@ -59,13 +59,13 @@ Node 3 still holds the value. Its peers refuse it, so it cannot undo the delete.
     node3 ◀── node1  root 673193d257926208
     node3 ──▶ node1  DIGEST ""
     node3 ◀── node1  16 digests
-    node3 ──▶ node1  DIGEST e
+    node3 ──▶ node1  DIGEST f
     node3 ◀── node1  16 digests
-    node3 ──▶ node1  DIGEST e0
+    node3 ──▶ node1  DIGEST f5
     node3 ◀── node1  16 digests
-    node3 ──▶ node1  DIGEST e0a
+    node3 ──▶ node1  DIGEST f56
     node3 ◀── node1  16 digests
-    node3 ──▶ node1  LEAF e0a5 empty
+    node3 ──▶ node1  LEAF f564 empty
     node3 ◀── node1  DEL cart 12:00:00.000+2@1
     node3 ──▶ node1  CONFIRM 2
     node3 ◀── node1  OK

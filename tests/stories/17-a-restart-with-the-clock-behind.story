@@ -30,13 +30,13 @@ The clock of node 2 is 90 seconds behind, too far for the timestamps of node 1 t
     node1 ◀── node2  root 4352a24861cbd452
     node1 ──▶ node2  DIGEST ""
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST a
+    node1 ──▶ node2  DIGEST b
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST a9
+    node1 ──▶ node2  DIGEST b3
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST a92
+    node1 ──▶ node2  DIGEST b33
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  LEAF a921 empty
+    node1 ──▶ node2  LEAF b33b empty
     node1 ◀── node2  DEL k 12:00:00.000+1@1
     node1 ──▶ node2  CONFIRM 2
     node1 ◀── node2  OK
@@ -61,13 +61,13 @@ Node 1 has settled the delete: it knows that node 2 holds it. Now node 2 loses i
     node2 ◀── node1  root 4352a24861cbd452
     node2 ──▶ node1  DIGEST ""
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  DIGEST a
+    node2 ──▶ node1  DIGEST b
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  DIGEST a9
+    node2 ──▶ node1  DIGEST b3
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  DIGEST a92
+    node2 ──▶ node1  DIGEST b33
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  LEAF a921 empty
+    node2 ──▶ node1  LEAF b33b empty
     node2 ◀── node1  DEL k 12:00:00.000+1@1
     node2 ──▶ node1  CONFIRM 2
     node2 ◀── node1  OK

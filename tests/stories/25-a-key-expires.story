@@ -55,13 +55,13 @@ So a node that sweeps late brings nothing back.
     node2 ◀── node1  root cbc3d637e18bb2d1
     node2 ──▶ node1  DIGEST ""
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  DIGEST 8
+    node2 ──▶ node1  DIGEST 9
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  DIGEST 88
+    node2 ──▶ node1  DIGEST 97
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  DIGEST 88f
+    node2 ──▶ node1  DIGEST 971
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  LEAF 88fa 1 hash to 12:00:04.000+0
+    node2 ──▶ node1  LEAF 971d 1 hash to 12:00:04.000+0
     node2 ◀── node1  has session 12:00:04.000+0@2; lacks 1
     node2 ──▶ node1  FETCH session
     node2 ◀── node1  DEL session 12:00:04.000+0@2

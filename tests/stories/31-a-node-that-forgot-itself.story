@@ -28,13 +28,13 @@ than 5: node 2 would take it for the newer copy, and five visits would be gone. 
     node1 ◀── node2  root 97b1334479619687
     node1 ──▶ node2  DIGEST ""
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 4
+    node1 ──▶ node2  DIGEST 2
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 45
+    node1 ──▶ node2  DIGEST 22
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 45a
+    node1 ──▶ node2  DIGEST 223
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  LEAF 45a3 1 hash to 12:00:00.000+0
+    node1 ──▶ node2  LEAF 2230 1 hash to 12:00:00.000+0
     node1 ◀── node2  has visits never; lacks 1
     node1 ──▶ node2  FETCH visits
     node1 ◀── node2  COUNT visits, +5, +1

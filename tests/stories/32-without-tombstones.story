@@ -32,13 +32,13 @@ not arrived on node 1 yet.
     node1 ◀── node2  root 6bc310f2c0fa24b8
     node1 ──▶ node2  DIGEST ""
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST e
+    node1 ──▶ node2  DIGEST f
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST e0
+    node1 ──▶ node2  DIGEST f5
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST e0a
+    node1 ──▶ node2  DIGEST f56
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  LEAF e0a5 empty
+    node1 ──▶ node2  LEAF f564 empty
     node1 ◀── node2  SET cart book 12:00:00.000+0@1
     node1 ──▶ node2  CONFIRM 1
     node1 ◀── node2  OK

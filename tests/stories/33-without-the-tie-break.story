@@ -32,13 +32,13 @@ Compare the second half of story 04.
     node1 ◀── node2  root 7069508098238855
     node1 ──▶ node2  DIGEST ""
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 0
+    node1 ──▶ node2  DIGEST 3
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 0c
+    node1 ──▶ node2  DIGEST 33
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 0c3
+    node1 ──▶ node2  DIGEST 33c
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  LEAF 0c37 1 hash to 12:00:00.000+0
+    node1 ──▶ node2  LEAF 33c6 1 hash to 12:00:00.000+0
     node1 ◀── node2  has color 12:00:00.000+0@1; lacks 1
     node1 ──▶ node2  FETCH color
     node1 ◀── node2  SET color red 12:00:00.000+0@1
@@ -57,13 +57,13 @@ Compare the second half of story 04.
     node1 ◀── node2  root 7069508098238855
     node1 ──▶ node2  DIGEST ""
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 0
+    node1 ──▶ node2  DIGEST 3
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 0c
+    node1 ──▶ node2  DIGEST 33
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 0c3
+    node1 ──▶ node2  DIGEST 33c
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  LEAF 0c37 1 hash to 12:00:00.000+0
+    node1 ──▶ node2  LEAF 33c6 1 hash to 12:00:00.000+0
     node1 ◀── node2  has color 12:00:00.000+0@1; lacks 1
     node1 ──▶ node2  FETCH color
     node1 ◀── node2  SET color red 12:00:00.000+0@1

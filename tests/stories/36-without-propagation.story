@@ -20,13 +20,13 @@ What the rule is for: without it, peers receive a write only in the next round, 
     node1 ◀── node2  root 0000000000000000
     node1 ──▶ node2  DIGEST ""
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 1
+    node1 ──▶ node2  DIGEST e
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 1f
+    node1 ──▶ node2  DIGEST e0
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  DIGEST 1fc
+    node1 ──▶ node2  DIGEST e0a
     node1 ◀── node2  16 digests
-    node1 ──▶ node2  LEAF 1fc8 1 hash to 12:00:00.000+0
+    node1 ──▶ node2  LEAF e0a3 1 hash to 12:00:00.000+0
     node1 ◀── node2  lacks 1
     node1 ──▶ node2  PROPAGATE SET greeting hello 12:00:00.000+0@1
     node1 ◀── node2  1 (won)

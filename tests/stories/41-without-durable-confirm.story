@@ -46,13 +46,13 @@ power cut takes the delete back, and the value spreads again.
     node2 ◀── node1  root 0000000000000000
     node2 ──▶ node1  DIGEST ""
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  DIGEST e
+    node2 ──▶ node1  DIGEST f
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  DIGEST e0
+    node2 ──▶ node1  DIGEST f5
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  DIGEST e0a
+    node2 ──▶ node1  DIGEST f56
     node2 ◀── node1  16 digests
-    node2 ──▶ node1  LEAF e0a5 1 hash to 12:00:00.000+0
+    node2 ──▶ node1  LEAF f564 1 hash to 12:00:00.000+0
     node2 ◀── node1  lacks 1
     node2 ──▶ node1  PROPAGATE SET cart book 12:00:00.000+0@1
     node2 ◀── node1  1 (won)

@@ -9,18 +9,18 @@ requests (each has one reply) and the bytes both ways together, without those of
          keys differing  requests       bytes
         10000         0         3         216
         10000         1         8         986
-        10000        10         8        5443
-        10000       100         8       36856
-        10000      1000        11      245274
-        10000     10000        44     1347036
+        10000        10         8        5315
+        10000       100         8       36974
+        10000      1000        11      247026
+        10000     10000        44     1346716
 > cost 1000000
          keys differing  requests       bytes
       1000000         0         3         220
-      1000000         1         8        1111
-      1000000        10         8        6641
-      1000000       100         8       49185
-      1000000      1000        11      368279
-      1000000     10000        44     2479004
+      1000000         1         8        1151
+      1000000        10         8        6438
+      1000000       100         8       49013
+      1000000      1000        11      367301
+      1000000     10000        44     2474605
 
 - Nothing differs: three requests, and about the same bytes for any number of keys (only a counter in them has more
   digits).
@@ -34,8 +34,8 @@ For comparison, the simplest full exchange, which names every entry by its hash 
 > cost 10000 without digests
          keys differing  requests       bytes
         10000         0         4       86412
-        10000     10000         6      538325
+        10000     10000         6      539755
 > cost 1000000 without digests
          keys differing  requests       bytes
       1000000         0       130     8011710
-      1000000     10000       130     8462225
+      1000000     10000       130     8462226

@@ -1,8 +1,11 @@
 //! The command line: the options of the programs, and the configuration that they make.
 
+mod values;
+
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
@@ -11,9 +14,10 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser};
 use crate::config::{Config, Http};
 use crate::disk::SyncPolicy;
 use crate::export::Source;
-use crate::limits::{DEFAULT_MAX_CONNECTIONS, MAX_INTERVAL, MIN_INTERVAL, MIN_MAX_MEMORY};
+use crate::limits::DEFAULT_MAX_CONNECTIONS;
 use crate::rules::{Rule, Rules};
-use crate::secret::Secret;
+use crate::secret::{self, Kind, Place, Secret, Secrets, SourceError};
+use values::{parse_connections, parse_idle_timeout, parse_interval, parse_node, parse_size, parse_sync};
 
 /// Where the page of a whole cluster is served unless the command line says something else.
 const DEFAULT_PAGE: &str = "127.0.0.1:5080";
@@ -33,7 +37,7 @@ pub fn node(number: &'static str, listen: &'static str, peer: &'static str) -> R
     config.name = options.name.unwrap_or(config.name);
     config.lab = options.lab;
     config.http = options.common.http(None);
-    Ok(options.common.apply(options.common.secret()?, config))
+    Ok(options.common.apply(&options.common.secrets()?, config))
 }
 
 /// What the program `kvstore` is told to do.
@@ -54,7 +58,7 @@ pub fn kvstore() -> Result<Task, OptionsError> {
     match options.task {
         None => cluster(&options).map(Task::Cluster),
         Some(Subcommand::Export { address, secret_file }) => {
-            let secret = read_secret(secret_file.as_deref())?;
+            let secret = secret_of_source(secret_file.as_deref())?;
             Ok(Task::Export(Source { address, secret }))
         }
     }
@@ -66,12 +70,12 @@ fn cluster(options: &ClusterOptions) -> Result<Vec<Config>, OptionsError> {
         let message = format!("--port {}: there are not {} ports from there on", options.port, options.nodes);
         return Err(ClusterOptions::command().error(ErrorKind::ValueValidation, message).into());
     };
-    let secret = options.common.secret()?;
+    let secrets = options.common.secrets()?;
     let address = |port: u16| format!("127.0.0.1:{port}");
     let ports = options.port..=last_port;
     let config = |(port, node): (u16, u16)| {
         let peers = ports.clone().filter(|&other| other != port).map(address).collect();
-        let mut config = options.common.apply(secret.clone(), Config::new(node, address(port), peers));
+        let mut config = options.common.apply(&secrets, Config::new(node, address(port), peers));
         config.lab = !options.no_lab;
         config.http = options.common.http(Some(DEFAULT_PAGE));
         // Each node has a directory of its own.
@@ -87,12 +91,7 @@ pub enum OptionsError {
     /// The command line is wrong, or asks for help or the version, which clap treats alike.
     CommandLine(clap::Error),
     /// There should be a secret, and there is none that can be used.
-    Secret {
-        /// The option or variable that names it.
-        source: String,
-        /// What is wrong with it.
-        why: String,
-    },
+    Secret(SourceError),
 }
 
 impl OptionsError {
@@ -104,11 +103,17 @@ impl OptionsError {
                 let _ = error.print();
                 u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
             }
-            Self::Secret { source, why } => {
-                eprintln!("error: {source}: {why}");
+            Self::Secret(error) => {
+                eprintln!("error: {error}");
                 ExitCode::FAILURE
             }
         }
+    }
+}
+
+impl From<SourceError> for OptionsError {
+    fn from(error: SourceError) -> Self {
+        Self::Secret(error)
     }
 }
 
@@ -129,10 +134,20 @@ struct CommonOptions {
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_CONNECTIONS, value_parser = parse_connections)]
     max_connections: usize,
 
-    /// A file with the secret that clients say and nodes prove to each other; or the environment variable
-    /// KVSTORE_SECRET
+    /// A file with the secret that clients say and nodes prove to each other, and in a second line another one that is
+    /// accepted too; or the environment variable KVSTORE_SECRET. SIGHUP has the files read again
     #[arg(long, value_name = "FILE")]
     secret_file: Option<PathBuf>,
+
+    /// A file with the secret that nodes prove to each other, so that clients do not know it; or the environment
+    /// variable KVSTORE_PEER_SECRET [default: that of clients]
+    #[arg(long, value_name = "FILE")]
+    peer_secret_file: Option<PathBuf>,
+
+    /// A file with the secret of those who may use FORGET, SYNC, KEYS, FLUSHALL, CONFIG SET, CLIENT KILL and the page's
+    /// buttons; or the environment variable KVSTORE_OPERATOR_SECRET [default: every client may]
+    #[arg(long, value_name = "FILE")]
+    operator_secret_file: Option<PathBuf>,
 
     /// Listens also where others reach it, though there is no secret
     #[arg(long)]
@@ -163,6 +178,11 @@ struct CommonOptions {
     #[arg(long, value_name = "HOST:PORT|off")]
     http: Option<String>,
 
+    /// A file that says how much the log tells, in the words of RUST_LOG; SIGHUP has it read again [default: RUST_LOG
+    /// says it]
+    #[arg(long, value_name = "FILE")]
+    log_filter_file: Option<PathBuf>,
+
     /// Switches a rule of the protocol off, to see what it is for; may be repeated: tombstones, tie-break,
     /// hybrid-clock, stamp-bump, propagation, anti-entropy, digests, confirmation, ordered-link, durable-confirm,
     /// stale-disk, version-vectors, shares
@@ -171,18 +191,19 @@ struct CommonOptions {
 }
 
 impl CommonOptions {
-    /// `config` with what these options say, and with the secret that [`CommonOptions::secret`] has read.
-    fn apply(&self, secret: Option<Secret>, config: Config) -> Config {
+    /// `config` with what these options say, and with what [`CommonOptions::secrets`] has read.
+    fn apply(&self, secrets: &Arc<Secrets>, config: Config) -> Config {
         Config {
             interval: self.interval,
             max_connections: self.max_connections,
-            secret,
+            secrets: Arc::clone(secrets),
             insecure: self.insecure,
             max_memory: self.max_memory.unwrap_or(config.max_memory),
             data: self.data.clone(),
             sync: self.sync,
             idle_timeout: self.idle_timeout,
             load_patience: self.load_patience,
+            log_filter: self.log_filter_file.clone(),
             rules: self.without.iter().fold(Rules::default(), |rules, &rule| rules.without(rule)),
             ..config
         }
@@ -197,20 +218,36 @@ impl CommonOptions {
         }
     }
 
-    /// The secret from the file or the environment; `None` if neither is given.
-    fn secret(&self) -> Result<Option<Secret>, OptionsError> {
-        read_secret(self.secret_file.as_deref())
+    /// The secrets from their files or the environment.
+    fn secrets(&self) -> Result<Arc<Secrets>, OptionsError> {
+        let sources = [
+            (Kind::Client, "--secret-file", &self.secret_file, CLIENT_VARIABLE),
+            (Kind::Peer, "--peer-secret-file", &self.peer_secret_file, "KVSTORE_PEER_SECRET"),
+            (Kind::Operator, "--operator-secret-file", &self.operator_secret_file, "KVSTORE_OPERATOR_SECRET"),
+        ];
+        let source = |(kind, option, file, variable): (Kind, _, &Option<PathBuf>, _)| {
+            let place = match file {
+                Some(file) => Place::File(option, file.clone()),
+                None => env::var_os(variable).map(|_| Place::Variable(variable))?,
+            };
+            Some(secret::Source { kind, place })
+        };
+        Ok(Secrets::read(sources.into_iter().filter_map(source).collect())?)
     }
 }
 
-/// The secret from this file, or else from the environment; `None` if neither is given.
-fn read_secret(file: Option<&Path>) -> Result<Option<Secret>, OptionsError> {
-    let (source, secret) = match (file, env::var_os("KVSTORE_SECRET")) {
-        (Some(file), _) => (format!("--secret-file {}", file.display()), Secret::read(file)),
-        (None, Some(secret)) => ("KVSTORE_SECRET".to_string(), Secret::new(secret.as_encoded_bytes())),
+/// Where the secret that clients say stands, if no file has it.
+const CLIENT_VARIABLE: &str = "KVSTORE_SECRET";
+
+/// What an exported server wants to hear, from this file, or else from the environment; `None` if neither is given.
+fn secret_of_source(file: Option<&Path>) -> Result<Option<Secret>, OptionsError> {
+    let place = match (file, env::var_os(CLIENT_VARIABLE)) {
+        (Some(file), _) => Place::File("--secret-file", file.to_path_buf()),
+        (None, Some(_)) => Place::Variable(CLIENT_VARIABLE),
         (None, None) => return Ok(None),
     };
-    secret.map(Some).map_err(|why| OptionsError::Secret { source, why })
+    let secret = place.bytes().and_then(|bytes| Secret::of_another_server(&bytes));
+    Ok(Some(secret.map_err(|why| SourceError { place: place.to_string(), why })?))
 }
 
 /// A node of kvstore, a distributed key-value store. RUST_LOG sets how much it tells: error, warn, info (default),
@@ -230,8 +267,8 @@ struct NodeOptions {
     #[arg(long, value_name = "HOST:PORT")]
     listen: String,
 
-    /// Another node; repeated for each
-    #[arg(long = "peer", value_name = "HOST:PORT")]
+    /// Another node; repeated for each. With its name, no other node is accepted there
+    #[arg(long = "peer", value_name = "[NAME@]HOST:PORT")]
     peers: Vec<String>,
 
     /// Lets clients ask for faults, to see what they do: CUT, MEND, DELAY, CLOCK, POWERCUT. For learning, not for data
@@ -285,89 +322,9 @@ enum Subcommand {
     },
 }
 
-fn parse_node(text: &str) -> Result<u16, String> {
-    text.parse().ok().filter(|&node| node > 0).ok_or_else(|| "a node's number is from 1 to 65535".into())
-}
-
-fn parse_sync(text: &str) -> Result<SyncPolicy, String> {
-    match text {
-        "1s" => Ok(SyncPolicy::EverySecond),
-        "always" => Ok(SyncPolicy::Always),
-        _ => Err("give 1s or always".into()),
-    }
-}
-
-fn parse_interval(text: &str) -> Result<Duration, String> {
-    let interval = humantime::parse_duration(text)
-        .map_err(|why| format!("{why}; give a number and a unit, such as 5s or 200ms"))?;
-    let allowed = MIN_INTERVAL..=MAX_INTERVAL;
-    if allowed.contains(&interval) {
-        Ok(interval)
-    } else {
-        Err(format!("give a time from {MIN_INTERVAL:?} to {MAX_INTERVAL:?}"))
-    }
-}
-
-fn parse_idle_timeout(text: &str) -> Result<Duration, String> {
-    let timeout =
-        humantime::parse_duration(text).map_err(|why| format!("{why}; give a number and a unit, such as 5m or 30s"))?;
-    if timeout.is_zero() {
-        Err("give a time above 0; without the option there is no timeout".into())
-    } else {
-        Ok(timeout)
-    }
-}
-
-/// A number of bytes, with a decimal or binary unit behind it.
-fn parse_size(text: &str) -> Result<usize, String> {
-    let units: [(&str, u64); 8] = [
-        ("KiB", 1 << 10),
-        ("MiB", 1 << 20),
-        ("GiB", 1 << 30),
-        ("TiB", 1 << 40),
-        ("KB", 1_000),
-        ("MB", 1_000_000),
-        ("GB", 1_000_000_000),
-        ("TB", 1_000_000_000_000),
-    ];
-    let (digits, unit) =
-        units.iter().find_map(|&(name, unit)| Some((text.strip_suffix(name)?, unit))).unwrap_or((text, 1));
-    let size = digits.trim().parse::<u64>().ok().and_then(|number| usize::try_from(number.checked_mul(unit)?).ok());
-    let size = size.ok_or("give a number of bytes with a unit, such as 500MB or 2GiB")?;
-    if size < MIN_MAX_MEMORY { Err(format!("give at least {}MiB", MIN_MAX_MEMORY >> 20)) } else { Ok(size) }
-}
-
-fn parse_connections(text: &str) -> Result<usize, String> {
-    const MOST: usize = 1_000_000;
-    text.parse()
-        .ok()
-        .filter(|count| (1..=MOST).contains(count))
-        .ok_or_else(|| format!("give a number from 1 to {MOST}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn intervals_have_units_and_bounds() {
-        assert_eq!(parse_interval("200ms"), Ok(Duration::from_millis(200)));
-        for bad in ["5", "0s", "2h", "soon"] {
-            assert!(parse_interval(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn sizes_have_units() {
-        assert_eq!(parse_size("500MB"), Ok(500_000_000));
-        assert_eq!(parse_size("2GiB"), Ok(2 << 30));
-        assert_eq!(parse_size("3TB"), Ok(3_000_000_000_000));
-        assert_eq!(parse_size("3TiB"), Ok(3 << 40));
-        assert_eq!(parse_size("33554432"), Ok(MIN_MAX_MEMORY));
-        for bad in ["", "0", "many", "-1MB", "99999999999GiB", "33554431", "1PB"] {
-            assert!(parse_size(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn the_options_are_well_formed() {

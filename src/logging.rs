@@ -1,0 +1,77 @@
+//! The log: lines on stderr, with time, level, and what happened to which node.
+//!
+//! How much it tells is said by `RUST_LOG`, or by a file in the same words, which SIGHUP has read again.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use env_logger::{Builder, Env, Logger};
+use log::{Log, Metadata, Record};
+use parking_lot::RwLock;
+
+use crate::limits::MAX_LOG_FILTER_BYTES;
+
+/// The log of this process, once it has begun.
+static LOG: OnceLock<Reloadable> = OnceLock::new();
+
+/// A logger that can be replaced while others log.
+struct Reloadable {
+    filter: Option<PathBuf>,
+    logger: RwLock<Logger>,
+}
+
+impl Log for Reloadable {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        self.logger.read().enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        self.logger.read().log(record);
+    }
+
+    fn flush(&self) {
+        self.logger.read().flush();
+    }
+}
+
+/// Begins the log. `filter` is the file that says how much it tells, if there is one.
+///
+/// # Errors
+/// When that file cannot be read.
+pub fn init(filter: Option<PathBuf>) -> io::Result<()> {
+    let logger = RwLock::new(logger(filter.as_deref())?);
+    let log = LOG.get_or_init(|| Reloadable { filter, logger });
+    // It fails if a program that embeds nodes has a log already: then that one stays.
+    if log::set_logger(log).is_ok() {
+        log::set_max_level(log.logger.read().filter());
+    }
+    Ok(())
+}
+
+/// Reads again how much the log tells.
+///
+/// # Errors
+/// When the file cannot be read. Then it tells as much as before.
+pub fn reload() -> io::Result<()> {
+    let Some(log) = LOG.get() else { return Ok(()) };
+    let logger = logger(log.filter.as_deref())?;
+    log::set_max_level(logger.filter());
+    *log.logger.write() = logger;
+    Ok(())
+}
+
+fn logger(filter: Option<&Path>) -> io::Result<Logger> {
+    let mut builder = match filter {
+        None => Builder::from_env(Env::default().default_filter_or("info")),
+        Some(file) => {
+            let mut text = String::new();
+            fs::File::open(file)?.take(MAX_LOG_FILTER_BYTES).read_to_string(&mut text)?;
+            let mut builder = Builder::new();
+            builder.parse_filters(text.trim());
+            builder
+        }
+    };
+    Ok(builder.format_target(false).format_timestamp_millis().build())
+}

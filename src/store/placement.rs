@@ -1,0 +1,87 @@
+//! Where a key stands: below which leaf of the digest tree, and where within the table there.
+//!
+//! Both follow from a hash of the key, and clients choose the keys. The obvious choice, a fast hash that everybody can
+//! compute, lets a client choose hashes too: fast hashes can be turned round. A million keys below one leaf make its
+//! list longer than any message, so nodes can no longer compare it. A hundred thousand keys with the *same* hash stand
+//! in one chain of a table, and every look at one of them walks along it.
+//!
+//! So the hash is a keyed one, made for this: SipHash-1-3 (Aumasson & Bernstein, "SipHash: a fast short-input PRF",
+//! 2012; Crosby & Wallach, "Denial of Service via Algorithmic Complexity Attacks", 2003, describe the attack).
+//!
+//! - *Below which leaf* must be the same on all nodes, or they could not compare. So the key comes from the secret of
+//!   the cluster. A cluster without a secret uses a key that everybody knows: then somebody who computes for a while finds
+//!   many keys of one leaf, but hardly two of one hash. A round therefore compares a leaf in parts, if it is long.
+//! - *Where in the table* is this process's own business: a random seed is mixed in, which no client can know.
+
+use siphasher::sip::SipHasher13;
+
+/// The key that everybody knows.
+const PUBLIC_KEY: [u8; 16] = *b"kvstore no key!!";
+
+/// How one process places its keys.
+#[derive(Clone, Copy)]
+pub struct Placement {
+    hasher: SipHasher13,
+    /// The second factor is odd, so that no bit of a hash is lost.
+    seed: (u64, u64),
+}
+
+impl Placement {
+    /// Places keys by `key`, the same on all nodes, and within a table by `seed`, which only this process knows.
+    pub fn new(key: [u8; 16], seed: (u64, u64)) -> Self {
+        Self { hasher: SipHasher13::new_with_key(&key), seed: (seed.0, seed.1 | 1) }
+    }
+
+    /// As in a cluster that has no secret.
+    pub fn public(seed: (u64, u64)) -> Self {
+        Self::new(PUBLIC_KEY, seed)
+    }
+
+    /// The hash of a key, the same on every node of the cluster. It names the leaf, and orders a scan.
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        self.hasher.hash(key)
+    }
+
+    /// A number that two nodes have in common if they place keys alike. It does not tell the key.
+    pub fn fingerprint(&self) -> u64 {
+        self.hash(b"placement")
+    }
+
+    /// The hash as a table gets it: the product with the seed, its two halves folded. All bits count, which a table
+    /// needs as well: below one leaf, the topmost bits of all hashes are the same.
+    pub(super) fn spread(&self, hash: u64) -> u64 {
+        let product = u128::from(hash ^ self.seed.0) * u128::from(self.seed.1);
+        product as u64 ^ (product >> 64) as u64
+    }
+}
+
+/// For tests, and wherever nobody chooses keys to do harm: everything can be foreseen.
+impl Default for Placement {
+    fn default() -> Self {
+        Self::public((0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_with_the_same_key_agree_whatever_their_seeds_and_others_do_not() {
+        let (one, two) = (Placement::new([1; 16], (1, 2)), Placement::new([1; 16], (3, 4)));
+        let other = Placement::new([2; 16], (1, 2));
+        assert_eq!((one.hash(b"key"), one.fingerprint()), (two.hash(b"key"), two.fingerprint()));
+        assert_ne!(one.hash(b"key"), other.hash(b"key"));
+        assert_ne!(one.fingerprint(), other.fingerprint());
+        assert_ne!(one.spread(7), two.spread(7), "a table's order is the process's own");
+    }
+
+    #[test]
+    fn the_hash_of_a_cluster_without_a_secret_never_changes() {
+        assert_eq!(Placement::default().hash(b"key"), Placement::public((5, 6)).hash(b"key"));
+        assert_eq!(Placement::default().hash(b""), PINNED);
+    }
+
+    /// If this changes, nodes of two builds disagree about every leaf: raise the version of the protocol.
+    const PINNED: u64 = 13_009_021_583_688_694_017;
+}

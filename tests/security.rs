@@ -3,11 +3,9 @@
 
 mod common;
 
-use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::thread;
@@ -16,7 +14,7 @@ use std::time::{Duration, Instant};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use common::{Client, DEADLINE, Process, encode, eventually, peer_words, with_word};
+use common::{Client, DEADLINE, File, Process, encode, eventually, peer_words, with_word};
 use kvstore::commands;
 use kvstore::config::Config;
 use kvstore::framing::resp::write_bulk;
@@ -32,24 +30,6 @@ use parking_lot::Mutex;
 const SECRET: &str = "a-secret-that-is-easy-to-find-in-a-haystack";
 
 // ---- what the tests share -------------------------------------------------------------------------------------------
-
-/// A file with some bytes. Dropping it removes the file.
-struct File(PathBuf);
-
-impl File {
-    fn new(name: &str, bytes: &[u8]) -> Self {
-        let path = std::env::temp_dir().join(format!("kvstore-{}-{name}", std::process::id()));
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
-        file.and_then(|mut file| file.write_all(bytes)).expect("a writable directory for temporary files");
-        Self(path)
-    }
-}
-
-impl Drop for File {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
-}
 
 /// Starts a node that logs everything.
 fn start(number: u16, peer: SocketAddr, secret_file: Option<&Path>) -> Process {

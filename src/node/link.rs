@@ -84,6 +84,8 @@ struct LinkState {
     since: Instant,
     /// The peer, once it has said its name.
     peer: Option<Arc<Member>>,
+    /// Why the two nodes refuse each other, if they did the last time.
+    refused: Option<String>,
     /// How long the peer may take to send or take anything: [`PEER_IO_TIMEOUT`], but less during the load.
     io_timeout: Duration,
 }
@@ -114,7 +116,7 @@ impl Link {
             connection: Mutex::new(None),
             socket: Mutex::new(None),
             opened: AtomicU64::new(0),
-            state: Mutex::new(LinkState { status, open: None, since, peer: None, io_timeout }),
+            state: Mutex::new(LinkState { status, open: None, since, peer: None, refused: None, io_timeout }),
             drain_until: OnceLock::new(),
             closed: AtomicBool::new(false),
             counters: LinkCounters::default(),
@@ -165,9 +167,20 @@ impl Link {
         (state.status, state.since) = (Status::Down, Instant::now());
     }
 
+    /// Notes why the two nodes refuse each other. Logs each reason once; the first one is told by
+    /// [`report_lost`](Link::report_lost).
+    fn report_refusal(&self, node: &str, error: &PeerError) {
+        let PeerError::Refused(why) = error else { return };
+        let mut state = self.state.lock();
+        if state.status == Status::Down && state.refused.as_ref() != Some(why) {
+            warn!("{node}: no link to {}: {error}", self.address);
+        }
+        state.refused = Some(why.clone());
+    }
+
     fn report_up(&self, node: &str, peer: Arc<Member>, number: ConnectionNumber) {
         let mut state = self.state.lock();
-        state.open = Some(number);
+        (state.open, state.refused) = (Some(number), None);
         if state.status != Status::Up {
             let gap = state.since.elapsed();
             match state.peer {
@@ -219,7 +232,8 @@ impl Link {
         let teller = Teller { watch: Arc::clone(&self.watch), from, to: self.address.clone() };
         let mut connection = Connection::new(number, stream, teller, timeouts.io);
         let secret = self.secrets.of_peers().map(|accepted| accepted.said);
-        let met = connection.introduce(replica, secret.as_ref(), self.name.as_deref())?;
+        let met = connection.introduce(replica, secret.as_ref(), self.name.as_deref());
+        let met = met.inspect_err(|error| self.report_refusal(&replica.identity().name, error))?;
         let Met { member: peer, incarnation, .. } = met;
         replica.reached(&peer, &self.address);
         self.report_up(&replica.identity().name, peer, number);

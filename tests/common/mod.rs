@@ -12,6 +12,7 @@ use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -412,6 +413,29 @@ impl Drop for Process {
 }
 
 // ---- data directories -----------------------------------------------------------------------------------------------
+
+/// A file with some bytes, which nobody else may read. Dropping it removes the file.
+pub(crate) struct File(pub(crate) PathBuf);
+
+impl File {
+    pub(crate) fn new(name: &str, bytes: impl AsRef<[u8]>) -> Self {
+        let path = std::env::temp_dir().join(format!("kvstore-{}-{name}", std::process::id()));
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        file.and_then(|mut file| file.write_all(bytes.as_ref())).expect("a writable directory for temporary files");
+        Self(path)
+    }
+
+    /// Has it other bytes from now on.
+    pub(crate) fn write(&self, bytes: impl AsRef<[u8]>) {
+        fs::write(&self.0, bytes).expect("it is ours");
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
 
 /// The newest log in a data directory.
 pub(crate) fn newest_log(data: &Path) -> PathBuf {

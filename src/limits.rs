@@ -170,6 +170,10 @@ pub const LEAF_BATCH: usize = 256;
 /// its answer, too, is a small part of the store.
 pub const LEAF_REQUEST_ENTRIES: usize = 8192;
 
+/// How many entries one LEAF names at most. A leaf that holds more (somebody has chosen its keys) is compared in parts,
+/// each of which takes a look at all of it: so no fewer than this.
+pub const MAX_LEAF_REQUEST_ENTRIES: usize = 65_536;
+
 /// About how many bytes of entries one reply holds. A larger entry travels alone, in the reply to FETCH.
 pub const REPLY_BYTES: usize = 1024 * 1024;
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kvstore::framing::{RequestParser, resp};
-use kvstore::limits::{LEAF_REQUEST_ENTRIES, MAX_VALUE_BYTES, REPLY_BYTES};
+use kvstore::limits::{LEAF_REQUEST_ENTRIES, MAX_LEAF_REQUEST_ENTRIES, MAX_VALUE_BYTES, REPLY_BYTES};
 use kvstore::replication::message::{Differences, Incarnation, Listed, Reply, Request};
 use kvstore::replication::reconcile::{RoundReport, reconcile};
 use kvstore::replication::replica::{Identity, Replica};
@@ -30,6 +30,8 @@ struct Near<'a> {
     longest: usize,
     /// How many LEAF requests there were.
     leaf_requests: usize,
+    /// How many entries one of them has named at most.
+    most_named: usize,
 }
 
 impl Peer for Near<'_> {
@@ -40,7 +42,10 @@ impl Peer for Near<'_> {
             let mut parser = RequestParser::default();
             let (form, _) = parser.parse(&sent).expect("well-formed").expect("whole");
             let arrived = Request::decode(parser.args(form, &sent))?;
-            self.leaf_requests += usize::from(matches!(arrived, Request::Leaf(_)));
+            if let Request::Leaf(held) = &arrived {
+                self.leaf_requests += 1;
+                self.most_named = self.most_named.max(held.iter().map(|held| held.digests.len()).sum());
+            }
             self.replica.handle(&mut self.session, arrived).encode(&mut received);
             self.longest = self.longest.max(received.len());
             let mut parser = resp::Parser::default();
@@ -52,7 +57,7 @@ impl Peer for Near<'_> {
 }
 
 fn near(replica: &Replica) -> Near<'_> {
-    Near { replica, session: PeerSession::default(), longest: 0, leaf_requests: 0 }
+    Near { replica, session: PeerSession::default(), longest: 0, leaf_requests: 0, most_named: 0 }
 }
 
 fn replica(node: u16, rules: Rules) -> Replica {
@@ -68,6 +73,12 @@ fn round(ours: &Replica, theirs: &Replica) -> (RoundReport, usize, usize) {
     let report = reconcile(ours, &mut peer).expect("nothing goes wrong here");
     assert_eq!(ours.store().root(), theirs.store().root());
     (report, peer.longest, peer.leaf_requests)
+}
+
+/// What a node has written.
+fn written_by(node: u16, key: &[u8]) -> Record {
+    let version = Version::new(Timestamp::from_millis(1_790_000_000_000), NodeId(node));
+    Record::new(key, Entry { version, content: Content::Value(b"v") })
 }
 
 /// Keys of `len` bytes that stand below one branch of the digest tree.
@@ -106,6 +117,32 @@ fn a_branch_with_more_than_a_reply_holds_comes_in_parts() {
     assert_eq!((report.pulled, report.pushed), (30, 30));
     assert!(longest < 2 * REPLY_BYTES, "{longest} bytes in one reply");
     assert!(leaf_requests >= 4, "60 keys of 60,000 bytes do not fit in {leaf_requests} replies");
+}
+
+/// Somebody who computes for a while has as many keys below one leaf as he likes, where there is no secret. Here it is a
+/// shard, which takes less time.
+#[test]
+fn a_branch_that_is_too_full_for_any_message_is_compared_in_parts() {
+    let rules = Rules::default().without(Rule::Digests);
+    let crowded = Prefix::ROOT.child(3).child(5);
+    let keys: Vec<_> = keys_below(crowded, 12).take(MAX_LEAF_REQUEST_ENTRIES + 10_000).collect();
+    type Holds = fn(usize) -> bool;
+    let (all, none): (Holds, Holds) = (|_| true, |_| false);
+    let (most, others): (Holds, Holds) = (|number| number % 10_000 != 1, |number| number % 10_000 != 2);
+    for (here, there) in [(most, others), (none, all), (all, none)] {
+        let (ours, theirs) = (replica(1, rules), replica(2, rules));
+        for (number, key) in keys.iter().enumerate() {
+            let holders = [(&ours, here), (&theirs, there)].into_iter().filter(|(_, holds)| holds(number));
+            holders.for_each(|(holder, _)| _ = holder.store().merge(written_by(3, key)));
+        }
+        ours.set(b"elsewhere", b"ours");
+        let mut peer = near(&theirs);
+        reconcile(&ours, &mut peer).expect("every part fits");
+        assert_eq!(ours.store().root(), theirs.store().root());
+        assert_eq!(ours.store().counts().keys, keys.len() + 1);
+        assert!(peer.longest < 2 * REPLY_BYTES, "{} bytes in one reply", peer.longest);
+        assert!(peer.most_named <= MAX_LEAF_REQUEST_ENTRIES, "{} entries in one request", peer.most_named);
+    }
 }
 
 #[test]
@@ -162,7 +199,7 @@ fn a_peer_that_only_repeats_itself_ends_the_round() {
     theirs.set(b"k", b"v");
     round(&ours, &theirs);
     let error = reconcile(&ours, &mut Repeats(&theirs, PeerSession::default())).unwrap_err();
-    assert!(error.error.to_string().contains("keeps repeating the same differences"), "{error:?}");
+    assert!(error.error.to_string().contains("more than a message holds below the one hash"), "{error:?}");
 }
 
 #[test]
@@ -243,7 +280,7 @@ fn a_peer_that_lists_what_it_does_not_bring_ends_the_round() {
     let (ours, theirs) = (replica(1, Rules::default()), replica(2, Rules::default()));
     theirs.set(b"k", b"v");
     let error = reconcile(&ours, &mut Lies(&theirs, PeerSession::default())).unwrap_err();
-    assert!(error.error.to_string().contains("keeps repeating the same differences"), "{error:?}");
+    assert!(error.error.to_string().contains("more than a message holds below the one hash"), "{error:?}");
 }
 
 // ---- whatever was written

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 
 use super::message::Held;
-use crate::limits::{LEAF_BATCH, LEAF_REQUEST_ENTRIES};
+use crate::limits::{LEAF_BATCH, LEAF_REQUEST_ENTRIES, MAX_LEAF_REQUEST_ENTRIES};
 use crate::store::KeyValueStore;
 use crate::store::clock::Timestamp;
 use crate::store::digest::{Digest, FANOUT, Prefix};
@@ -28,17 +28,22 @@ pub(super) fn affordable<'b>(store: &KeyValueStore, branches: &'b [Prefix]) -> &
 /// The hashes of the keys of entries that were named by their digests.
 pub(super) type Named = HashMap<Digest, u64>;
 
-/// What we hold below some branches, to be named to a peer; and of which keys it is.
+/// What we hold below the first of some branches, to be named to a peer; and of which keys it is. Below as many as one
+/// LEAF can name; none if the first alone holds more.
 pub(super) fn held_below(store: &KeyValueStore, branches: &[Prefix]) -> (Vec<Held>, Named) {
     let nothing = |&branch: &Prefix| Held { branch, newest: Timestamp::ZERO, digests: Vec::new() };
     let (mut held, mut named): (Vec<Held>, Named) = (branches.iter().map(nothing).collect(), Named::new());
-    store.visit_below(branches, |index, record| {
+    let complete = store.visit_below(branches, |index, record| {
+        if named.len() >= MAX_LEAF_REQUEST_ENTRIES {
+            return ControlFlow::Break(());
+        }
         let (held, digest) = (&mut held[index], record.digest());
         held.newest = held.newest.max(record.latest());
         held.digests.push(digest);
         named.insert(digest, store.hash(record.key()));
         ControlFlow::Continue(())
     });
+    held.truncate(complete);
     (held, named)
 }
 

@@ -86,8 +86,8 @@ pub enum Request {
     /// `DIGEST prefix…`: the digests of the children of these branches. Answered by [`Reply::Children`].
     Digest(Vec<Prefix>),
     /// `LEAF prefix held…`: what I hold below these branches; now tell me how you differ. The branches have two digits
-    /// at least, stand in ascending order, and none below another. Answered by [`Reply::Leaf`], perhaps for the first
-    /// of them only.
+    /// at least (more than four name a part of a leaf), stand in ascending order, and none below another. Answered by
+    /// [`Reply::Leaf`], perhaps for the first of them only.
     Leaf(Vec<Held>),
     /// `FETCH key…`: the entries of these keys. Answered by [`Reply::Entries`], perhaps for the first of them only.
     Fetch(Vec<Box<[u8]>>),
@@ -139,7 +139,7 @@ pub enum Reply {
 /// value. In a message: the timestamp, then the digests, one behind the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// The branch, or leaf.
+    /// The branch, the leaf, or the part of a leaf.
     pub branch: Prefix,
     /// The latest of the entries, by [`Record::latest`]; zero if there are none.
     pub newest: Timestamp,
@@ -152,7 +152,7 @@ pub struct Held {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
     /// How many branches this covers. The initiator asks again for the rest. 0 if the first branch alone does not fit
-    /// in one reply; then `news` or `listed` has a part of it.
+    /// in one reply; then `news` or `listed` may have some of it, and the initiator asks for its children.
     pub covered: usize,
     /// Entries in full, as many as fit in a reply: those that are later than all that the initiator named below the
     /// same branch. So the initiator lacks them, unless they have just reached it on another way, or it holds them as

@@ -30,7 +30,7 @@
 //! Memory is bounded: at most a level of the tree (some hundred kilobytes) and one batch of leaves are held at a time.
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::branches::{Named, affordable, held_below, keys_of, whole_tree};
@@ -39,10 +39,10 @@ use super::message::{Differences, Greeting, Held, Incarnation, Listed, Reply, Re
 use super::propagate::push;
 use super::replica::Replica;
 use super::{Peer, PeerError, unexpected};
-use crate::limits::{DIGEST_BATCH, PUSH_BATCH_BYTES};
+use crate::limits::{DIGEST_BATCH, LEAF_BATCH, PUSH_BATCH_BYTES};
 use crate::rules::Rule;
 use crate::store::arrival::Arrival;
-use crate::store::digest::{DEPTH, Digest, FANOUT, Prefix};
+use crate::store::digest::{DEPTH, DIGITS, FANOUT, Prefix};
 
 /// What a round did.
 #[derive(Clone, Debug)]
@@ -135,11 +135,7 @@ impl Round<'_> {
     fn run(&mut self, arrivals: Arrival) -> Result<(), PeerError> {
         let has_digests = self.replica.rules().has(Rule::Digests);
         let differing = if has_digests { self.find_differing_leaves()? } else { whole_tree() };
-        let mut rest = differing.as_slice();
-        while !rest.is_empty() {
-            let done = self.reconcile_first(rest)?;
-            rest = &rest[done..];
-        }
+        self.reconcile_all(differing)?;
         // Without its disk a node confirms nothing, but the round has succeeded: both sides are equal.
         let Ok(confirmation) = self.replica.make_durable() else { return Ok(()) };
         match self.peer.ask(Request::Confirm(arrivals, confirmation))? {
@@ -174,38 +170,42 @@ impl Round<'_> {
         Ok(differing)
     }
 
-    /// Makes both sides equal below the first of some branches; returns below how many.
-    fn reconcile_first(&mut self, branches: &[Prefix]) -> Result<usize, PeerError> {
-        let store = self.replica.store();
-        let (held, named) = held_below(store, affordable(store, branches));
-        let differences = self.ask_leaf(held)?;
-        let covered = differences.covered;
-        let same = self.settle_differences(differences, &named, &branches[..covered])?;
-        if covered > 0 {
-            return Ok(covered);
+    /// Makes both sides equal below some branches, in ascending order: below several at a time, and below one that is too
+    /// full for a message in parts.
+    fn reconcile_all(&mut self, branches: Vec<Prefix>) -> Result<(), PeerError> {
+        let (store, mut most) = (self.replica.store(), LEAF_BATCH);
+        let mut rest: VecDeque<Prefix> = branches.into();
+        while let Some(&first) = rest.front() {
+            let next = most.min(rest.len());
+            let asked: Vec<Prefix> = affordable(store, &rest.make_contiguous()[..next]).to_vec();
+            let (held, named) = held_below(store, &asked);
+            let covered = if held.is_empty() { 0 } else { self.compare(held, &named, &asked)? };
+            rest.drain(..covered);
+            match (covered, asked.len()) {
+                // The crowd ends with its leaf.
+                (1.., _) if rest.front().is_none_or(|next| next.len() <= DEPTH) => most = LEAF_BATCH,
+                (1.., _) => {}
+                // All together hold too much; perhaps half of them do not.
+                (0, 2..) => most = asked.len() / 2,
+                (0, _) if first.len() == DIGITS => {
+                    return Err(PeerError::Malformed(format!("more than a message holds below the one hash {first}")));
+                }
+                (0, _) => {
+                    rest.pop_front();
+                    first.children().rev().for_each(|part| rest.push_front(part));
+                }
+            }
         }
-        self.reconcile_in_parts(branches[0], same)?;
-        Ok(1)
+        Ok(())
     }
 
-    /// The edge case: a branch of which the peer has more to tell than one reply holds. Such a reply tells a part.
-    /// `same` has the digests of what it told and we hold as well (settled tombstones, or what has come on another way
-    /// meanwhile). We had not named those; from now on we do, so each part tells something new.
-    fn reconcile_in_parts(&mut self, branch: Prefix, mut same: BTreeSet<Digest>) -> Result<(), PeerError> {
-        loop {
-            let before = (self.report.pulled, self.report.pushed, same.len());
-            let (mut held, named) = held_below(self.replica.store(), &[branch]);
-            held[0].digests.extend(&same);
-            let differences = self.ask_leaf(held)?;
-            let covered = differences.covered;
-            same.extend(self.settle_differences(differences, &named, &[branch][..covered])?);
-            if covered > 0 {
-                return Ok(());
-            }
-            if before == (self.report.pulled, self.report.pushed, same.len()) {
-                return Err(PeerError::Malformed("the peer keeps repeating the same differences".into()));
-            }
-        }
+    /// Compares with the peer what we hold below some branches, and makes both sides equal there. Returns below how many
+    /// of them that is done; 0 if the peer has more to tell of the first than one reply holds.
+    fn compare(&mut self, held: Vec<Held>, named: &Named, branches: &[Prefix]) -> Result<usize, PeerError> {
+        let differences = self.ask_leaf(held)?;
+        let covered = differences.covered;
+        self.settle_differences(differences, named, &branches[..covered])?;
+        Ok(covered)
     }
 
     fn ask_leaf(&mut self, held: Vec<Held>) -> Result<Differences, PeerError> {
@@ -216,14 +216,13 @@ impl Round<'_> {
     }
 
     /// Takes over what the peer has newer, and sends what it lacks. `named` is what we have named, `below` are the
-    /// branches that the differences cover. Returns the digests of the entries that turn out to be the same on both
-    /// sides.
+    /// branches that the differences cover.
     fn settle_differences(
         &mut self,
         differences: Differences,
         named: &Named,
         below: &[Prefix],
-    ) -> Result<BTreeSet<Digest>, PeerError> {
+    ) -> Result<(), PeerError> {
         let Differences { news, mut listed, lacking, .. } = differences;
         let store = self.replica.store();
         let told = news.len();
@@ -235,7 +234,7 @@ impl Round<'_> {
         // What has come on another way meanwhile, and settled tombstones, which we have not named.
         listed.extend(rejected.iter().map(Listed::from));
 
-        let (mut to_pull, mut to_push, mut same) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let (mut to_pull, mut to_push) = (Vec::new(), Vec::new());
         for theirs in listed {
             lacking.remove(&store.hash(&theirs.key));
             // A settled tombstone is kept while a peer lists what it has settled.
@@ -246,7 +245,6 @@ impl Round<'_> {
             };
             let order = ours.version().cmp(&theirs.version);
             if order == Ordering::Equal && ours.check() == theirs.check {
-                same.insert(ours.digest());
                 continue;
             }
             // The smaller version may have counted what the greater one does not know of. Different contents under one
@@ -263,7 +261,7 @@ impl Round<'_> {
         // In an order that does not depend on that of a table.
         to_push.sort_unstable();
         self.report.pushed += push(self.replica, self.peer, &to_push)?;
-        Ok(same)
+        Ok(())
     }
 
     /// Fetches the entries of some keys and merges them.

@@ -15,7 +15,7 @@ use crate::framing::{Args, printable};
 use crate::limits::MAX_KEY_BYTES;
 use crate::store::arrival::Arrival;
 use crate::store::clock::Timestamp;
-use crate::store::digest::{Digest, FANOUT, Prefix};
+use crate::store::digest::{DIGITS, Digest, FANOUT, Prefix};
 use crate::store::record::Record;
 use crate::store::version::Version;
 
@@ -196,16 +196,16 @@ fn decode_prefixes<'a>(
     words: impl Iterator<Item = &'a [u8]>,
     digits: RangeInclusive<u8>,
 ) -> Result<Vec<Prefix>, BadMessage> {
-    let prefix = |word| Prefix::parse(word).filter(|prefix| digits.contains(&prefix.len()));
+    let prefix = |word| Prefix::parse_part(word).filter(|prefix| digits.contains(&prefix.len()));
     let prefixes: Option<Vec<Prefix>> = words.map(prefix).collect();
-    let prefixes = prefixes.filter(|prefixes| prefixes.is_sorted_by(|a, b| a.leaves().end <= b.leaves().start));
+    let prefixes = prefixes.filter(|prefixes| prefixes.is_sorted_by(|a, b| a.hashes().end() < b.hashes().start()));
     prefixes.ok_or_else(|| {
         BadMessage(format!("prefixes of {digits:?} hex digits in ascending order, none below another, are needed"))
     })
 }
 
 fn decode_held(words: Args<'_>) -> Result<Vec<Held>, BadMessage> {
-    let branches = decode_prefixes(words.iter().step_by(2), 2..=4)?;
+    let branches = decode_prefixes(words.iter().step_by(2), 2..=DIGITS)?;
     let held = branches.into_iter().zip(words.from(1).iter().step_by(2)).map(|(branch, held)| {
         let (newest, digests) = held.split_first_chunk()?;
         let newest = Timestamp::from_bits(u64::from_be_bytes(*newest));

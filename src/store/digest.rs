@@ -20,7 +20,10 @@
 //! what replaces it. So the leaves are updated with each write, for a few nanoseconds, never rebuilt, and need no
 //! order.
 //!
-//! What that costs: an adversary who chooses entries can give two different sets the same sum. Against accidents a sum
+//! A leaf has no digests below it, but a hash goes on for twelve more digits. Where a leaf is too full to be listed at
+//! once (somebody has chosen its keys), it is listed in parts, which are named by more digits: `a3f07`.
+//!
+//! What the sum costs: an adversary who chooses entries can give two different sets the same sum. Against accidents a sum
 //! is as good as any 64 bits: one difference in 2^64 goes unseen until the next write. A store that must compare itself
 //! with adversaries uses a cryptographic set hash (LtHash, Bellare & Micciancio, 1997), at a hundred times the price.
 //!
@@ -30,13 +33,16 @@
 
 use std::fmt;
 use std::iter::Sum;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 /// How many children a branch has: one for each hex digit.
 pub const FANOUT: usize = 16;
 
 /// How many levels lie below the root; the last are the leaves.
 pub const DEPTH: u8 = 4;
+
+/// How many hex digits a hash has.
+pub const DIGITS: u8 = 16;
 
 /// How many leaves the tree has.
 pub const LEAVES: usize = FANOUT.pow(DEPTH as u32);
@@ -79,12 +85,12 @@ impl fmt::Display for Digest {
     }
 }
 
-/// A branch of the tree, or a leaf: the first zero to four hex digits of a key's hash.
+/// A branch of the tree, a leaf, or a part of a leaf: the first hex digits of a key's hash.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix {
     /// The digits as a number; less than `FANOUT.pow(len)`.
-    digits: u16,
-    /// How many digits: 0 is the root, [`DEPTH`] a leaf.
+    digits: u64,
+    /// How many digits: 0 is the root, [`DEPTH`] a leaf, more are a part of one; at most [`DIGITS`].
     len: u8,
 }
 
@@ -94,7 +100,7 @@ impl Prefix {
 
     /// The leaf with this number, from 0 to 65,535.
     pub const fn leaf(number: u16) -> Self {
-        Self { digits: number, len: DEPTH }
+        Self { digits: number as u64, len: DEPTH }
     }
 
     /// The leaf in which a key with this hash stands.
@@ -117,23 +123,41 @@ impl Prefix {
         self.len == DEPTH
     }
 
-    /// The child with this digit, below [`FANOUT`]. Not for leaves.
+    /// The child with this digit, below [`FANOUT`]; of a leaf, this part. Not for a whole hash.
     #[must_use]
     pub fn child(self, digit: usize) -> Self {
-        assert!(!self.is_leaf() && digit < FANOUT, "a leaf has no children, and a branch has {FANOUT}");
-        Self { digits: self.digits * FANOUT as u16 + digit as u16, len: self.len + 1 }
+        assert!(self.len < DIGITS && digit < FANOUT, "a hash has {DIGITS} digits, and each is one of {FANOUT}");
+        Self { digits: self.digits * FANOUT as u64 + digit as u64, len: self.len + 1 }
     }
 
-    /// The numbers of the leaves below this branch; its own number, if it is a leaf.
+    /// All children, in ascending order; none of a whole hash.
+    pub fn children(self) -> impl DoubleEndedIterator<Item = Self> {
+        let digits = if self.len < DIGITS { 0..FANOUT } else { 0..0 };
+        digits.map(move |digit| self.child(digit))
+    }
+
+    /// The hashes that begin with these digits.
+    pub fn hashes(self) -> RangeInclusive<u64> {
+        let bits = u32::from(self.len) * 4;
+        let first = self.digits.checked_shl(u64::BITS - bits).unwrap_or(0);
+        first..=first | u64::MAX.checked_shr(bits).unwrap_or(0)
+    }
+
+    /// The numbers of the leaves below this branch; that of the leaf itself, if it is one or a part of one.
     pub fn leaves(self) -> Range<usize> {
-        let width = FANOUT.pow(u32::from(DEPTH - self.len));
-        let first = usize::from(self.digits) * width;
-        first..first + width
+        let (first, last) = self.hashes().into_inner();
+        let leaf = |hash: u64| (hash >> 48) as usize;
+        leaf(first)..leaf(last) + 1
     }
 
     /// The branch or leaf with the name `text`: up to four hex digits; `None` for anything else.
     pub fn parse(text: &[u8]) -> Option<Self> {
-        if text.len() > usize::from(DEPTH) {
+        Self::parse_part(text).filter(|prefix| prefix.len <= DEPTH)
+    }
+
+    /// As [`Prefix::parse`], also for a part of a leaf: up to 16 digits.
+    pub fn parse_part(text: &[u8]) -> Option<Self> {
+        if text.len() > usize::from(DIGITS) {
             return None;
         }
         text.iter().try_fold(Self::ROOT, |prefix, &digit| {
@@ -171,6 +195,18 @@ mod tests {
             assert_eq!(Prefix::parse(rubbish.as_bytes()), None, "{rubbish}");
         }
         assert_eq!(Prefix::parse(b"A3"), Prefix::parse(b"a3"));
+    }
+
+    #[test]
+    fn a_part_of_a_leaf_has_more_digits_down_to_a_whole_hash() {
+        let part = Prefix::parse_part(b"a3f07").expect("a part");
+        assert_eq!((part.to_string(), part.leaves()), ("a3f07".into(), Prefix::leaf(0xa3f0).leaves()));
+        assert_eq!(part.hashes(), 0xa3f0_7000_0000_0000..=0xa3f0_7fff_ffff_ffff);
+        assert_eq!(part.children().count(), FANOUT);
+        let whole = Prefix::parse_part(b"a3f0700000000001").expect("a hash");
+        assert_eq!((whole.hashes(), whole.children().count()), (0xa3f0_7000_0000_0001..=0xa3f0_7000_0000_0001, 0));
+        assert_eq!(Prefix::ROOT.hashes(), 0..=u64::MAX);
+        assert_eq!(Prefix::parse_part(b"a3f07000000000010"), None);
     }
 
     #[test]

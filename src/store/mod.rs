@@ -265,15 +265,17 @@ impl KeyValueStore {
     /// and the entry, while the shard is locked for reading. Returns how many branches were visited completely: all,
     /// unless `visit` breaks off.
     ///
-    /// The branches have two digits at least, stand in ascending order, and none below another.
+    /// The branches (or leaves, or parts of leaves) have two digits at least, stand in ascending order, and none below
+    /// another.
     pub fn visit_below(&self, branches: &[Prefix], mut visit: impl FnMut(usize, &Record) -> ControlFlow<()>) -> usize {
         let table_of = |branch: &Prefix| branch.leaves().start / LEAVES_PER_TABLE;
         let mut visited = 0;
         for group in branches.chunk_by(|a, b| table_of(a) == table_of(b)) {
             let (shard, leaves) = self.shard_of(group[0].leaves().start..group[group.len() - 1].leaves().end);
             for record in shard.read().unsettled_near(leaves) {
-                let leaf = Prefix::leaf_of(self.hash(record.key())).leaves().start;
-                if let Some(index) = group.iter().position(|branch| branch.leaves().contains(&leaf))
+                let hash = self.hash(record.key());
+                let index = group.partition_point(|branch| *branch.hashes().end() < hash);
+                if group.get(index).is_some_and(|branch| branch.hashes().contains(&hash))
                     && visit(visited + index, record).is_break()
                 {
                     return visited;

@@ -245,6 +245,10 @@ pub const MAX_TRANSACTION_COMMANDS: usize = 128 * 1024;
 /// How many bytes the queued commands of one client may take.
 pub const MAX_TRANSACTION_BYTES: usize = 64 * 1024 * 1024;
 
+/// How long KEYS, SCAN and RANDOMKEY may look through the keys within one transaction, together: every other client
+/// waits.
+pub const TRANSACTION_WALK_TIME: Duration = Duration::from_millis(500);
+
 /// How many keys a client may watch: EXEC looks at each while every other client waits.
 pub const MAX_WATCHED_KEYS: usize = 1024;
 
@@ -329,6 +333,32 @@ pub const MAX_CLIENT_NAME_BYTES: usize = 256;
 
 /// The largest COUNT of a SCAN: bounds how many keys one answer copies.
 pub const MAX_SCAN_COUNT: usize = 10_000;
+
+/// After how many bytes of keys one call of SCAN ends, although it has found fewer keys than its COUNT: they are copied,
+/// and compared with a pattern.
+pub const MAX_SCAN_BYTES: usize = 1024 * 1024;
+
+/// After how many entries beyond its COUNT one call of SCAN ends, although it has found fewer keys: deleted and expired
+/// ones may stand between them, and a place in the store that is empty counts as an entry, too. About a millisecond. A
+/// small store, of 4,096 places, is still listed by one call.
+pub const MAX_SCAN_LOOKS: usize = 10_000;
+
+/// The longest pattern of KEYS and SCAN, in bytes. It is compared with many keys, each of which takes the longer the
+/// longer the pattern is: a millisecond for the longest of both. No useful pattern comes near.
+pub const MAX_PATTERN_BYTES: usize = 1024;
+
+/// About how many keys a walk over the store takes at a time.
+pub const WALK_ENTRIES: usize = 512;
+
+/// How many records one hash table of the store holds before it is split: as long as one is looked through, or grows,
+/// its shard is locked, for half a millisecond.
+pub const MAX_TABLE_RECORDS: usize = 4096;
+
+/// How many bytes the keys in one hash table have together before it is split: who looks through it hashes them.
+pub const MAX_TABLE_KEY_BYTES: usize = 1024 * 1024;
+
+/// After how many bytes of entries a walk lets the lock go.
+pub const WALK_BYTES: usize = 256 * 1024;
 
 /// The stack of each connection's thread, in bytes. Sessions do not recurse; only pages that are touched count.
 pub const SESSION_STACK_BYTES: usize = 256 * 1024;

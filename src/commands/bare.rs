@@ -82,6 +82,10 @@ impl Host for Nothing<'_> {
         true
     }
 
+    fn is_wanted(&mut self) -> bool {
+        true
+    }
+
     fn sync(&self) -> Result<Vec<RoundSummary>, &'static str> {
         Ok(Vec::new())
     }

@@ -1,5 +1,7 @@
 //! What a client has said so far that changes how its next request is answered.
 
+use std::time::Instant;
+
 use super::queued::{Transaction, Watches};
 use crate::framing::Form;
 use crate::limits::MAX_WRONG_SECRETS;
@@ -20,6 +22,8 @@ pub struct Conversation {
     pub(super) replies: Replies,
     /// What it has queued since MULTI, if neither EXEC nor DISCARD has come since.
     pub(super) transaction: Option<Transaction>,
+    /// Until when the commands of its EXEC may walk over the store; `None` before the first one does.
+    pub(super) walk_until: Option<Instant>,
     /// The keys that it watches for the next EXEC.
     pub(super) watches: Watches,
     /// Whether it has said REPLCONF, as a Redis replica and `redis-cli --rdb` do. What follows then is a SYNC in a

@@ -83,5 +83,12 @@ pub(super) const AUTHENTICATE: &str = "Authentication required: type AUTH and th
 /// Sent while the node takes over what its peers hold.
 pub(super) const LOADING: &str = "loading: this node is taking over what its peers hold; try again in a moment";
 
+/// Sent, if it still arrives, for a long command that is given up before its end.
+pub(super) const UNWANTED: &str = "given up: this node is stopping, or the client has hung up";
+
+/// Sent for a command that looks at many keys within a transaction.
+pub(super) const WALKED_TOO_LONG: &str =
+    "a transaction may look through the keys for a moment only, since all others wait: type it outside of MULTI";
+
 /// Sent between MULTI and EXEC for a command that cannot be queued.
 pub(super) const NOT_IN_TRANSACTION: &str = "Command not allowed inside a transaction";

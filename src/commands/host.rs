@@ -45,6 +45,10 @@ pub trait Host {
     /// Whether all unread answers of this client together may take this many bytes; if so, they are counted as that.
     fn may_answer(&mut self, bytes: usize) -> bool;
 
+    /// Whether the client still wants its answer: false once the node is stopping, or the client has hung up. Asked
+    /// between the parts of a command that takes long.
+    fn is_wanted(&mut self) -> bool;
+
     /// Runs a tick now and waits for it. Returns what the round with each peer did.
     ///
     /// # Errors

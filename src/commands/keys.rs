@@ -2,12 +2,14 @@
 
 use super::call::{Call, DONE, Outcome};
 use super::failure::{Failure, NO_MEMORY_TO_DELETE};
+use super::glob::Pattern;
 use super::spec::Flag::{Operator, Readonly, Write};
 use super::spec::{Flags, Keys, Spec};
-use super::words::{parse_number, upper};
-use super::{glob, too_long};
+use super::too_long;
+use super::words::{parse_number, parse_pattern, upper};
 use crate::framing::{Args, Form};
-use crate::limits::MAX_SCAN_COUNT;
+use crate::limits::{MAX_SCAN_COUNT, WALK_ENTRIES};
+use crate::store::KeyValueStore;
 
 /// The family's part of the table.
 pub(super) const COMMANDS: &[Spec] = &[
@@ -148,16 +150,22 @@ fn kind(call: &mut Call<'_>) -> Outcome {
 }
 
 fn keys(call: &mut Call<'_>) -> Outcome {
-    let pattern = call.word(0);
-    let (mut keys, mut bytes): (Vec<Box<[u8]>>, _) = (Vec::new(), 0);
-    call.replica.store().visit_keys(call.replica.wall(), |key| {
-        if call.has_room_for(bytes) && glob::matches(pattern, key) {
+    let pattern = parse_pattern(call.word(0))?;
+    let (mut keys, mut bytes, mut cursor) = (Vec::new(), 0, 0);
+    loop {
+        call.begin_part()?;
+        let (next, found) = call.replica.store().scan(call.replica.wall(), cursor, WALK_ENTRIES);
+        for key in found.into_iter().filter(|key| pattern.matches(key)) {
             bytes += key.len() + RESP_BYTES_A_KEY;
-            keys.push(key.into());
+            keys.push(key);
         }
-    });
-    if !call.has_room_for(bytes) {
-        return call.no_room("ERR", too_long("SCAN 0 MATCH pattern"));
+        if !call.has_room_for(bytes) {
+            return call.no_room("ERR", too_long("SCAN 0 MATCH pattern"));
+        }
+        if next == 0 {
+            break;
+        }
+        cursor = next;
     }
     write_keys(&keys, call);
     DONE
@@ -165,8 +173,9 @@ fn keys(call: &mut Call<'_>) -> Outcome {
 
 fn scan(call: &mut Call<'_>) -> Outcome {
     let Scan { cursor, pattern, count, strings } = Scan::parse(call.args)?;
+    call.begin_part()?;
     let (next, mut keys) = call.replica.store().scan(call.replica.wall(), cursor, count);
-    keys.retain(|key| strings && pattern.is_none_or(|pattern| glob::matches(pattern, key)));
+    keys.retain(|key| strings && pattern.as_ref().is_none_or(|pattern| pattern.matches(key)));
     let bytes: usize = keys.iter().map(|key| key.len() + RESP_BYTES_A_KEY).sum();
     if !call.has_room_for(bytes) {
         return call.no_room("ERR", too_long("SCAN with a smaller COUNT"));
@@ -178,16 +187,16 @@ fn scan(call: &mut Call<'_>) -> Outcome {
 }
 
 /// The words of a SCAN.
-struct Scan<'a> {
+struct Scan {
     cursor: u64,
-    pattern: Option<&'a [u8]>,
+    pattern: Option<Pattern>,
     count: usize,
     /// Whether it asks for strings, among other types. All that is here are strings.
     strings: bool,
 }
 
-impl<'a> Scan<'a> {
-    fn parse(args: Args<'a>) -> Result<Self, Failure> {
+impl Scan {
+    fn parse(args: Args<'_>) -> Result<Self, Failure> {
         let usage = || Failure::error("syntax error: type SCAN cursor [MATCH pattern] [COUNT n] [TYPE type]");
         let cursor = args.get(0).and_then(parse_number);
         let cursor = cursor.ok_or_else(|| Failure::error("invalid cursor: begin with SCAN 0"))?;
@@ -196,7 +205,7 @@ impl<'a> Scan<'a> {
         while let Some(option) = options.next() {
             let value = options.next().ok_or_else(usage)?;
             match upper(option).as_str() {
-                "MATCH" => pattern = Some(value),
+                "MATCH" => pattern = Some(parse_pattern(value)?),
                 "COUNT" => count = parse_number(value).filter(|&count| count > 0).ok_or_else(usage)?,
                 "TYPE" => strings = value.eq_ignore_ascii_case(b"string"),
                 _ => return Err(usage()),
@@ -207,12 +216,31 @@ impl<'a> Scan<'a> {
 }
 
 fn randomkey(call: &mut Call<'_>) -> Outcome {
-    let near = call.replica.store().keys_near(call.replica.wall(), fastrand::u64(..), RANDOM_KEYS);
-    match fastrand::choice(near) {
+    match fastrand::choice(some_keys(call, RANDOM_KEYS)?) {
         Some(key) => call.answer.value(Some(&key)),
         None => call.answer.absent("There are no keys"),
     }
     DONE
+}
+
+/// About so many keys that follow any cursor, with those at the beginning of a scan behind those at its end; all keys if
+/// there are not so many.
+fn some_keys(call: &mut Call<'_>, count: usize) -> Result<Vec<Box<[u8]>>, Failure> {
+    let first = fastrand::u64(..KeyValueStore::CURSORS);
+    let (mut keys, mut cursor, mut is_second_time) = (Vec::new(), first, false);
+    loop {
+        call.begin_part()?;
+        let (next, found) = call.replica.store().scan(call.replica.wall(), cursor, count - keys.len());
+        keys.extend(found);
+        is_second_time |= next == 0;
+        if keys.len() >= count || (is_second_time && next >= first) || (cursor == 0 && next == 0) {
+            break;
+        }
+        cursor = next;
+    }
+    keys.sort_unstable();
+    keys.dedup();
+    Ok(keys)
 }
 
 fn dbsize(call: &mut Call<'_>) -> Outcome {

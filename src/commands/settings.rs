@@ -4,11 +4,10 @@
 
 use super::call::{Call, DONE, Outcome};
 use super::failure::Failure;
-use super::glob;
 use super::spec::Flag::Loading;
 use super::spec::{Flags, Keys, Spec};
 use super::stats::Stats;
-use super::words::{parse_number, upper};
+use super::words::{parse_number, parse_pattern, upper};
 use crate::framing::{Args, printable};
 use crate::limits::MIN_MAX_MEMORY;
 
@@ -41,7 +40,7 @@ const HELP: &[&str] = &[
 fn config(call: &mut Call<'_>) -> Outcome {
     let rest = call.args.from(1);
     match (upper(call.word(0)).as_str(), call.args.len()) {
-        ("GET", 2..) => get(call, rest),
+        ("GET", 2..) => get(call, rest)?,
         ("SET", 3..) => {
             call.for_operators()?;
             if let Some(bytes) = new_max_memory(rest, &current(&call.host.stats()))? {
@@ -61,16 +60,27 @@ fn config(call: &mut Call<'_>) -> Outcome {
     DONE
 }
 
-fn get(call: &mut Call<'_>, names: Args<'_>) {
-    let asked = |name: &str| names.iter().any(|pattern| glob::matches(&pattern.to_ascii_lowercase(), name.as_bytes()));
-    let found: Vec<_> = current(&call.host.stats()).into_iter().filter(|(name, _)| asked(name)).collect();
+fn get(call: &mut Call<'_>, names: Args<'_>) -> Result<(), Failure> {
+    let settings = current(&call.host.stats());
+    let mut asked = [false; SETTINGS];
+    for word in names.iter() {
+        let pattern = parse_pattern(&word.to_ascii_lowercase())?;
+        for ((name, _), asked) in settings.iter().zip(&mut asked) {
+            *asked |= pattern.matches(name.as_bytes());
+        }
+    }
+    let found: Vec<_> = settings.iter().zip(asked).filter(|(_, asked)| *asked).map(|(setting, _)| setting).collect();
     call.answer.map(found.len());
     found.iter().for_each(|(name, value)| call.answer.texts([name, value.as_str()]));
     call.answer.end();
+    Ok(())
 }
 
+/// How many settings CONFIG GET shows.
+const SETTINGS: usize = 9;
+
 /// Redis' names for what a node can be told, and the values in force.
-fn current(stats: &Stats) -> [(&'static str, String); 9] {
+fn current(stats: &Stats) -> [(&'static str, String); SETTINGS] {
     let disk = stats.disk.as_ref();
     let sync = disk.map_or("no", |disk| if disk.syncs_always() { "always" } else { "everysec" });
     [

@@ -1,11 +1,12 @@
 //! The step in which a command is carried out: beside others, alone, or not at all while it waits.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::call::{Call, DONE, Flow};
-use super::failure::Failure;
+use super::failure::{Failure, UNWANTED, WALKED_TOO_LONG};
 use super::spec::Spec;
 use crate::framing::Args;
+use crate::limits::TRANSACTION_WALK_TIME;
 
 impl Call<'_> {
     /// Calls `step` while no other client's command is carried out, and no peer's entry is merged.
@@ -30,6 +31,26 @@ impl Call<'_> {
         if !self.alone {
             self.host.hold_step();
         }
+    }
+
+    /// Begins the next part of a command that walks over the store, and may take long. Lets transactions come between.
+    /// Within a transaction nothing comes between, so the walks of one have a fixed total time.
+    ///
+    /// # Errors
+    /// When the time is over, or when the answer is not wanted any more: the node is stopping, or the client has hung
+    /// up.
+    pub(super) fn begin_part(&mut self) -> Result<(), Failure> {
+        if self.alone {
+            let now = Instant::now();
+            let until = *self.conversation.walk_until.get_or_insert(now + TRANSACTION_WALK_TIME);
+            if now > until {
+                return Err(Failure::error(WALKED_TOO_LONG));
+            }
+        } else {
+            self.host.let_go();
+            self.host.hold_step();
+        }
+        if self.host.is_wanted() { Ok(()) } else { Err(Failure::error(UNWANTED)) }
     }
 
     /// Whether this command is carried out by EXEC.

@@ -5,11 +5,12 @@ use std::fmt::Write;
 use super::answer::Answer;
 use super::call::{Call, DONE, Outcome};
 use super::failure::Failure;
+use super::glob::Pattern;
 use super::spec::Flag::Loading;
 use super::spec::{Flags, Keys, Spec};
 use super::usage::{self, Argument};
-use super::words::upper;
-use super::{find, glob, shown, too_long};
+use super::words::{parse_pattern, upper};
+use super::{find, shown, too_long};
 use crate::framing::{Args, Form};
 
 /// The family's part of the table.
@@ -88,7 +89,7 @@ fn command(call: &mut Call<'_>) -> Outcome {
 enum Listed {
     All,
     /// Those whose names match, in small letters.
-    Matching(Vec<u8>),
+    Matching(Pattern),
     /// None: there are no modules that could have some.
     Nothing,
 }
@@ -98,7 +99,7 @@ impl Listed {
         let word = |index| filter.get(index).unwrap_or_default();
         match (upper(word(0)).as_str(), upper(word(1)).as_str(), filter.len()) {
             ("", _, 0) => Ok(Self::All),
-            ("FILTERBY", "PATTERN", 3) => Ok(Self::Matching(word(2).to_ascii_lowercase())),
+            ("FILTERBY", "PATTERN", 3) => Ok(Self::Matching(parse_pattern(&word(2).to_ascii_lowercase())?)),
             ("FILTERBY", "MODULE", 3) => Ok(Self::Nothing),
             ("FILTERBY", "ACLCAT", 3) => Err(Failure::error(NO_CATEGORIES)),
             _ => Err(Failure::error("syntax error: type COMMAND LIST [FILTERBY PATTERN pattern]")),
@@ -108,7 +109,7 @@ impl Listed {
     fn shows(&self, name: &str) -> bool {
         match self {
             Self::All => true,
-            Self::Matching(pattern) => glob::matches(pattern, name.as_bytes()),
+            Self::Matching(pattern) => pattern.matches(name.as_bytes()),
             Self::Nothing => false,
         }
     }

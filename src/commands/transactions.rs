@@ -108,6 +108,7 @@ fn exec(call: &mut Call<'_>) -> Outcome {
     for command in &transaction.commands {
         check_memory_and_disk(call.host, command.spec)?;
     }
+    call.conversation.walk_until = None;
     let flow = call.in_one_step(|call| carry_out(&transaction, &watches, call));
     if flow == Flow::NoRoomYet {
         call.conversation.transaction = Some(transaction);

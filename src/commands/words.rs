@@ -4,7 +4,8 @@ use std::str::FromStr;
 use std::time::UNIX_EPOCH;
 
 use super::failure::Failure;
-use crate::limits::{MAX_CLIENT_NAME_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use super::glob::Pattern;
+use crate::limits::{MAX_CLIENT_NAME_BYTES, MAX_KEY_BYTES, MAX_PATTERN_BYTES, MAX_VALUE_BYTES};
 use crate::store::clock::Timestamp;
 use crate::store::version::{NodeId, Version};
 
@@ -14,6 +15,11 @@ pub(super) fn check_key(key: &[u8]) -> Result<&[u8], Failure> {
 
 pub(super) fn check_value(value: &[u8]) -> Result<&[u8], Failure> {
     check_length("value", value, MAX_VALUE_BYTES)
+}
+
+/// The pattern that stands in a word.
+pub(super) fn parse_pattern(word: &[u8]) -> Result<Pattern, Failure> {
+    check_length("pattern", word, MAX_PATTERN_BYTES).map(Pattern::new)
 }
 
 fn check_length<'a>(what: &str, word: &'a [u8], most: usize) -> Result<&'a [u8], Failure> {

@@ -2,13 +2,14 @@
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use log::{info, warn};
 
 use super::clients::Incoming;
 use super::memory::Usage;
 use super::stats::Counted;
+use super::unread::{self, OtherSide};
 use super::written::Written;
 use super::{Shared, stats};
 use crate::commands::conversation::Conversation;
@@ -16,7 +17,7 @@ use crate::commands::host::{ConnectionInfo, Host, Lab};
 use crate::commands::stats::{RoundSummary, Stats};
 use crate::commands::{self, Flow};
 use crate::framing::{Args, Form};
-use crate::limits::WRONG_SECRET_DELAY;
+use crate::limits::{WAIT_AFTER_HANG_UP, WRONG_SECRET_DELAY};
 use crate::replication::journal::DiskFailed;
 use crate::replication::queue::Outbox;
 use crate::replication::steps::SharedStep;
@@ -33,6 +34,8 @@ pub(super) struct ClientSide<'a> {
     /// Whether the client has changed anything that the disk must have before it is answered.
     changed: Cell<bool>,
     written: Written,
+    /// When it was found that the client sends nothing more.
+    hung_up: Option<Instant>,
     /// The step that the commands of a batch share. It begins with the first of them, and ends before the session does
     /// anything else.
     step: Option<SharedStep<'a>>,
@@ -42,13 +45,13 @@ impl<'a> ClientSide<'a> {
     pub(super) fn new(node: &'a Shared, incoming: &'a Incoming, outbox: Outbox) -> Self {
         let conversation = Conversation::new(node.config.secrets.role_of_strangers());
         let (changed, written) = (Cell::new(false), Written::default());
-        Self { node, incoming, outbox, conversation, changed, written, step: None }
+        Self { node, incoming, outbox, conversation, changed, written, hung_up: None, step: None }
     }
 
     /// Executes a request, and writes its answer behind those that stand in `unread`.
     pub(super) fn answer(&mut self, request: (Form, Args<'_>), usage: &mut Usage, unread: &mut Vec<u8>) -> Flow {
-        let Self { node, incoming, outbox, conversation, changed, written, step } = self;
-        let mut host = ClientHost { node, incoming, outbox, usage, changed, written, step };
+        let Self { node, incoming, outbox, conversation, changed, written, hung_up, step } = self;
+        let mut host = ClientHost { node, incoming, outbox, usage, changed, written, hung_up, step };
         let flow = commands::execute(&node.replica, &mut host, conversation, request, unread);
         usage.set_queued(conversation.queued_bytes());
         flow
@@ -83,6 +86,7 @@ struct ClientHost<'a, 'n> {
     usage: &'a mut Usage,
     changed: &'a Cell<bool>,
     written: &'a mut Written,
+    hung_up: &'a mut Option<Instant>,
     step: &'a mut Option<SharedStep<'n>>,
 }
 
@@ -132,6 +136,15 @@ impl Host for ClientHost<'_, '_> {
 
     fn may_answer(&mut self, bytes: usize) -> bool {
         self.usage.may_answer(bytes)
+    }
+
+    fn is_wanted(&mut self) -> bool {
+        let is_there = match unread::other_side(&self.incoming.stream) {
+            OtherSide::Open => true,
+            OtherSide::SendsNoMore => self.hung_up.get_or_insert_with(Instant::now).elapsed() < WAIT_AFTER_HANG_UP,
+            OtherSide::Gone => false,
+        };
+        is_there && !self.node.stop.is_stopping()
     }
 
     fn sync(&self) -> Result<Vec<RoundSummary>, &'static str> {

@@ -12,7 +12,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::libc::MSG_DONTWAIT;
+use nix::libc::{MSG_DONTWAIT, POLLRDHUP};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::SockRef;
 
@@ -154,6 +154,32 @@ impl Unread {
 pub(super) fn has_room(stream: &TcpStream) -> bool {
     let mut polled = [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)];
     poll(&mut polled, PollTimeout::ZERO).is_ok() && polled[0].revents() == Some(PollFlags::POLLOUT)
+}
+
+/// What the other side of a stream may still do.
+pub(super) enum OtherSide {
+    /// Send, and read.
+    Open,
+    /// Read; or it has closed the connection, which looks the same until it is sent something.
+    SendsNoMore,
+    /// Nothing.
+    Gone,
+}
+
+/// What the other side may still do, as far as the kernel knows by now.
+pub(super) fn other_side(stream: &TcpStream) -> OtherSide {
+    let seen = |flags: PollFlags| {
+        let mut polled = [PollFd::new(stream.as_fd(), flags)];
+        poll(&mut polled, PollTimeout::ZERO).map_or(Some(PollFlags::empty()), |_| polled[0].revents())
+    };
+    let is_broken = |flags: PollFlags| flags.intersects(PollFlags::POLLERR | PollFlags::POLLHUP | PollFlags::POLLNVAL);
+    match seen(PollFlags::from_bits_retain(POLLRDHUP)) {
+        Some(flags) if is_broken(flags) => OtherSide::Gone,
+        Some(_) => OtherSide::Open,
+        // The flag that was asked for, perhaps among others: `nix` has no name for it.
+        None if seen(PollFlags::empty()).is_some_and(is_broken) => OtherSide::Gone,
+        None => OtherSide::SendsNoMore,
+    }
 }
 
 /// Waits until the stream can be written or, if `may_read`, read. Returns which; nothing after the timeout. A broken

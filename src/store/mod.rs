@@ -2,10 +2,10 @@
 //!
 //! In reading order: [`clock`] and [`version`] say what "newer" means, [`content`] what stands under a key,
 //! [`mod@merge`] holds the one rule that follows, [`causality`] tells what the rule throws away, [`deadline`] how
-//! values expire, [`counter`] how counts add up. [`digest`] is how two stores find out where they differ. Then the
+//! values expire, [`counter`] how counts add up. [`placement`] says where a key stands, [`digest`] is how two stores find out where they differ. Then the
 //! plumbing: [`record`] is how an entry lies in memory, [`arrival`] how a node counts them, [`accepted`] where one goes
-//! that wins, [`graveyard`] the queues of tombstones, `shard.rs` what changes together under one lock, `scan.rs` lists
-//! keys. [`KeyValueStore`] puts them together.
+//! that wins, [`graveyard`] the queues of tombstones, `shard.rs` what changes together under one lock, `table.rs` where it
+//! stands, `scan.rs` lists it. [`KeyValueStore`] puts them together.
 
 pub mod accepted;
 pub mod arrival;
@@ -21,6 +21,7 @@ pub mod placement;
 pub mod record;
 mod scan;
 mod shard;
+mod table;
 pub mod version;
 
 use std::borrow::Cow;
@@ -38,11 +39,12 @@ use clock::Timestamp;
 use content::{Content, Entry};
 use counter::CannotCount;
 use deadline::Deadline;
-use digest::{Digest, FANOUT, LEAVES, Prefix};
+use digest::{DEPTH, Digest, FANOUT, LEAVES, Prefix};
 use merge::Outcome;
 use placement::Placement;
 use record::Record;
-use shard::{LEAVES_PER_SHARD, LEAVES_PER_TABLE, Ledger, Shard};
+use scan::LEAVES_PER_PART;
+use shard::{LEAVES_PER_SHARD, Ledger, Shard};
 use version::Version;
 
 /// How many shards there are, each with a lock of its own: one for each first byte of a hash.
@@ -268,11 +270,12 @@ impl KeyValueStore {
     /// The branches (or leaves, or parts of leaves) have two digits at least, stand in ascending order, and none below
     /// another.
     pub fn visit_below(&self, branches: &[Prefix], mut visit: impl FnMut(usize, &Record) -> ControlFlow<()>) -> usize {
-        let table_of = |branch: &Prefix| branch.leaves().start / LEAVES_PER_TABLE;
+        // Leaves that may share a table are visited together, each part of a leaf by itself.
+        let together = |branch: &Prefix| (branch.len() <= DEPTH).then_some(branch.leaves().start / LEAVES_PER_PART);
         let mut visited = 0;
-        for group in branches.chunk_by(|a, b| table_of(a) == table_of(b)) {
-            let (shard, leaves) = self.shard_of(group[0].leaves().start..group[group.len() - 1].leaves().end);
-            for record in shard.read().unsettled_near(leaves) {
+        for group in branches.chunk_by(|a, b| together(a).is_some() && together(a) == together(b)) {
+            let hashes = *group[0].hashes().start()..=*group[group.len() - 1].hashes().end();
+            for record in self.shard(*hashes.start()).read().unsettled_near(&hashes) {
                 let hash = self.hash(record.key());
                 let index = group.partition_point(|branch| *branch.hashes().end() < hash);
                 if group.get(index).is_some_and(|branch| branch.hashes().contains(&hash))
@@ -376,7 +379,7 @@ impl KeyValueStore {
     /// [`KeyValueStore::root`].
     pub fn rebuilt_root(&self) -> Digest {
         let shards = self.shards.iter().map(|shard| shard.read());
-        shards.map(|shard| shard.unsettled_near(0..LEAVES_PER_SHARD).map(Record::digest).sum()).sum()
+        shards.map(|shard| shard.unsettled().map(Record::digest).sum()).sum()
     }
 
     /// The shard in which some leaves stand, all of one shard, and their numbers within it.

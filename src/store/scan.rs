@@ -1,79 +1,98 @@
-//! Walks over all keys, for clients that list them, and over all entries, for the disk.
+//! Walks over all keys, for clients that list them, and over all entries, for the disk. A lock is held while one table is
+//! looked at, which is [never large](super::table), and no longer.
+
+use std::ops::ControlFlow;
 
 use super::KeyValueStore;
 use super::clock::Timestamp;
-use super::digest::{LEAVES, Prefix};
+use super::digest::{FANOUT, LEAVES, Prefix};
 use super::record::Record;
-use super::shard::LEAVES_PER_TABLE;
+use super::shard::LEAVES_PER_SHARD;
+use crate::limits::{MAX_SCAN_BYTES, MAX_SCAN_LOOKS, WALK_BYTES, WALK_ENTRIES};
 
 /// How many bits of a key's hash a scan's cursor has: few enough for a client that keeps it in a floating-point number.
 const CURSOR_BITS: u32 = 48;
 
-impl KeyValueStore {
-    /// Calls `visit` with every key that has a value at `now`, in no particular order, a shard at a time.
-    pub fn visit_keys(&self, now: Timestamp, mut visit: impl FnMut(&[u8])) {
-        for shard in &self.shards {
-            for record in shard.read().records().filter(|record| record.is_live(|| now)) {
-                visit(record.key());
-            }
-        }
-    }
+/// How many bits it leaves out.
+pub(super) const REST_BITS: u32 = u64::BITS - CURSOR_BITS;
 
+/// How many leaves each part has of [`KeyValueStore::visit_part`]: a branch of three digits.
+pub(super) const LEAVES_PER_PART: usize = FANOUT;
+
+impl KeyValueStore {
     /// Into how many parts the store is divided for [`KeyValueStore::visit_part`].
-    pub const PARTS: usize = LEAVES / LEAVES_PER_TABLE;
+    pub const PARTS: usize = LEAVES / LEAVES_PER_PART;
+
+    /// How many cursors of [`KeyValueStore::scan`] there are: every smaller number is one.
+    pub const CURSORS: u64 = 1 << CURSOR_BITS;
 
     /// The part of the store in which a key stands.
     pub fn part_of(&self, key: &[u8]) -> usize {
-        self.leaf_of(key).leaves().start / LEAVES_PER_TABLE
+        self.leaf_of(key).leaves().start / LEAVES_PER_PART
     }
 
-    /// Visits every entry of one part, settled tombstones included, while its shard is locked for reading. `visit` must
-    /// be short.
-    pub fn visit_part(&self, part: usize, visit: impl FnMut(&Record)) {
-        let (shard, leaves) = self.shard_of(part * LEAVES_PER_TABLE..(part + 1) * LEAVES_PER_TABLE);
-        shard.read().records_near(leaves.start).for_each(visit);
-    }
-
-    /// About `count` keys with a value at `now` that follow a place in the order of a scan, with those at its beginning
-    /// behind those at its end; all keys if there are not so many. Every number is a place.
-    pub fn keys_near(&self, now: Timestamp, place: u64, count: usize) -> Vec<Box<[u8]>> {
-        let first = place >> (u64::BITS - CURSOR_BITS);
-        let (next, mut keys) = self.scan(now, first, count);
-        if next == 0 && first > 0 {
-            let from_the_beginning = self.scan(now, 0, count - keys.len().min(count)).1;
-            keys.extend(from_the_beginning);
-            keys.sort_unstable();
-            keys.dedup();
+    /// Visits every entry of one part, settled tombstones included: those that stand there from the beginning to the
+    /// end, and some of the others. The shard is locked for reading meanwhile, but let go every [`WALK_BYTES`]. `visit`
+    /// must be short.
+    pub fn visit_part(&self, part: usize, mut visit: impl FnMut(&Record)) {
+        let hash_of_leaf = |leaf: usize| (leaf as u64) << (u64::BITS - LEAVES.ilog2());
+        let first = hash_of_leaf(part * LEAVES_PER_PART);
+        let is_here = |hash: &u64| (Prefix::leaf_of(*hash).leaves().start / LEAVES_PER_PART) == part;
+        let mut from = Some(first);
+        while let Some(at) = from.filter(is_here) {
+            let mut bytes = 0;
+            let visit = |record: &Record| {
+                visit(record);
+                bytes += record.bytes();
+                if bytes < WALK_BYTES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            };
+            (_, from) = self.shard(at).read().step(at, visit);
         }
-        keys
     }
 
-    /// Some keys with a value at `now`, about `count` of them, from `cursor` on, and the cursor for the next call. A
-    /// scan begins with cursor 0, and has ended when 0 comes back.
+    /// Calls `visit` with every key that has a value at `now`. Nothing is locked meanwhile.
+    pub fn visit_keys(&self, now: Timestamp, mut visit: impl FnMut(&[u8])) {
+        let mut cursor = 0;
+        loop {
+            let (next, keys) = self.scan(now, cursor, WALK_ENTRIES);
+            keys.iter().for_each(|key| visit(key));
+            if next == 0 {
+                return;
+            }
+            cursor = next;
+        }
+    }
+
+    /// Some keys with a value at `now`, from `cursor` on, and the cursor for the next call. A scan begins with cursor 0,
+    /// and has ended when 0 comes back. There are about `count` keys; fewer if they are long, or if many entries without
+    /// a value come before, so that a call takes a bounded time.
     ///
     /// Keys come in the order of their hashes, so a scan misses no key that stands in the store from its beginning to
-    /// its end, and shows none twice, whatever is written meanwhile.
+    /// its end, and shows none twice, whatever is written meanwhile. The order is the same on all nodes.
     pub fn scan(&self, now: Timestamp, cursor: u64, count: usize) -> (u64, Vec<Box<[u8]>>) {
-        let position = |record: &Record| self.hash(record.key()) >> (u64::BITS - CURSOR_BITS);
-        let first_table = Prefix::leaf_of(cursor << (u64::BITS - CURSOR_BITS)).leaves().start / LEAVES_PER_TABLE;
-        let (mut keys, mut last) = (Vec::new(), None);
-        for table in first_table..LEAVES / LEAVES_PER_TABLE {
-            let (shard, leaves) = self.shard_of(table * LEAVES_PER_TABLE..(table + 1) * LEAVES_PER_TABLE);
-            let shard = shard.read();
+        let (mut keys, mut bytes, mut looked) = (Vec::<Box<[u8]>>::new(), 0, 0);
+        // Every number is a cursor; those that no scan returns are behind the end.
+        let mut from = (cursor < Self::CURSORS).then_some(cursor << REST_BITS);
+        while let Some(at) = from {
+            if keys.len() >= count.max(1) || bytes >= MAX_SCAN_BYTES || looked >= count + MAX_SCAN_LOOKS {
+                return (at >> REST_BITS, keys);
+            }
+            let shard = self.shard(at).read();
+            let next_shard = Prefix::leaf_of(at).leaves().start / LEAVES_PER_SHARD + 1;
+            let next_shard = (next_shard < LEAVES / LEAVES_PER_SHARD).then(|| (next_shard as u64) << (u64::BITS - 8));
             if shard.live() == 0 {
+                (from, looked) = (next_shard, looked + 1);
                 continue;
             }
-            let values = shard.unsettled_near(leaves).filter(|record| record.is_live(|| now));
-            let mut ahead: Vec<(u64, &Record)> = values.map(|record| (position(record), record)).collect();
-            ahead.sort_unstable_by_key(|&(position, _)| position);
-            for (position, record) in ahead.into_iter().filter(|&(position, _)| position >= cursor) {
-                // Keys that share a position stay together: the cursor could not tell them apart.
-                if keys.len() >= count.max(1) && last != Some(position) {
-                    return (position, keys);
+            let (step, next) = shard.step(at, |record| {
+                if record.is_live(|| now) {
+                    bytes += record.key().len();
+                    keys.push(record.key().into());
                 }
-                keys.push(record.key().into());
-                last = Some(position);
-            }
+                let has_room = keys.len() < count && bytes < MAX_SCAN_BYTES;
+                if has_room { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+            (from, looked) = (next.or(next_shard), looked + step);
         }
         (0, keys)
     }

@@ -1,10 +1,9 @@
 //! One shard of the store: what changes together, under one lock.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
 use super::SHARDS;
@@ -13,28 +12,19 @@ use super::arrival::{Arrival, TickNumber};
 use super::clock::Timestamp;
 use super::counter;
 use super::deadline::Deadlines;
-use super::digest::{Digest, FANOUT, LEAVES, Prefix};
+use super::digest::{Digest, LEAVES, Prefix};
 use super::graveyard::{Grave, Graveyard};
 use super::merge::{Effect, Outcome, merge};
 use super::placement::Placement;
 use super::record::Record;
+use super::table::Table;
 use super::version::Version;
 use crate::rules::{Rule, Rules};
 
 /// How many leaves of the digest tree one shard covers.
 pub(super) const LEAVES_PER_SHARD: usize = LEAVES / SHARDS;
 
-/// How many of these have a table together.
-pub(super) const LEAVES_PER_TABLE: usize = FANOUT;
-
-const TABLES: usize = LEAVES_PER_SHARD / LEAVES_PER_TABLE;
-
 /// A part of the keys, with the part of the digest tree that covers them, and the queues of their tombstones.
-///
-/// Every 16 leaves, a branch of three digits, have a table of their own. So a leaf is listed without a look at the
-/// whole shard, and a table that grows moves few records at a time. (With a table for each leaf, a GET of a key that is
-/// in no cache takes 1.3 to 2 times as long: the 65,536 tables and their contents do not fit in there either. `cargo
-/// bench --bench store -- get`)
 ///
 /// Invariants, which hold whenever no thread has the lock for writing:
 /// * `sums[leaf]` is the sum of the digests of the records of that leaf that are not settled, `total` the sum of
@@ -42,8 +32,7 @@ const TABLES: usize = LEAVES_PER_SHARD / LEAVES_PER_TABLE;
 /// * `live` counts the values. Every tombstone has its grave, and nothing else has one.
 /// * Every deadline of a value stands in `deadlines`. (Of two keys with one hash and one deadline, only one does.)
 pub(super) struct Shard {
-    placement: Placement,
-    tables: [HashTable<Record>; TABLES],
+    records: Table,
     sums: Box<[Digest; LEAVES_PER_SHARD]>,
     total: Digest,
     live: usize,
@@ -107,8 +96,7 @@ pub(super) fn bytes_of(record: &Record) -> usize {
 impl Shard {
     pub(super) fn new(placement: Placement) -> Self {
         Self {
-            placement,
-            tables: [const { HashTable::new() }; TABLES],
+            records: Table::new(placement),
             sums: Box::new([Digest::default(); LEAVES_PER_SHARD]),
             total: Digest::default(),
             live: 0,
@@ -118,14 +106,14 @@ impl Shard {
     }
 
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<&Record> {
-        self.tables[table_index(hash)].find(self.placement.spread(hash), |record| record.key() == key)
+        self.records.find(hash, |record| record.key() == key)
     }
 
     /// The only way in: merges an entry with what stands under its key.
     pub(super) fn merge(&mut self, hash: u64, incoming: Record, ledger: &Ledger) -> Outcome {
-        let same_key = |record: &Record| record.key() == incoming.key();
-        let placement = self.placement;
-        let slot = self.tables[table_index(hash)].entry(placement.spread(hash), same_key, rehash(placement));
+        let key_bytes = incoming.key().len();
+        let slot = self.records.entry(hash, incoming.key());
+        let is_vacant = matches!(slot, Slot::Vacant(_));
         let (outcome, survivor) = match slot {
             Slot::Vacant(slot) => (Outcome::NEW, slot.insert(incoming).into_mut()),
             Slot::Occupied(slot) => {
@@ -147,6 +135,9 @@ impl Shard {
             let (digest, is_tombstone, bytes) = (survivor.digest(), survivor.is_tombstone(), bytes_of(survivor));
             let deadline = survivor.deadline();
             ledger.bytes.fetch_add(bytes, Relaxed);
+            if is_vacant {
+                self.records.added(hash, key_bytes);
+            }
             self.list(hash, digest);
             match is_tombstone {
                 true => self.graveyard.bury(Grave { arrival, hash }),
@@ -242,10 +233,6 @@ impl Shard {
             if let Some(output) = &ledger.output {
                 output.forgotten(tombstone.key(), tombstone.version());
             }
-            let table = &mut self.tables[table_index(grave.hash)];
-            if table.len() < table.capacity() / 4 {
-                table.shrink_to(table.len() * 2, rehash(self.placement));
-            }
         }
         graves.len()
     }
@@ -267,8 +254,8 @@ impl Shard {
         let past = self.deadlines.past(now, most);
         for &(deadline, hash) in &past {
             let is_it =
-                |record: &Record| record.deadline() == Some(deadline) && self.placement.hash(record.key()) == hash;
-            let expired = self.tables[table_index(hash)].find(self.placement.spread(hash), is_it).map(Record::expired);
+                |record: &Record| record.deadline() == Some(deadline) && self.records.hash(record.key()) == hash;
+            let expired = self.records.find(hash, is_it).map(Record::expired);
             expired.into_iter().for_each(|tombstone| drop(self.merge(hash, tombstone, ledger)));
             // Without the tie-break, the value stays.
             self.deadlines.remove(deadline, hash);
@@ -281,36 +268,37 @@ impl Shard {
     }
 
     fn tombstone_mut(&mut self, grave: Grave) -> &mut Record {
-        self.tables[table_index(grave.hash)]
-            .find_mut(self.placement.spread(grave.hash), |record| record.arrival() == Some(grave.arrival))
+        self.records
+            .find_mut(grave.hash, |record| record.arrival() == Some(grave.arrival))
             .expect("a tombstone that is replaced loses its grave at once")
     }
 
     fn remove(&mut self, grave: Grave) -> Record {
-        let table = &mut self.tables[table_index(grave.hash)];
-        let slot =
-            table.find_entry(self.placement.spread(grave.hash), |record| record.arrival() == Some(grave.arrival));
-        slot.expect("a tombstone that is replaced loses its grave at once").remove().0
+        let removed = self.records.remove(grave.hash, |record| record.arrival() == Some(grave.arrival));
+        removed.expect("a tombstone that is replaced loses its grave at once")
     }
 
     // ---- what is here
     // ---------------------------------------------------------------------------------------------------
 
-    /// All records, those of smaller hashes first, but in no order within each 16 leaves.
-    pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
-        self.tables.iter().flatten()
+    /// A step of a walk: see [`Table::step`].
+    pub(super) fn step<'t>(
+        &'t self,
+        from: u64,
+        visit: impl FnMut(&'t Record) -> ControlFlow<()>,
+    ) -> (usize, Option<u64>) {
+        self.records.step(from, visit)
     }
 
-    /// All records of the table in which a leaf stands.
-    pub(super) fn records_near(&self, leaf: usize) -> impl Iterator<Item = &Record> {
-        self.tables[leaf / LEAVES_PER_TABLE].iter()
+    /// The entries that count in the digests, all but the settled tombstones, in the tables that hold some of these
+    /// hashes.
+    pub(super) fn unsettled_near(&self, hashes: &RangeInclusive<u64>) -> impl Iterator<Item = &Record> {
+        self.records.near(hashes).filter(|record| !record.is_settled())
     }
 
-    /// The entries that count in the digests, of all leaves that share a table with some: all but the settled
-    /// tombstones.
-    pub(super) fn unsettled_near(&self, leaves: Range<usize>) -> impl Iterator<Item = &Record> {
-        let tables = &self.tables[leaves.start / LEAVES_PER_TABLE..leaves.end.div_ceil(LEAVES_PER_TABLE)];
-        tables.iter().flatten().filter(|record| !record.is_settled())
+    /// All entries that count in the digests.
+    pub(super) fn unsettled(&self) -> impl Iterator<Item = &Record> {
+        self.records.iter().filter(|record| !record.is_settled())
     }
 
     /// The digests of the shard's leaves.
@@ -335,7 +323,7 @@ impl Shard {
     pub(super) fn latest_waiting(&self) -> Option<Timestamp> {
         let stamp = |grave: &Grave| {
             let is_it = |record: &Record| record.arrival() == Some(grave.arrival);
-            let tombstone = self.tables[table_index(grave.hash)].find(self.placement.spread(grave.hash), is_it)?;
+            let tombstone = self.records.find(grave.hash, is_it)?;
             Some(tombstone.version().timestamp)
         };
         self.graveyard.waiting_up_to(Arrival(u64::MAX)).iter().filter_map(stamp).max()
@@ -345,14 +333,4 @@ impl Shard {
 /// The number of a hash's leaf within its shard: the second byte.
 pub(super) fn leaf_index(hash: u64) -> usize {
     Prefix::leaf_of(hash).leaves().start % LEAVES_PER_SHARD
-}
-
-/// The number of a hash's table within its shard.
-fn table_index(hash: u64) -> usize {
-    leaf_index(hash) / LEAVES_PER_TABLE
-}
-
-/// The hash of a record as a table gets it, for a table that grows or shrinks.
-fn rehash(placement: Placement) -> impl Fn(&Record) -> u64 {
-    move |record| placement.spread(placement.hash(record.key()))
 }

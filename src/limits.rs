@@ -55,6 +55,10 @@ pub const MAX_SEEN: usize = 255;
 /// How many expired keys of a shard are swept while its lock is held: about a tenth of a millisecond.
 pub const SWEEP_KEYS: usize = 100;
 
+/// How many tombstones of a shard are settled, taken back or forgotten while its lock is held: less than a tenth of a
+/// millisecond.
+pub const TOMBSTONE_STEP: usize = 100;
+
 /// How often a node looks for expired keys. Until then they take memory, but read as absent.
 pub const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 

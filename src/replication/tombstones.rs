@@ -30,7 +30,9 @@
 //!    nothing. Every settled tombstone that is still here returns to the digests and lists, and waits again
 //!    (`Replica::meet`).
 //! 6. *One lock* is held around the check and the settling of rule 3, and around the change of incarnation and the
-//!    taking back of rule 5; it is released before PEER is answered.
+//!    taking back of rule 5; it is released before PEER is answered. The locks of the shards are not held that long: a
+//!    million tombstones settle in small parts, and clients come between. What they write meanwhile arrives after every
+//!    number that was noted.
 //!
 //! **Why rules 5 and 6.** A node that starts empty loads what its peers list. If a peer had settled a delete, it would
 //! list nothing, and the node would never learn of it. If that node's clock is behind, its next write of the key gets a

@@ -2,10 +2,11 @@
 //!
 //! In reading order: [`clock`] and [`version`] say what "newer" means, [`content`] what stands under a key,
 //! [`mod@merge`] holds the one rule that follows, [`causality`] tells what the rule throws away, [`deadline`] how
-//! values expire, [`counter`] how counts add up. [`placement`] says where a key stands, [`digest`] is how two stores find out where they differ. Then the
-//! plumbing: [`record`] is how an entry lies in memory, [`arrival`] how a node counts them, [`accepted`] where one goes
-//! that wins, [`graveyard`] the queues of tombstones, `shard.rs` what changes together under one lock, `table.rs` where it
-//! stands, `scan.rs` lists it. [`KeyValueStore`] puts them together.
+//! values expire, [`counter`] how counts add up. [`placement`] says where a key stands, [`digest`] is how two stores find
+//! out where they differ. Then the plumbing: [`record`] is how an entry lies in memory, [`arrival`] how a node counts
+//! them, [`accepted`] where one goes that wins, [`graveyard`] the queues of tombstones (`row.rs`: those that wait,
+//! counted), `shard.rs` what changes together under one lock, `table.rs` where it stands, `scan.rs` lists it.
+//! [`KeyValueStore`] puts them together.
 
 pub mod accepted;
 pub mod arrival;
@@ -19,6 +20,7 @@ pub mod graveyard;
 pub mod merge;
 pub mod placement;
 pub mod record;
+mod row;
 mod scan;
 mod shard;
 mod table;
@@ -29,7 +31,7 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockWriteGuard};
 
 use crate::rules::{Rule, Rules};
 use accepted::Accepted;
@@ -44,7 +46,7 @@ use merge::Outcome;
 use placement::Placement;
 use record::Record;
 use scan::LEAVES_PER_PART;
-use shard::{LEAVES_PER_SHARD, Ledger, Shard};
+use shard::{LEAVES_PER_SHARD, Ledger, Part, Shard};
 use version::Version;
 
 /// How many shards there are, each with a lock of its own: one for each first byte of a hash.
@@ -332,13 +334,13 @@ impl KeyValueStore {
     /// Settles the tombstones that arrived up to `up_to` and do not lie ahead of `clock`: from now on they count in no
     /// digest and stand in no list. They still win over what is older. Returns how many.
     pub fn settle(&self, up_to: Arrival, clock: Timestamp, tick: TickNumber) -> usize {
-        self.shards.iter().map(|shard| shard.write().settle(up_to, clock, tick, &self.ledger)).sum()
+        self.in_parts(|shard, after| shard.settle((after, up_to), clock, tick, &self.ledger))
     }
 
     /// Takes settling back: every settled tombstone that has not been forgotten returns to the digests and lists, and
     /// waits again. Returns how many.
     pub fn take_back_settled(&self) -> usize {
-        self.shards.iter().map(|shard| shard.write().take_back_settled()).sum()
+        self.in_parts(|shard, _| shard.take_back_settled())
     }
 
     /// Keeps the settled tombstone of a key as if it had settled at `tick`. Nothing if there is none.
@@ -349,7 +351,27 @@ impl KeyValueStore {
 
     /// Forgets the tombstones that settled at `tick` or before. Returns how many.
     pub fn forget(&self, tick: TickNumber) -> usize {
-        self.shards.iter().map(|shard| shard.write().forget(tick, &self.ledger)).sum()
+        self.in_parts(|shard, after| shard.forget(after, tick, &self.ledger))
+    }
+
+    /// Goes through the tombstones of all shards: calls `part` with each shard and the number behind which it is to go
+    /// on, until the shard has no more. The shard is locked for one call at a time, and threads that wait for it come
+    /// first. Returns how many tombstones were changed.
+    fn in_parts(&self, part: impl Fn(&mut Shard, Arrival) -> Part) -> usize {
+        let (mut changed, mut after) = (0, Arrival::NONE);
+        for shard in &self.shards {
+            loop {
+                let mut locked = shard.write();
+                let done = part(&mut locked, after);
+                RwLockWriteGuard::unlock_fair(locked);
+                changed += done.changed;
+                after = done.last.unwrap_or(Arrival::NONE);
+                if done.last.is_none() {
+                    break;
+                }
+            }
+        }
+        changed
     }
 
     /// Forgets the tombstone of this version under a key if it stands there: it was forgotten before, and comes from
@@ -367,7 +389,9 @@ impl KeyValueStore {
             let is_past = || shard.read().deadlines().first().is_some_and(|first| first.is_past(now));
             let mut swept = 0;
             while is_past() {
-                swept += shard.write().sweep(now, most, &self.ledger);
+                let mut locked = shard.write();
+                swept += locked.sweep(now, most, &self.ledger);
+                RwLockWriteGuard::unlock_fair(locked);
                 between();
             }
             swept

@@ -79,7 +79,7 @@ impl KeyValueStore {
             }
             let shard = self.shard(at).read();
             let next_shard = Prefix::leaf_of(at).leaves().start / LEAVES_PER_SHARD + 1;
-            let next_shard = (next_shard < LEAVES / LEAVES_PER_SHARD).then(|| (next_shard as u64) << (u64::BITS - 8));
+            let next_shard = (next_shard < LEAVES / LEAVES_PER_SHARD).then_some((next_shard as u64) << (u64::BITS - 8));
             if shard.live() == 0 {
                 (from, looked) = (next_shard, looked + 1);
                 continue;

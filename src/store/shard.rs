@@ -19,6 +19,7 @@ use super::placement::Placement;
 use super::record::Record;
 use super::table::Table;
 use super::version::Version;
+use crate::limits::TOMBSTONE_STEP;
 use crate::rules::{Rule, Rules};
 
 /// How many leaves of the digest tree one shard covers.
@@ -38,6 +39,14 @@ pub(super) struct Shard {
     live: usize,
     graveyard: Graveyard,
     deadlines: Deadlines,
+}
+
+/// What was done with some of a shard's tombstones while it was locked.
+pub(super) struct Part {
+    /// How many were changed.
+    pub(super) changed: usize,
+    /// The last one that was looked at, behind which the next part begins; `None` if there are no more.
+    pub(super) last: Option<Arrival>,
 }
 
 /// What all shards have in common.
@@ -184,10 +193,18 @@ impl Shard {
     // ---- tombstones
     // -----------------------------------------------------------------------------------------------------
 
-    /// Settles the waiting tombstones that arrived up to `up_to` and do not lie ahead of `clock`; returns how many.
-    pub(super) fn settle(&mut self, up_to: Arrival, clock: Timestamp, tick: TickNumber, ledger: &Ledger) -> usize {
+    /// Looks at some waiting tombstones that arrived after `after` and up to `up_to`, and settles those that do not lie
+    /// ahead of `clock`.
+    pub(super) fn settle(
+        &mut self,
+        (after, up_to): (Arrival, Arrival),
+        clock: Timestamp,
+        tick: TickNumber,
+        ledger: &Ledger,
+    ) -> Part {
+        let graves: Vec<Grave> = self.graveyard.waiting_between(after, up_to).take(TOMBSTONE_STEP).collect();
         let mut settled = 0;
-        for grave in self.graveyard.waiting_up_to(up_to) {
+        for &grave in &graves {
             let tombstone = self.tombstone_mut(grave);
             if tombstone.version().timestamp > clock {
                 continue;
@@ -202,11 +219,12 @@ impl Shard {
             self.graveyard.settle(grave, tick);
             settled += 1;
         }
-        settled
+        let last = graves.get(TOMBSTONE_STEP - 1).map(|grave| grave.arrival);
+        Part { changed: settled, last }
     }
 
-    /// Returns all settled tombstones to the digests and lists, to wait again; returns how many.
-    pub(super) fn take_back_settled(&mut self) -> usize {
+    /// Returns some settled tombstones to the digests and lists, to wait again.
+    pub(super) fn take_back_settled(&mut self) -> Part {
         let graves = self.graveyard.take_back_settled();
         for &grave in &graves {
             let tombstone = self.tombstone_mut(grave);
@@ -214,7 +232,7 @@ impl Shard {
             let digest = tombstone.digest();
             self.list(grave.hash, digest);
         }
-        graves.len()
+        Part { changed: graves.len(), last: graves.get(TOMBSTONE_STEP - 1).map(|grave| grave.arrival) }
     }
 
     /// Keeps a settled tombstone as if it had settled at `tick`. Does nothing for any other record.
@@ -224,9 +242,9 @@ impl Shard {
         }
     }
 
-    /// Forgets the tombstones that settled at `tick` or before; returns how many.
-    pub(super) fn forget(&mut self, tick: TickNumber, ledger: &Ledger) -> usize {
-        let graves = self.graveyard.forget(tick);
+    /// Looks at some settled tombstones that arrived after `after`, and forgets those that settled at `tick` or before.
+    pub(super) fn forget(&mut self, after: Arrival, tick: TickNumber, ledger: &Ledger) -> Part {
+        let (graves, last) = self.graveyard.forget(after, tick);
         for &grave in &graves {
             let tombstone = self.remove(grave);
             ledger.bytes.fetch_sub(bytes_of(&tombstone), Relaxed);
@@ -234,7 +252,7 @@ impl Shard {
                 output.forgotten(tombstone.key(), tombstone.version());
             }
         }
-        graves.len()
+        Part { changed: graves.len(), last }
     }
 
     /// Forgets the tombstone of this version, if it stands there, settled or not: it was forgotten before.
@@ -326,11 +344,52 @@ impl Shard {
             let tombstone = self.records.find(grave.hash, is_it)?;
             Some(tombstone.version().timestamp)
         };
-        self.graveyard.waiting_up_to(Arrival(u64::MAX)).iter().filter_map(stamp).max()
+        self.graveyard.waiting_between(Arrival::NONE, Arrival(u64::MAX)).filter_map(|grave| stamp(&grave)).max()
     }
 }
 
 /// The number of a hash's leaf within its shard: the second byte.
 pub(super) fn leaf_index(hash: u64) -> usize {
     Prefix::leaf_of(hash).leaves().start % LEAVES_PER_SHARD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::content::{Content, Entry};
+    use crate::store::version::NodeId;
+
+    #[test]
+    fn tombstones_settle_return_and_are_forgotten_a_few_at_a_time() {
+        const TOMBSTONES: usize = 5 * TOMBSTONE_STEP / 2;
+        let (arrivals, bytes, saturated) = (AtomicU64::new(0), AtomicUsize::new(0), AtomicU64::new(0));
+        let ledger = Ledger { rules: Rules::default(), output: None, arrivals, bytes, saturated };
+        let (mut shard, version) =
+            (Shard::new(Placement::default()), Version::new(Timestamp::from_millis(1), NodeId(1)));
+        for key in (0..TOMBSTONES).map(|number| number.to_string()) {
+            let record = Record::new(key.as_bytes(), Entry { version, content: Content::Tombstone });
+            shard.merge(Placement::default().hash(key.as_bytes()), record, &ledger);
+        }
+        let (all, tick) = (Arrival(u64::MAX), TickNumber(1));
+        let parts = |shard: &mut Shard, part: &dyn Fn(&mut Shard, Arrival) -> Part| {
+            let (mut changed, mut after) = (Vec::new(), Some(Arrival::NONE));
+            while let Some(from) = after {
+                let done = part(shard, from);
+                changed.push(done.changed);
+                after = done.last;
+            }
+            changed
+        };
+        let ledger = &ledger;
+        let settle = |clock| move |shard: &mut Shard, after| shard.settle((after, all), clock, tick, ledger);
+        let expected = vec![TOMBSTONE_STEP, TOMBSTONE_STEP, TOMBSTONE_STEP / 2];
+        assert_eq!(parts(&mut shard, &settle(Timestamp::ZERO)), [0; 3], "they are ahead of the clock");
+        let settle = settle(Timestamp::YEAR_2200);
+        assert_eq!(parts(&mut shard, &settle), expected);
+        assert_eq!(parts(&mut shard, &|shard, _| shard.take_back_settled()), expected);
+        assert_eq!(parts(&mut shard, &settle), expected);
+        assert_eq!(parts(&mut shard, &|shard, after| shard.forget(after, TickNumber(0), ledger)), [0; 3]);
+        assert_eq!(parts(&mut shard, &|shard, after| shard.forget(after, tick, ledger)), expected);
+        assert_eq!((shard.graveyard.waiting(), shard.graveyard.settled()), (0, 0));
+    }
 }

@@ -34,7 +34,7 @@
 //! | 12 | [`replication::steps`], [`node`], then what it names | the threads, drawn, and the sockets |
 //! | 13 | [`framing`], [`commands`] | bytes to words; what clients may ask for |
 //! | 14 | [`http`], then what it names | the page that shows all this while it happens |
-//! | 15 | [`rules`], [`limits`], [`config`], [`options`], [`secret`], [`histogram`], [`program`], [`export`] | what a node is told, and its bounds; how its keys leave |
+//! | 15 | [`rules`], [`limits`], [`config`], [`options`], [`secret`], [`histogram`], [`reports`], [`program`], [`export`] | what a node is told, and its bounds; how its keys leave |
 //!
 //! # The life of a write
 //!
@@ -142,6 +142,7 @@ pub mod node;
 pub mod options;
 pub mod program;
 pub mod replication;
+pub mod reports;
 pub mod rules;
 pub mod secret;
 pub mod store;

@@ -383,18 +383,37 @@ pub const MAX_LOG_FILTER_BYTES: u64 = 4096;
 /// How long a wrong secret waits for its answer: guessing is slow.
 pub const WRONG_SECRET_DELAY: Duration = Duration::from_secs(1);
 
-/// How long a connection may be silent that has not shown the secret yet: places are for those who belong here.
+/// How long a connection has in all to show the secret: places are for those who belong here. (When they run short, it
+/// may be ended before.)
 pub const ADMISSION_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How many wrong secrets one connection may say.
 pub const MAX_WRONG_SECRETS: u32 = 3;
 
-/// For how long a refusal of a peer is not told again in the log. Peers try again every few seconds.
-pub const REFUSAL_REPORT_INTERVAL: Duration = Duration::from_secs(60);
+/// How many wrong secrets may come from one address at once. More than a few misconfigured nodes and clients behind one
+/// address say at their start.
+pub const GUESSES_AT_ONCE: u32 = 20;
 
-/// How many different refusals of peers the log tells in that time. What is beyond is only counted: a stranger can make
-/// up names.
-pub const MAX_REPORTED_REFUSALS: usize = 64;
+/// After how long one more wrong secret may come from an address. A guesser gets 172,800 a day; whoever shares the
+/// address with him is admitted so soon after the last guess.
+pub const GUESS_INTERVAL: Duration = Duration::from_millis(500);
+
+/// From how many addresses wrong secrets are counted at a time. Each takes some 50 bytes.
+pub const MAX_GUESSING_ADDRESSES: usize = 4096;
+
+/// For how long a line is not logged again that others cause: peers that are refused, for instance, try again every few
+/// seconds. After it, the log tells how many lines it has left out.
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How many such lines of one kind the log tells in that time. What is beyond is only counted: a stranger can make up
+/// names.
+pub const MAX_REPORTS: usize = 64;
+
+/// How often the log tells in that time that one member has started again, and the like.
+pub const MAX_REPEATS: usize = 8;
+
+/// How many bytes of a peer's own words are logged, or answered to a client. What nodes say to each other is shorter.
+pub const MAX_PEER_TEXT_BYTES: usize = 512;
 
 /// After how much silence the kernel asks whether a client's machine is still there.
 pub const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);

@@ -14,7 +14,8 @@ use common::{Client, DEADLINE, Links, Process, eventually};
 use kvstore::config::Config;
 use kvstore::http::{BoundServer, Server};
 use kvstore::limits::{
-    HTTP_REQUEST_TIMEOUT, MAX_HTTP_BODY_BYTES, MAX_HTTP_CONNECTIONS, MAX_HTTP_HEAD_BYTES, MAX_PAGES, WRONG_SECRET_DELAY,
+    GUESSES_AT_ONCE, HTTP_REQUEST_TIMEOUT, MAX_HTTP_BODY_BYTES, MAX_HTTP_CONNECTIONS, MAX_HTTP_HEAD_BYTES, MAX_PAGES,
+    WRONG_SECRET_DELAY,
 };
 use kvstore::node::cluster::Cluster;
 use kvstore::node::watch::Watch;
@@ -279,6 +280,13 @@ fn with_a_secret_all_but_the_page_and_its_health_need_it() {
     assert_eq!(with("Basic open-sesame-open-sesame").0, 401);
     let counted = stage.cluster.places()[0].with(|node| node.stats().auth_failed);
     assert_eq!(counted, Some(2), "those that said a word");
+
+    assert_eq!(stage.client(1).line("AUTH open-sesame-open-sesame"), "OK");
+    let mut guesses: Vec<Client> = (0..2 * GUESSES_AT_ONCE).map(|_| stage.client(1)).collect();
+    guesses.iter_mut().for_each(|client| client.send("AUTH guess\n"));
+    assert!(guesses.pop().expect("there are some").read_line().contains("too many wrong secrets"));
+    assert_eq!(with("Bearer open-sesame-open-sesame").0, 429, "those that clients say count here, too");
+    eventually("it is compared again", DEADLINE, || with("Bearer open-sesame-open-sesame").0 == 200);
 
     let headers =
         "X-Kvstore: page\r\nContent-Type: application/json\r\nAuthorization: Bearer open-sesame-open-sesame\r\n";

@@ -2,6 +2,8 @@
 //! starts them; the strangers know the protocol. (What clients see of the secret: `admission.rs`.)
 
 mod common;
+#[path = "security/strangers.rs"]
+mod strangers;
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

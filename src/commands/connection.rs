@@ -3,6 +3,7 @@
 use super::REDIS_VERSION;
 use super::call::{Call, DONE, Flow, Outcome};
 use super::failure::Failure;
+use super::host::{Attempt, TOO_MANY_GUESSES};
 use super::spec::Flag::{Loading, NeverQueued, NoAuth, NoMulti, RestIsText};
 use super::spec::{Flags, Keys, Spec};
 use super::words::{check_client_name, check_database, upper};
@@ -141,23 +142,32 @@ fn auth(call: &mut Call<'_>) -> Outcome {
 }
 
 /// Admits the client if it knows the secret. There is one user, whatever its name; where there is no secret, Redis'
-/// `default` may say any. A wrong secret is answered late, and only so often.
+/// `default` may say any. A wrong secret is answered late, and only so often: on a connection, and from an address.
 fn admit(call: &mut Call<'_>, user: Option<&[u8]>, secret: &[u8]) -> Result<(), Failure> {
     let secrets = call.host.secrets();
-    match secrets.role_of(secret) {
-        None if !secrets.are_for_clients() && user == Some(b"default") => Ok(()),
-        None if !secrets.are_for_clients() => {
-            Err(Failure::error("AUTH called without any secret configured: this node lets everybody in"))
-        }
-        Some(role) => {
-            call.conversation.role = role;
+    if !secrets.are_for_clients() {
+        let why = "AUTH called without any secret configured: this node lets everybody in";
+        return if user == Some(b"default") { Ok(()) } else { Err(Failure::error(why)) };
+    }
+    let mut role = None;
+    let attempt = call.host.try_secret(&mut || {
+        role = secrets.role_of(secret);
+        role.is_some()
+    });
+    match attempt {
+        Attempt::Right => {
+            call.conversation.role = role.unwrap_or_default();
             Ok(())
         }
-        None => {
+        Attempt::Wrong => {
             call.conversation.wrong_secrets += 1;
             call.host.let_go();
             call.host.punish_wrong_secret();
             Err(Failure::new("WRONGPASS", "this is not the secret of the cluster"))
+        }
+        Attempt::Refused => {
+            call.conversation.wrong_secrets += 1;
+            Err(Failure::error(TOO_MANY_GUESSES))
         }
     }
 }

@@ -16,6 +16,9 @@ pub trait Host {
     /// The secrets of the cluster.
     fn secrets(&self) -> &Secrets;
 
+    /// Has a secret compared that the client has said, unless too many wrong ones have come from its address.
+    fn try_secret(&self, is_right: &mut dyn FnMut() -> bool) -> Attempt;
+
     /// Counts a wrong secret, and waits: guessing is slow.
     fn punish_wrong_secret(&self);
 
@@ -114,6 +117,20 @@ pub trait Host {
     /// Faults on request; `None` unless the node was started with `--lab`.
     fn lab(&self) -> Option<&dyn Lab>;
 }
+
+/// What has become of a secret that was said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// It is the right one.
+    Right,
+    /// It is not.
+    Wrong,
+    /// It was not compared: too many wrong ones have come from the same address.
+    Refused,
+}
+
+/// Told to those whose secret was refused unread.
+pub const TOO_MANY_GUESSES: &str = "too many wrong secrets have come from this address: try again in a moment";
 
 /// Faults on request. A peer is named by its name or its address.
 pub trait Lab {

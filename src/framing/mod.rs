@@ -11,8 +11,11 @@ pub mod resp;
 use std::fmt;
 use std::ops::Range;
 
-use crate::limits::{MAX_ARGS, MAX_FRAME_BYTES, MAX_LINE_BYTES};
+use crate::limits::{MAX_ARGS, MAX_FRAME_BYTES, MAX_LINE_BYTES, MAX_PEER_TEXT_BYTES};
 use quotes::Unbalanced;
+
+/// With which byte a TLS connection begins. No plain line begins so.
+pub const TLS_RECORD: u8 = 0x16;
 
 /// How a request was written, and so how it is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +112,8 @@ pub enum FrameError {
     LineTooLong,
     /// A web browser or another HTTP client. It is not served, lest a web page slip commands in.
     Http,
+    /// A client that begins to speak TLS, which would slip commands in, too.
+    Tls,
 }
 
 impl fmt::Display for FrameError {
@@ -126,7 +131,11 @@ impl fmt::Display for FrameError {
             Self::LineTooLong => {
                 write!(f, "a line has at most {MAX_LINE_BYTES} bytes; use a Redis client for longer values")
             }
-            Self::Http => write!(f, "this is not a web server; type HELP with a newline, or use a Redis client"),
+            Self::Http => f.write_str(
+                "this is not a web server; type HELP with a newline, or use a Redis client \
+                 (a value that ends in HTTP/1.1 needs quotes in a line)",
+            ),
+            Self::Tls => f.write_str("this port does not speak TLS; put a TLS proxy before it, or connect without TLS"),
         }
     }
 }
@@ -154,6 +163,7 @@ impl RequestParser {
         let (form, length) = match bytes.first() {
             None => return Ok(None),
             Some(b'*') => (Form::Resp, self.resp.parse(bytes)?),
+            Some(&TLS_RECORD) => return Err(FrameError::Tls),
             Some(_) => (Form::Plain, self.line.parse(bytes)?),
         };
         Ok(length.map(|length| (form, length)))
@@ -164,6 +174,7 @@ impl RequestParser {
     pub fn parse_last(&mut self, bytes: &[u8]) -> Result<Option<(Form, usize)>, FrameError> {
         match bytes.first() {
             None | Some(b'*') => Ok(None),
+            Some(&TLS_RECORD) => Err(FrameError::Tls),
             Some(_) => self.line.parse_last(bytes).map(|length| Some((Form::Plain, length))),
         }
     }
@@ -186,6 +197,20 @@ impl RequestParser {
             Form::Resp | Form::Resp3 => Args::new(bytes, self.resp.items()),
         }
     }
+}
+
+/// A peer's own words as the log and an answer can show them: on one line, without control characters, and not at
+/// length. What nodes say to each other stays as it is.
+pub fn printable_text(text: &[u8]) -> String {
+    let cut = &text[..text.len().min(MAX_PEER_TEXT_BYTES)];
+    let mut shown = String::new();
+    for char in String::from_utf8_lossy(cut).chars() {
+        match char {
+            ' '..='~' | '…' => shown.push(char),
+            other => shown.extend(other.escape_unicode()),
+        }
+    }
+    shown + if cut.len() < text.len() { "…" } else { "" }
 }
 
 /// A word from outside as an error message can show it: without control characters, and not at length.

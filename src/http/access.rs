@@ -11,7 +11,8 @@
 //!
 //! With a secret, all but the page itself and the two questions of health need it, in the header `Authorization`: an
 //! address with the secret in it would be kept in histories and logs. Where operators have a secret of their own, only
-//! that one lets the page do anything.
+//! that one lets the page do anything. Wrong ones count with those that clients say to the nodes; beyond the bound for
+//! an address the answer is 429 (see `guesses.rs` of the node).
 
 use std::net::SocketAddr;
 use std::sync::Arc;

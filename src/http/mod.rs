@@ -40,6 +40,7 @@ use parking_lot::Mutex;
 
 use crate::limits::{ACCEPT_PAUSE, HTTP_WRITE_TIMEOUT, MAX_HTTP_CONNECTIONS, MAX_PAGES, SESSION_STACK_BYTES};
 use crate::node::cluster::Cluster;
+use crate::node::guesses::Guesses;
 use crate::node::threads::{join, wake};
 use crate::node::watch::{Feed, Watch};
 use crate::secret::Secrets;
@@ -85,6 +86,7 @@ impl BoundServer {
             access,
             connections: Connections::default(),
             pages: AtomicUsize::new(0),
+            guesses: Guesses::default(),
             opened: Mutex::new(Some(opened)),
             stop,
         });
@@ -131,6 +133,8 @@ struct Shared {
     connections: Connections,
     /// How many pages are open.
     pages: AtomicUsize,
+    /// The secrets that were said while no node runs.
+    guesses: Guesses,
     /// Where a page is opened; `None` when the server stops.
     opened: Mutex<Option<Sender<Sender<News>>>>,
     /// Closed when the server stops.

@@ -12,6 +12,7 @@
 
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::Instant;
 
 use crossbeam_channel::bounded;
 use serde_json::Value;
@@ -22,11 +23,13 @@ use super::feed::News;
 use super::reply::{self, Refusal, Reply};
 use super::request::Request;
 use super::{Shared, command, metrics, page, state};
+use crate::commands::host::{Attempt, TOO_MANY_GUESSES};
 use crate::commands::stats::Stats;
 use crate::limits::{MAX_PAGES, PAGE_QUEUE, PAGE_SEND_BUFFER_BYTES, WRONG_SECRET_DELAY};
 use crate::node::Node;
 use crate::node::cluster::Place;
 use crate::secret::Role;
+use crate::node::origin::Origin;
 use crate::store::digest::Prefix;
 
 /// Answers a request; `Ok(None)` if it has been answered.
@@ -47,7 +50,7 @@ pub(super) fn answer(shared: &Shared, stream: &TcpStream, request: &Request) -> 
         "/" => return page::page(shared.access.needs_secret()).map(Some),
         "/healthz" => return Ok(Some(Reply::text("ok\n"))),
         "/readyz" => return Ok(Some(readiness(shared))),
-        _ => shared.check_secret(request, if is_post { Role::Operator } else { Role::Client })?,
+        _ => shared.check_secret(stream, request, if is_post { Role::Operator } else { Role::Client })?,
     };
     match request.path.as_str() {
         "/events" => return events(shared, stream).map(|()| None),
@@ -78,19 +81,31 @@ pub(super) fn answer(shared: &Shared, stream: &TcpStream, request: &Request) -> 
 
 impl Shared {
     /// Checks that a request may do what this role may; returns the secret that was said if one is needed. A wrong one
-    /// is counted, and waits.
-    fn check_secret<'r>(&self, request: &'r Request, needed: Role) -> Result<Option<&'r str>, Refusal> {
-        let Some(word) = self.access.word_of(request, needed)? else { return Ok(None) };
-        match self.access.role_of(word) {
-            Some(role) if role >= needed => return Ok(Some(word)),
-            Some(_) => return Err(Refusal::new(403, "this needs the secret of operators")),
-            None => {}
+    /// is counted, and waits; too many of them are not compared.
+    fn check_secret<'r>(
+        &self,
+        stream: &TcpStream,
+        request: &'r Request,
+        needed: Role,
+    ) -> Result<Option<&'r str>, Refusal> {
+        let Some(said) = self.access.word_of(request, needed)? else { return Ok(None) };
+        let address = stream.peer_addr().map_err(|error| Refusal::new(500, error.to_string()))?.ip();
+        let mut role = None;
+        let mut is_right = || {
+            role = self.access.role_of(said);
+            role.is_some()
+        };
+        let places = self.cluster.places().iter();
+        let by_node = places.filter_map(|place| place.with(|node| node.try_secret(address, &mut is_right))).next();
+        match by_node.unwrap_or_else(|| self.guesses.attempt(Origin::of(address), Instant::now(), &mut is_right)) {
+            Attempt::Right if role < Some(needed) => Err(Refusal::new(403, "this needs the secret of operators")),
+            Attempt::Right => Ok(Some(said)),
+            Attempt::Refused => Err(Refusal::new(429, TOO_MANY_GUESSES).with_header("Retry-After: 1\r\n")),
+            Attempt::Wrong => {
+                let _ = self.stop.recv_timeout(WRONG_SECRET_DELAY);
+                Err(Refusal::new(401, "this is not the secret").with_header("WWW-Authenticate: Bearer\r\n"))
+            }
         }
-        if let Some(place) = self.cluster.places().iter().find(|place| place.is_running()) {
-            place.with(Node::count_wrong_secret);
-        }
-        let _ = self.stop.recv_timeout(WRONG_SECRET_DELAY);
-        Err(Refusal::new(401, "this is not the secret").with_header("WWW-Authenticate: Bearer\r\n"))
     }
 
     /// The place of the node that a body names.

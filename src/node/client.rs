@@ -13,7 +13,7 @@ use super::unread::{self, OtherSide};
 use super::written::Written;
 use super::{Shared, stats};
 use crate::commands::conversation::Conversation;
-use crate::commands::host::{ConnectionInfo, Host, Lab};
+use crate::commands::host::{Attempt, ConnectionInfo, Host, Lab};
 use crate::commands::stats::{RoundSummary, Stats};
 use crate::commands::{self, Flow};
 use crate::framing::{Args, Form};
@@ -95,9 +95,13 @@ impl Host for ClientHost<'_, '_> {
         &self.node.config.secrets
     }
 
+    fn try_secret(&self, is_right: &mut dyn FnMut() -> bool) -> Attempt {
+        self.node.try_secret(self.incoming.address.ip(), is_right)
+    }
+
     fn punish_wrong_secret(&self) {
         self.node.auth_failed.fetch_add(1, Relaxed);
-        self.node.stop.wait(WRONG_SECRET_DELAY);
+        self.incoming.wait(WRONG_SECRET_DELAY);
     }
 
     fn is_loading(&self) -> bool {

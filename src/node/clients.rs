@@ -1,22 +1,31 @@
 //! The accepted connections that are open, for CLIENT LIST, for INFO, and for the end.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use nix::libc::MSG_DONTWAIT;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use parking_lot::Mutex;
+use socket2::SockRef;
 
 use super::late::Late;
+use super::strangers::Strangers;
 use crate::commands::host::ConnectionInfo;
 use crate::histogram::Histogram;
+
+/// Said to a stranger that makes room.
+const TOO_MANY_STRANGERS: &str = "too many connections have not said the secret";
 
 /// All open connections, clients' and peers'.
 #[derive(Default)]
 pub(super) struct Clients {
     open: Mutex<BTreeMap<u64, Arc<Incoming>>>,
+    /// Those that have not shown the secret yet, if there is one.
+    strangers: Strangers,
     /// How many stand in `open`.
     connected: AtomicUsize,
     /// How many were accepted since the start; the next one's number is one more.
@@ -44,6 +53,23 @@ pub(super) struct Incoming {
     pub(super) late: Late,
 }
 
+impl Incoming {
+    /// Waits, until the node ends the connection: then its place is needed. What the client sends does not count, nor
+    /// that it has said that it sends nothing more.
+    pub(super) fn wait(&self, time: Duration) {
+        let until = Instant::now() + time;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            // Without any flag, a socket that was shut down is all that is told.
+            let mut polled = [PollFd::new(self.stream.as_fd(), PollFlags::empty())];
+            let timeout = PollTimeout::try_from(left + Duration::from_millis(1)).unwrap_or(PollTimeout::MAX);
+            if left.is_zero() || poll(&mut polled, timeout).is_ok_and(|ended| ended > 0) {
+                return;
+            }
+        }
+    }
+}
+
 impl Clients {
     /// Notes a new connection, and returns it with how many there are now.
     pub(super) fn add(&self, stream: TcpStream, address: SocketAddr) -> (Arc<Incoming>, usize) {
@@ -65,7 +91,29 @@ impl Clients {
     pub(super) fn remove(&self, incoming: &Incoming) {
         if self.open.lock().remove(&incoming.id).is_some() {
             self.connected.fetch_sub(1, Relaxed);
+            self.strangers.remove(incoming);
         }
+    }
+
+    /// A connection has yet to show the secret, or has given its admission back.
+    pub(super) fn add_stranger(&self, incoming: &Arc<Incoming>) {
+        self.strangers.add(incoming);
+    }
+
+    /// A connection has shown the secret.
+    pub(super) fn admit(&self, incoming: &Incoming) {
+        self.strangers.remove(incoming);
+    }
+
+    /// Ends a stranger's connection to make room for another. Returns whether there was one.
+    pub(super) fn make_room(&self) -> bool {
+        let last_words = format!("-ERR {TOO_MANY_STRANGERS}\r\n");
+        while let Some(stranger) = self.strangers.take_one() {
+            if self.turn_away(&stranger, last_words.as_bytes()) {
+                return true;
+            }
+        }
+        false
     }
 
     /// How many were accepted since the start.
@@ -107,7 +155,8 @@ impl Clients {
             return false;
         }
         // If the session has turned it away already, this write fails, and the session has counted it.
-        if (&incoming.stream).write_all(last_words).is_ok() {
+        // One whose socket takes no more does not read either: it is not waited for.
+        if SockRef::from(&incoming.stream).send_with_flags(last_words, MSG_DONTWAIT).is_ok() {
             self.rejected.fetch_add(1, Relaxed);
         }
         let _ = incoming.stream.shutdown(Shutdown::Both);

@@ -12,6 +12,7 @@ use super::auth::{self, Seals};
 use super::buffer::ReadBuffer;
 use super::seal::Tag;
 use super::watch::Teller;
+use crate::framing::printable_text;
 use crate::framing::resp::{self, Frame};
 use crate::limits::{KEPT_BUFFER_BYTES, MAX_ADDRESSES};
 use crate::replication::message::{Reply, Request};
@@ -142,8 +143,8 @@ impl Connection {
         self.read(|frame| match frame {
             Frame::Array(items) => Ok(items.iter().map(<[u8]>::to_vec).collect()),
             Frame::Simple(_) => Ok(Vec::new()),
-            Frame::Error(why) => Err(PeerError::Refused(String::from_utf8_lossy(why).into_owned())),
-            other => Err(PeerError::Malformed(format!("{other:?}"))),
+            Frame::Error(why) => Err(PeerError::Refused(printable_text(why))),
+            Frame::Bulk(_) | Frame::Integer(_) => Err(PeerError::Malformed("it does not prove itself".into())),
         })
     }
 

@@ -3,7 +3,8 @@
 //! Clients have `--max-connections` places. Beyond these there are [`PEER_RESERVE`] places in which a connection may
 //! show that it is a peer. A connection that shows nothing leaves such a place after [`RESERVE_PATIENCE`], or earlier
 //! if all are taken and another connection comes. So clients that connect again as soon as they are turned away cannot
-//! keep a peer out.
+//! keep a peer out. On a node with a secret, connections that have not shown it keep no place that another needs: see
+//! [`strangers`](super::strangers).
 //!
 //! [`RESERVE_PATIENCE`]: crate::limits::RESERVE_PATIENCE
 
@@ -24,6 +25,7 @@ use crate::limits::{
     ACCEPT_PAUSE, KEEPALIVE_AFTER, PEER_RESERVE, READ_ON_AFTER, SESSION_STACK_BYTES, TURNED_AWAY_AT_ONCE,
 };
 use crate::replication::queue::Outbox;
+use crate::secret::Role;
 
 /// Accepts connections until the node stops. Returns the threads of those that may still be open.
 pub(super) fn run(node: &Arc<Shared>, listener: &TcpListener, outbox: &Outbox) -> Vec<JoinHandle<()>> {
@@ -78,8 +80,12 @@ fn serve(
     let (client, connected) = node.clients.add(stream, address);
     let welcome = match connected.saturating_sub(node.config.max_connections) {
         0 => Welcome::Everybody,
+        _ if node.clients.make_room() => Welcome::Everybody,
         beyond => reserve.admit(&client, beyond, &node.clients),
     };
+    if node.config.secrets.role_of_strangers() == Role::Stranger && welcome == Welcome::Everybody {
+        node.clients.add_stranger(&client);
+    }
     let thread = thread::Builder::new().name(format!("{} session", node.name())).stack_size(SESSION_STACK_BYTES);
     let (shared, outbox, ended) = (Arc::clone(node), outbox.clone(), Arc::clone(&client));
     let spawned = thread.spawn(move || session::run(&shared, &client, outbox, welcome));

@@ -41,14 +41,15 @@ pub(crate) mod connection;
 mod delay;
 mod disk;
 mod faulty_disk;
+pub(crate) mod guesses;
 mod lab;
 mod late;
 mod link;
 mod listener;
 mod memory;
+pub(crate) mod origin;
 mod output;
 mod peer_session;
-mod refusals;
 mod remote_peer;
 mod replicator;
 mod round_log;
@@ -57,6 +58,7 @@ mod session;
 mod shared;
 mod speaker;
 mod stats;
+mod strangers;
 pub(crate) mod threads;
 mod unread;
 mod waiting;
@@ -65,7 +67,7 @@ mod written;
 
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread::{self, JoinHandle};
@@ -75,6 +77,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use log::{info, warn};
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::commands::host::Attempt;
 use crate::commands::stats::Stats;
 use crate::config::Config;
 use crate::limits::{
@@ -241,9 +244,13 @@ impl Node {
         stats::gather(&self.shared)
     }
 
-    /// Counts a wrong secret that was said to the page.
-    pub fn count_wrong_secret(&self) {
-        self.shared.auth_failed.fetch_add(1, Relaxed);
+    /// Has a secret compared that somebody has said to the page, unless too many wrong ones have come from that address.
+    pub fn try_secret(&self, address: IpAddr, is_right: impl FnOnce() -> bool) -> Attempt {
+        let attempt = self.shared.try_secret(address, is_right);
+        if attempt == Attempt::Wrong {
+            self.shared.auth_failed.fetch_add(1, Relaxed);
+        }
+        attempt
     }
 
     /// Stops the node: ends all connections, delivers what is queued for the peers if they take it within

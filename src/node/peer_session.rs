@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use log::warn;
-
 use super::Shared;
 use super::auth::{Guard, Verdict};
 use super::clients::Incoming;
 use super::watch::Teller;
 use crate::commands::Flow;
+use crate::commands::host::{Attempt, TOO_MANY_GUESSES};
 use crate::framing::Args;
 use crate::limits::WRONG_SECRET_DELAY;
 use crate::replication::message::{Reply, Request};
@@ -51,12 +50,9 @@ impl<'a> PeerSide<'a> {
         if self.is_lost(words) {
             return Flow::End;
         }
-        let reply = match self.guard.check(self.accepted.as_ref(), &self.node.replica, words, unread) {
+        let reply = match self.check(words, unread) {
             Verdict::Answered => return Flow::Continue,
-            Verdict::Refuse(why) => {
-                self.node.stop.wait(WRONG_SECRET_DELAY);
-                Reply::Refused(why)
-            }
+            Verdict::Refuse(why) => Reply::Refused(why),
             Verdict::Pass => self.handle(words),
         };
         match self.guard.seal() {
@@ -71,6 +67,24 @@ impl<'a> PeerSide<'a> {
             self.node.clients.end_older(self.incoming, peer);
         }
         Flow::Continue
+    }
+
+    /// Has the guard check a request. A refusal waits. A wrong proof counts as a wrong secret, and when there are too
+    /// many from one address, no proof is looked at: see [`guesses`](super::guesses).
+    fn check(&mut self, words: Args<'_>, unread: &mut Vec<u8>) -> Verdict {
+        let mut verdict = None;
+        let mut passes = || {
+            let verdict = verdict.insert(self.guard.check(self.accepted.as_ref(), &self.node.replica, words, unread));
+            !matches!(verdict, Verdict::Refuse(_))
+        };
+        let passes = match self.accepted.is_some() && Request::is_proof(words) {
+            true => self.node.try_secret(self.incoming.address.ip(), passes) == Attempt::Right,
+            false => passes(),
+        };
+        if !passes && verdict.is_some() {
+            self.incoming.wait(WRONG_SECRET_DELAY);
+        }
+        verdict.unwrap_or_else(|| Verdict::Refuse(TOO_MANY_GUESSES.into()))
     }
 
     /// Whether the lab lets a message get lost. Waits while the lab delays it.
@@ -163,9 +177,6 @@ impl<'a> PeerSide<'a> {
         self.node.peers_refused.fetch_add(1, Relaxed);
         let name = self.name(words);
         let address = self.incoming.address.ip();
-        let refusal = format!("the peer {} ({address}): {why}", name.unwrap_or("without a name"));
-        if self.node.refusals.is_news(&refusal, Instant::now()) {
-            warn!("{}: refused {refusal}", self.node.name());
-        }
+        self.node.report(&format!("refused the peer {} ({address}): {why}", name.unwrap_or("without a name")));
     }
 }

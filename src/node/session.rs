@@ -39,11 +39,13 @@ pub(super) const TOO_MANY: &str = "max number of clients reached";
 
 /// Serves a connection until it ends.
 pub(super) fn run(node: &Shared, incoming: &Arc<Incoming>, outbox: Outbox, welcome: Welcome) {
+    let speaker = Speaker::Client(ClientSide::new(node, incoming, outbox));
     let session = Session {
         node,
         incoming,
         welcome,
-        speaker: Speaker::Client(ClientSide::new(node, incoming, outbox)),
+        is_stranger: welcome == Welcome::Everybody && !speaker.is_admitted(),
+        speaker,
         started: Instant::now(),
         patience: None,
         until_sample: fastrand::u32(..COMMANDS_PER_SAMPLE),
@@ -83,11 +85,13 @@ fn linger(mut stream: &TcpStream) {
 
 struct Session<'a> {
     node: &'a Shared,
-    incoming: &'a Incoming,
+    incoming: &'a Arc<Incoming>,
     welcome: Welcome,
     speaker: Speaker<'a>,
-    /// When the connection was accepted.
+    /// When the connection was accepted, or has given its admission back.
     started: Instant,
+    /// Whether the connection is counted as one that has yet to show the secret.
+    is_stranger: bool,
     /// How long the socket waits for the next request; `None`: for ever.
     patience: Option<Duration>,
     /// How many commands are answered before the next one is measured. Begins anywhere, so that short connections count
@@ -178,6 +182,10 @@ impl Session<'_> {
             self.output.drain()?;
             flow = self.try_answer(form, words);
         }
+        if self.is_stranger && self.speaker.is_admitted() {
+            self.node.clients.admit(self.incoming);
+            self.is_stranger = false;
+        }
         Ok(flow)
     }
 
@@ -247,13 +255,24 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Counts the connection as a stranger's, if it gave its admission back.
+    fn become_stranger(&mut self) {
+        if !self.is_stranger {
+            (self.is_stranger, self.started) = (true, Instant::now());
+            self.node.clients.add_stranger(self.incoming);
+        }
+    }
+
     /// Sets how long to wait for what comes next. A connection that is not admitted yet, or stands in a reserve place,
     /// has a fixed total time, however much it sends.
     fn adjust_patience(&mut self) -> io::Result<()> {
         let in_all = match self.welcome {
-            _ if !self.speaker.is_admitted() => Some(ADMISSION_PATIENCE),
-            Welcome::Everybody => None,
             Welcome::PeersOnly | Welcome::Nobody => Some(RESERVE_PATIENCE),
+            Welcome::Everybody if self.speaker.is_admitted() => None,
+            Welcome::Everybody => {
+                self.become_stranger();
+                Some(ADMISSION_PATIENCE)
+            }
         };
         let left = in_all.map(|in_all| in_all.saturating_sub(self.started.elapsed()));
         if left == Some(Duration::ZERO) {

@@ -1,26 +1,28 @@
 //! What the threads of a node share.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, select};
-use log::info;
+use log::{info, warn};
 use parking_lot::Mutex;
 
 use super::End;
 use super::clients::Clients;
 use super::delay::Delays;
 use super::disk::Disk;
+use super::guesses::Guesses;
 use super::lab::Faults;
 use super::link::Link;
 use super::memory::Memory;
-use super::refusals::Refusals;
+use super::origin::Origin;
 use super::round_log::{Holdups, RoundLog};
 use super::stats::Counted;
 use super::waiting::Waiters;
+use crate::commands::host::Attempt;
 use crate::commands::stats::RoundSummary;
 use crate::config::Config;
 use crate::framing::Args;
@@ -29,6 +31,7 @@ use crate::replication::journal::Journal;
 use crate::replication::message::Incarnation;
 use crate::replication::queue::{Outbox, Queue, queues};
 use crate::replication::replica::{Identity, Member, Replica};
+use crate::reports::Reports;
 use crate::rules::Rule;
 use crate::store::placement::Placement;
 use crate::store::version::NodeId;
@@ -60,7 +63,10 @@ pub(super) struct Shared {
     pub(super) counted_before: Mutex<Counted>,
     /// How many connections of peers were refused.
     pub(super) peers_refused: AtomicU64,
-    pub(super) refusals: Refusals,
+    /// The secrets that were said lately.
+    pub(super) guesses: Guesses,
+    /// What is logged of strangers, and of peers that are refused.
+    pub(super) reports: Reports,
     pub(super) stop: Stop,
     /// Where a thread says why the whole node must end.
     fatal: Sender<End>,
@@ -140,7 +146,8 @@ impl Shared {
             auth_failed: AtomicU64::new(0),
             counted_before: Mutex::default(),
             peers_refused: AtomicU64::new(0),
-            refusals: Refusals::default(),
+            guesses: Guesses::default(),
+            reports: Reports::new(1),
             stop,
             fatal,
             faults,
@@ -183,6 +190,35 @@ impl Shared {
     pub(super) fn may_delete(&self, keys: Args<'_>) -> bool {
         let has_room = self.data_bytes() + self.memory.requests() < self.memory.delete_limit();
         has_room || keys.iter().all(|key| self.replica.store().version(key).is_some())
+    }
+
+    /// Logs what a stranger or a refused peer has caused, at a limited rate.
+    pub(super) fn report(&self, what: &str) {
+        if self.reports.is_news(what, self.uptime_ms()) {
+            warn!("{}: {what}", self.name());
+        }
+    }
+
+    /// Logs how many lines were left out, from time to time.
+    pub(super) fn report_left_out(&self) {
+        if let Some(count) = self.reports.left_out(self.uptime_ms()) {
+            warn!("{}: {count} more lines about strangers and refused peers were not logged", self.name());
+        }
+        self.replica.report_left_out();
+    }
+
+    fn uptime_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// Compares a secret that somebody at `address` has said, if one may still come from there.
+    pub(super) fn try_secret(&self, address: IpAddr, is_right: impl FnOnce() -> bool) -> Attempt {
+        let origin = Origin::of(address);
+        let attempt = self.guesses.attempt(origin, Instant::now(), is_right);
+        if attempt == Attempt::Refused {
+            self.report(&format!("too many wrong secrets from {origin}: for now, none from there is compared"));
+        }
+        attempt
     }
 
     /// The whole node must end, and this is why. The first reason counts.

@@ -50,12 +50,13 @@ pub(super) fn start_disk_threads(shared: &Arc<Shared>) -> io::Result<Vec<JoinHan
     }
 }
 
-/// Starts the thread that deletes what has expired.
+/// Starts the thread that deletes what has expired. It also logs, from time to time, what the log has left out.
 pub(super) fn start_sweeper(shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
     let node = Arc::clone(shared);
     let work = move || {
         while !node.stop.wait(SWEEP_INTERVAL) {
             node.replica.sweep();
+            node.report_left_out();
         }
     };
     thread::Builder::new().name(format!("{} sweep", shared.name())).spawn(work)

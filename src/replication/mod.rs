@@ -37,6 +37,7 @@ pub mod wire;
 
 use std::fmt;
 
+use crate::framing::printable_text;
 use message::{Reply, Request};
 
 /// A peer as the asking side sees it: something that takes requests in order and answers them.
@@ -109,6 +110,9 @@ fn unexpected(reply: Reply) -> PeerError {
     match reply {
         Reply::Refused(why) => PeerError::Refused(why),
         Reply::OldCopy(why) => PeerError::OldCopy(why),
-        other => PeerError::Malformed(format!("the reply does not match the request: {other:?}")),
+        other => {
+            let shown = printable_text(other.to_string().as_bytes());
+            PeerError::Malformed(format!("the reply does not match the request: {shown}"))
+        }
     }
 }

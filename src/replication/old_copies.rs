@@ -41,7 +41,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use log::warn;
 use parking_lot::Mutex;
 
 use super::journal::{Journal, Note};
@@ -110,7 +109,8 @@ impl Stores {
     }
 
     /// Judges an incarnation at its first contact.
-    pub(super) fn judge(&self, own: (&str, StoreId), other: &Greeting) -> Result<(), Refusal> {
+    /// `report` logs a line.
+    pub(super) fn judge(&self, own: (&str, StoreId), other: &Greeting, report: impl Fn(&str)) -> Result<(), Refusal> {
         let Greeting { name, incarnation, store, confirmation, heard, .. } = other;
         let mut table = self.table.lock();
         if !table.is_acquainted {
@@ -135,11 +135,10 @@ impl Stores {
         let ours = self.confirmation();
         let thinks_us_old = heard.iter().any(|heard| heard.store == own.1 && heard.confirmation > ours);
         if thinks_us_old && !is_judged {
-            warn!(
-                "{}: the disk of {name} is an old copy, and so is ours: they are merged, and deletes made since the \
-                 copies were taken may be undone",
-                own.0
-            );
+            report(&format!(
+                "the disk of {name} is an old copy, and so is ours: they are merged, and deletes made since the copies \
+                 were taken may be undone"
+            ));
             let (store, confirmation, incarnation) = (*store, *confirmation, *incarnation);
             self.remember(&mut table, Heard { store, confirmation, incarnation });
             return Ok(());

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use log::{Level, info, log_enabled, trace, warn};
+use log::{Level, log, log_enabled, trace, warn};
 use parking_lot::{Mutex, RwLock};
 
 use super::conflicts::Conflicts;
@@ -19,7 +19,8 @@ use super::members::Members;
 use super::message::Greeting;
 use super::old_copies::Stores;
 use super::waits::ReplicaWaits;
-use crate::limits::SWEEP_KEYS;
+use crate::limits::{MAX_REPEATS, SWEEP_KEYS};
+use crate::reports::Reports;
 use crate::rules::{Rule, Rules};
 use crate::store::accepted::Accepted;
 use crate::store::arrival::TickNumber;
@@ -67,6 +68,8 @@ pub struct Replica {
     expired: AtomicU64,
     /// How many tombstones were forgotten.
     forgotten: AtomicU64,
+    /// What is logged of members: a program may speak as a peer, and start again a thousand times a second.
+    reports: Reports,
 }
 
 impl Replica {
@@ -102,6 +105,7 @@ impl Replica {
             complete_ticks: AtomicU64::new(0),
             expired: AtomicU64::new(0),
             forgotten: AtomicU64::new(0),
+            reports: Reports::new(MAX_REPEATS),
         }
     }
 
@@ -281,10 +285,23 @@ impl Replica {
         self.clock_drift_rejected.fetch_add(1, Relaxed);
         if !progress.drift_reported {
             progress.drift_reported = true;
-            warn!(
-                "{}: {} sent something from {} ms ahead of our clock; check the clocks of both (reported once)",
-                self.identity.name, sender.name, too_far.by_ms
-            );
+            let (name, by_ms) = (&sender.name, too_far.by_ms);
+            let what = format!("{name} sent something from {by_ms} ms ahead of our clock");
+            self.report(Level::Warn, &format!("{what}; check the clocks of both (reported once)"));
+        }
+    }
+
+    /// Logs what a member has caused, at a limited rate.
+    fn report(&self, level: Level, what: &str) {
+        if self.reports.is_news(what, self.wall().millis()) {
+            log!(level, "{}: {what}", self.identity.name);
+        }
+    }
+
+    /// Logs how many lines about members were left out, if it is time to.
+    pub fn report_left_out(&self) {
+        if let Some(count) = self.reports.left_out(self.wall().millis()) {
+            warn!("{}: {count} more lines about members were not logged", self.identity.name);
         }
     }
 
@@ -321,11 +338,12 @@ impl Replica {
         }
         if progress.incarnation != Some(other.incarnation) {
             if self.rules.has(Rule::StaleDisk) {
-                self.stores.judge((&self.identity.name, self.identity.store), other)?;
+                let report = |line: &str| self.report(Level::Warn, line);
+                self.stores.judge((&self.identity.name, self.identity.store), other, report)?;
             }
             if progress.incarnation.is_some() {
                 let without = if progress.store == Some(other.store) { "" } else { " without its data" };
-                info!("{}: {} has started again{without}", self.identity.name, member.name);
+                self.report(Level::Info, &format!("{} has started again{without}", member.name));
             }
             let has_new_store = progress.store != Some(other.store);
             progress.begin(other.incarnation, other.store);

@@ -11,7 +11,7 @@ use super::greeting::{LONG_GREETING, SHORT_GREETING, decode_greeting, encode_gre
 use super::member::check_name;
 use super::message::{Confirmation, Differences, Held, Listed, Reply, Request};
 use crate::framing::resp::{self, Frame, write_array, write_bulk};
-use crate::framing::{Args, printable};
+use crate::framing::{Args, printable, printable_text};
 use crate::limits::MAX_KEY_BYTES;
 use crate::store::arrival::Arrival;
 use crate::store::clock::Timestamp;
@@ -41,6 +41,11 @@ impl Request {
     /// Whether these words of a client begin the peer protocol.
     pub fn is_greeting(words: Args<'_>) -> bool {
         words.get(0).is_some_and(|verb| verb.eq_ignore_ascii_case(b"PEER"))
+    }
+
+    /// Whether these words of a peer are its proof of the secret, which comes before the peer protocol's requests.
+    pub fn is_proof(words: Args<'_>) -> bool {
+        Self::is_greeting(words) && words.get(1) == Some(b"PROVE")
     }
 
     /// The name in the words of a greeting, or of the proof that comes before it, if a node may have it: for one that
@@ -147,7 +152,7 @@ impl Reply {
     pub fn decode(frame: Frame<'_>, request: &Request) -> Result<Self, BadMessage> {
         match (frame, request) {
             (Frame::Error(text), _) => {
-                let text = String::from_utf8_lossy(text);
+                let text = printable_text(text);
                 match (text.strip_prefix("OLDCOPY "), request) {
                     (Some(why), Request::Peer(_)) => Ok(Self::OldCopy(why.to_string())),
                     _ => Ok(Self::Refused(text.strip_prefix("REFUSED ").unwrap_or(&text).to_string())),

@@ -399,8 +399,8 @@ fn lines_of_rubbish_are_answered_one_by_one_and_the_session_goes_on() {
     let cluster = Cluster::start(1);
     let mut client = cluster.client(1);
     for (rubbish, is_quoted) in [
-        (&b"\x00\xff\xfe"[..], false),
-        (b"\x1b[31m", false),
+        (&b"\xff\xfe\x80"[..], false),
+        (b"? \x1b[31m", false),
         (b"$5", false),
         (b"+OK", false),
         (b"-ERR", false),
@@ -489,12 +489,16 @@ fn a_web_page_cannot_slip_commands_in() {
         "POST\r\n",
         "host: localhost\r\n",
         "X-Header: 1\r\nHost: localhost\r\n\r\n",
+        "SET /x HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "FLUSHALL / HTTP/1.1\r\n\r\n",
+        "ECHO / HTTP/1.0\r\n\r\n",
+        "DEL good HTTP/1.1\r\n\r\n",
     ] {
         assert_eq!(good.line("SET good 1"), "OK");
         let mut browser = cluster.client(1);
         let _ = browser.stream().write_all(format!("{head}{body}").as_bytes());
         let said = browser.read_to_end();
-        assert_matches(&said, "*ERROR: this is not a web server; type HELP with a newline, or use a Redis client\n");
+        assert_matches(&said, "*ERROR: this is not a web server; type HELP with a newline, or use a Redis client *\n");
         assert!(!said.windows(2).any(|pair| pair == b"OK"), "{head}: {}", said.escape_ascii());
     }
     assert_eq!(good.lines("MGET evil good"), ["Key not found", "1"]);
@@ -502,11 +506,31 @@ fn a_web_page_cannot_slip_commands_in() {
 }
 
 #[test]
+fn a_client_that_speaks_tls_or_sends_control_bytes_cannot_slip_commands_in() {
+    let cluster = Cluster::start(1);
+    let mut good = cluster.client(1);
+    for (head, why) in [
+        (&b"\x16\x03\x01\x02\x00\x01\x00"[..], "this port does not speak TLS"),
+        (b"\x16", "this port does not speak TLS"),
+        (b"\x01\x02\r\n", "Protocol error: expected a command's name, got '\\x01'"),
+        (b"GET\x00 a\n", "Protocol error: expected a command's name, got '\\x00'"),
+    ] {
+        assert_eq!(good.line("SET good 1"), "OK");
+        let mut other = cluster.client(1);
+        let _ = other.stream().write_all(&[head, b"\nSET evil 1\nDEL good\n"].concat());
+        let said = other.read_to_end().escape_ascii().to_string().replace("\\\\", "\\").replace("\\'", "'");
+        assert!(said.starts_with(&format!("ERROR: {why}")) && said.matches("\\n").count() == 1, "{said}");
+    }
+    assert_eq!(good.lines("MGET evil good"), ["Key not found", "1"]);
+}
+
+#[test]
 fn a_value_may_look_like_http() {
     let cluster = Cluster::start(1);
     let mut client = cluster.client(1);
-    assert_eq!(client.line("SET request GET / HTTP/1.1"), "OK");
-    assert_eq!(client.line("SET version HTTP/1.1"), "OK");
+    assert_eq!(client.line("SET request \"GET / HTTP/1.1\""), "OK");
+    assert_eq!(client.line("SET version HTTP/1.1, or so"), "OK");
+    assert_eq!(client.resp(&["SET", "plain", "GET / HTTP/1.1"]).to_string(), "+OK");
     assert_eq!(client.line("SET Host: x"), "OK");
     assert_eq!(client.resp(&["SET", "POST", "HTTP/1.1"]).to_string(), "+OK");
     assert_eq!(client.line("GET request"), "GET / HTTP/1.1");

@@ -173,7 +173,7 @@ mod tests {
             answer("SCAN 0 COUNT 0"),
             "ERROR: syntax error: type SCAN cursor [MATCH pattern] [COUNT n] [TYPE type]"
         );
-        assert_eq!(answer("\u{1}\u{2}"), r"ERROR: unknown command '\x01\x02': type HELP for the list");
+        assert_eq!(answer("\u{e9}"), r"ERROR: unknown command '\xc3\xa9': type HELP for the list");
         assert_eq!(
             answer(&"X".repeat(1000)).chars().count(),
             "ERROR: unknown command '…': type HELP for the list".chars().count() + 64

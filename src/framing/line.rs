@@ -4,6 +4,15 @@
 //! stands, so `SET greeting hello world` keeps both words. Only if the text is one quoted string, its quotes are
 //! removed. The parser knows no commands: its owner tells it which ones end with a text. A line ends with `\n`, `\r\n`,
 //! or the end of the input.
+//!
+//! A browser can be made to speak here: a page whose name is made to resolve to this machine (DNS rebinding) may have it
+//! send `SET /x HTTP/1.1`, and header lines and a body after it; and in what a TLS client says first, its server's choice
+//! of bytes comes back, `\nSET x 1\n` among them. These are plain lines. So the session ends, with an error, at a line
+//! that no person types and every such client must send first: one that ends in ` HTTP/1.1` (of any version), one that
+//! begins with `POST` or `Host:`, one with a control byte in its verb, and at the first byte of a TLS record
+//! ([`TLS_RECORD`](super::TLS_RECORD)). Nothing behind it is looked at. It does not matter who speaks, admitted or not;
+//! peers and Redis clients send no plain lines, and what they send is not looked at. A value that ends in ` HTTP/1.1`
+//! needs quotes in a plain line.
 
 use std::ops::Range;
 
@@ -84,9 +93,7 @@ impl Parser {
 
     fn cut(&mut self, line: &[u8]) -> Result<(), FrameError> {
         let before_text = self.find_words(line);
-        if self.is_http(line, before_text) {
-            return Err(FrameError::Http);
-        }
+        self.check_protocol(line)?;
         self.decoded.clear();
         self.unbalanced = None;
         if self.has_quotes(line, before_text)
@@ -152,15 +159,25 @@ impl Parser {
         Ok(())
     }
 
-    /// Whether this is the first line of an HTTP request, or one of its headers. A text may well begin with `HTTP/1.1`:
-    /// a web page cannot make a browser send `SET` or `ECHO` as its method without the browser asking this node first.
-    fn is_http(&self, line: &[u8], before_text: Option<usize>) -> bool {
-        let Some(verb) = self.items.first().map(|verb| &line[verb.clone()]) else { return false };
-        let version = self.items.get(2).is_some_and(|word| line[word.clone()].starts_with(b"HTTP/"));
-        verb.eq_ignore_ascii_case(b"POST")
-            || verb.eq_ignore_ascii_case(b"HOST:")
-            || (version && self.items.len() == 3 && before_text.is_none())
+    /// Refuses what belongs to another protocol: see the head of this file.
+    fn check_protocol(&self, line: &[u8]) -> Result<(), FrameError> {
+        let Some(verb) = self.items.first().map(|verb| &line[verb.clone()]) else { return Ok(()) };
+        if let Some(&found) = verb.iter().find(|byte| byte.is_ascii_control()) {
+            return Err(FrameError::Unexpected { expected: "a command's name", found });
+        }
+        let is_http = verb.eq_ignore_ascii_case(b"POST") || verb.eq_ignore_ascii_case(b"HOST:");
+        if is_http || ends_with_version(line) { Err(FrameError::Http) } else { Ok(()) }
     }
+}
+
+/// Whether a line ends as the first one of an HTTP request does: with ` HTTP/1.1` or another version.
+fn ends_with_version(line: &[u8]) -> bool {
+    const LONGEST: usize = " HTTP/1.1".len();
+    let line = line.trim_ascii_end();
+    let end = &line[line.len().saturating_sub(LONGEST)..];
+    let Some(blank) = end.iter().rposition(|&byte| is_blank(byte)) else { return false };
+    let version = end[blank + 1..].strip_prefix(b"HTTP/");
+    matches!(version, Some([b'0'..=b'9'] | [b'0'..=b'9', b'.', b'0'..=b'9']))
 }
 
 /// Where the next word begins, from `at` on.
@@ -258,11 +275,28 @@ mod tests {
             "Host: localhost:5008",
             "post",
             "POST /'\" HTTP/1.1",
+            "SET /x HTTP/1.1",
+            "SET version HTTP/1.1 ",
+            "ECHO GET / HTTP/1.0",
+            "FROB HTTP/2",
+            "\"SET\" /x\tHTTP/1.1",
         ] {
             let bytes = format!("{line}\r\n");
             assert_eq!(new_parser().parse(bytes.as_bytes()), Err(FrameError::Http), "{line}");
         }
-        assert_eq!(words("SET version HTTP/1.1"), ["SET", "version", "HTTP/1.1"]);
+        assert_eq!(words("SET version \"HTTP/1.1\""), ["SET", "version", "HTTP/1.1"]);
+        for line in ["SET version xHTTP/1.1", "SET version HTTP/1.1.", "SET v HTTP/", "HTTP/1.1"] {
+            assert_eq!(words(line), line.split(' ').collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_control_byte_in_a_verb_ends_the_session() {
+        for line in [&b"\x16\x03\x01\n"[..], b"GE\x00T a\n", b"  \x1b[A\n", b"GET\r a\n", b"\x7f\n"] {
+            let refused = new_parser().parse(line);
+            assert!(matches!(refused, Err(FrameError::Unexpected { .. })), "{refused:?}");
+        }
+        assert_eq!(words("SET k \u{1}"), ["SET", "k", "\u{1}"]);
     }
 
     #[test]

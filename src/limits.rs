@@ -335,6 +335,9 @@ pub const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 /// The longest name that a client may give itself, in bytes.
 pub const MAX_CLIENT_NAME_BYTES: usize = 256;
 
+/// How many connections CLIENT LIST and CLIENT KILL look at under one lock: nobody is accepted meanwhile.
+pub const CONNECTIONS_AT_ONCE: usize = 128;
+
 /// The largest COUNT of a SCAN: bounds how many keys one answer copies.
 pub const MAX_SCAN_COUNT: usize = 10_000;
 

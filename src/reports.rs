@@ -1,6 +1,6 @@
-//! Which lines are logged of what others cause: strangers, clients, peers. They must not fill the disk with the log, nor
-//! hide in it what matters. So only so many lines are logged in an interval, and the others are counted; the count is
-//! logged when the interval is over.
+//! Which lines are logged of what others cause: strangers, clients, peers. They must not fill the disk with the log,
+//! nor hide in it what matters. So only so many lines are logged in an interval, and the others are counted; the count
+//! is logged when the interval is over. Those who cause them see nothing of it.
 
 use std::collections::HashMap;
 

@@ -335,6 +335,27 @@ fn a_client_that_takes_nothing_is_cut_off_after_the_write_timeout_whatever_else_
 }
 
 #[test]
+fn a_list_of_all_connections_counts_as_a_large_answer_does() {
+    let cluster = Cluster::start_with(1, |config| config.max_memory = 32 * 1024 * 1024);
+    let name = "n".repeat(MAX_CLIENT_NAME_BYTES);
+    let mut named: Vec<Client> = (0..300).map(|_| cluster.client(1)).collect();
+    named.iter_mut().for_each(|client| assert_eq!(client.line(format!("CLIENT SETNAME {name}")), "OK"));
+    let mut client = cluster.client(1);
+    assert_eq!(client.lines("CLIENT LIST").len(), 301, "more than are looked at at once");
+    // Each list takes 100 KB; all answers together may take 16 MiB.
+    const LISTS: usize = 200;
+    client.send([encode(&["MULTI"]), encode(&["CLIENT", "LIST"]).repeat(LISTS), encode(&["EXEC"])].concat());
+    (0..=LISTS).for_each(|_| assert!(matches!(client.read_value(), Value::Simple(_))));
+    let Value::Array(lists) = client.read_value() else { panic!("no array") };
+    let refused = lists.iter().filter(|list| matches!(list, Value::Error(why) if why.starts_with("OOM "))).count();
+    assert!((1..LISTS / 2).contains(&refused), "{refused} of {LISTS} were refused");
+    assert_eq!(client.line("PING"), "PONG");
+    let local = named[0].stream().local_addr().expect("is connected");
+    assert_eq!(client.line(format!("CLIENT KILL {local}")), "OK");
+    assert_eq!(client.line("CLIENT KILL TYPE normal"), "299");
+}
+
+#[test]
 fn a_client_that_is_not_admitted_has_no_answers_collected() {
     let cluster = Cluster::start_with(1, |config| {
         config.secrets = kvstore::secret::Secrets::of(

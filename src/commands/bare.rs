@@ -139,7 +139,7 @@ impl Host for Nothing<'_> {
         false
     }
 
-    fn connections(&self) -> Vec<ConnectionInfo> {
+    fn connections(&self, _: u64, _: usize) -> Vec<ConnectionInfo> {
         Vec::new()
     }
 

@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use super::call::{Call, DONE, Flow, Outcome};
 use super::connection::rename;
 use super::conversation::Replies;
-use super::failure::Failure;
+use super::failure::{Failure, TOO_MANY_ANSWERS};
 use super::host::ConnectionInfo;
 use super::spec::Flag::Loading;
 use super::spec::{Flags, Keys, Spec};
 use super::words::{check_client_name, parse_number, upper};
 use crate::framing::{Args, printable};
+use crate::limits::CONNECTIONS_AT_ONCE;
 
 /// The family's part of the table.
 pub(super) const COMMANDS: &[Spec] = &[Spec {
@@ -62,8 +63,8 @@ const SUBCOMMANDS: &[&str] =
 fn client(call: &mut Call<'_>) -> Outcome {
     match (upper(call.word(0)).as_str(), call.args.len()) {
         ("ID", 1) => call.answer.integer(call.host.client_id() as usize),
-        ("INFO", 1) => list(call, &Listed::Ids(BTreeSet::from([call.host.client_id()]))),
-        ("LIST", _) => list(call, &Listed::parse(call.args.from(1))?),
+        ("INFO", 1) => return list(call, &Listed::Ids(BTreeSet::from([call.host.client_id()]))),
+        ("LIST", _) => return list(call, &Listed::parse(call.args.from(1))?),
         ("KILL", 2..) if call.for_operators().is_err() => return Err(Failure::for_operators()),
         ("KILL", 2) => return kill_at(call),
         ("KILL", 3..) => return kill_all(call, &KillFilter::parse(call.args.from(1))?),
@@ -160,6 +161,16 @@ impl Listed {
         }
     }
 
+    /// The first number that may be shown.
+    fn first(&self) -> u64 {
+        if let Self::Ids(ids) = self { ids.first().copied().unwrap_or_default() } else { 0 }
+    }
+
+    /// The last number that may be shown.
+    fn last(&self) -> u64 {
+        if let Self::Ids(ids) = self { ids.last().copied().unwrap_or_default() } else { u64::MAX }
+    }
+
     fn shows(&self, connection: &ConnectionInfo) -> bool {
         match self {
             Self::All => true,
@@ -169,25 +180,44 @@ impl Listed {
     }
 }
 
-/// A line for each of these connections, as Redis writes them.
-fn list(call: &mut Call<'_>, which: &Listed) {
-    let line = |connection: &ConnectionInfo| {
-        let ConnectionInfo { id, address, local, name, age, is_peer } = connection;
-        let local = local.map_or_else(String::new, |local| local.to_string());
-        let (name, age, flag) = (name.escape_ascii(), age.as_secs(), if *is_peer { 'S' } else { 'N' });
-        format!("id={id} addr={address} laddr={local} name={name} age={age} flags={flag} db=0\n")
-    };
-    let lines: String = call.host.connections().iter().filter(|connection| which.shows(connection)).map(line).collect();
+/// A line for each of these connections, as Redis writes them. What they take is counted before there is more of them,
+/// as with every large answer: many clients may ask at once.
+fn list(call: &mut Call<'_>, which: &Listed) -> Outcome {
+    let (mut lines, mut from) = (String::new(), which.first());
+    while let Some(connections) = next_connections(call, &mut from, which.last()) {
+        for connection in connections.iter().filter(|connection| which.shows(connection)) {
+            let ConnectionInfo { id, address, local, name, age, is_peer } = connection;
+            let local = local.map_or_else(String::new, |local| local.to_string());
+            let (name, age, flag) = (name.escape_ascii(), age.as_secs(), if *is_peer { 'S' } else { 'N' });
+            lines += &format!("id={id} addr={address} laddr={local} name={name} age={age} flags={flag} db=0\n");
+        }
+        // They stand in the answer, too, in the end.
+        if !call.has_room_for(call.answer.written() - call.start + lines.capacity() + lines.len()) {
+            return call.no_room("OOM", TOO_MANY_ANSWERS);
+        }
+    }
     call.answer.text(&lines);
+    DONE
+}
+
+/// The next connections from number `from` up to `last`; `None` if there are no more.
+fn next_connections(call: &Call<'_>, from: &mut u64, last: u64) -> Option<Vec<ConnectionInfo>> {
+    let connections = call.host.connections(*from, CONNECTIONS_AT_ONCE);
+    let is_over = *from > last;
+    *from = connections.last()?.id + 1;
+    (!is_over).then_some(connections)
 }
 
 // ---- ending them ----------------------------------------------------------------------------------------------------
 
 /// CLIENT KILL address: fails if there is no such client.
 fn kill_at(call: &mut Call<'_>) -> Outcome {
-    let connections = call.host.connections();
-    let is_there = |connection: &&ConnectionInfo| connection.address.to_string().as_bytes() == call.word(1);
-    let id = connections.iter().find(is_there).map(|connection| connection.id);
+    let address = call.word(1);
+    let is_there = |connection: &&ConnectionInfo| connection.address.to_string().as_bytes() == address;
+    let (mut id, mut from) = (None, 0);
+    while let (None, Some(connections)) = (id, next_connections(call, &mut from, u64::MAX)) {
+        id = connections.iter().find(is_there).map(|connection| connection.id);
+    }
     let flow = match id {
         Some(id) if id == call.host.client_id() => Flow::End,
         Some(id) if call.host.end_connection(id) => Flow::Continue,
@@ -201,9 +231,13 @@ fn kill_at(call: &mut Call<'_>) -> Outcome {
 /// connection ends after the answer.
 fn kill_all(call: &mut Call<'_>, filter: &KillFilter) -> Outcome {
     let own = call.host.client_id();
-    let ids: Vec<u64> = call.host.connections().iter().filter(|one| filter.has(one)).map(|one| one.id).collect();
-    let ends_itself = !filter.skips_itself && ids.contains(&own);
-    let others = ids.into_iter().filter(|&id| id != own && call.host.end_connection(id)).count();
+    let (mut others, mut ends_itself, mut from) = (0, false, 0);
+    while let Some(connections) = next_connections(call, &mut from, u64::MAX) {
+        for one in connections.iter().filter(|one| filter.has(one)) {
+            ends_itself |= one.id == own && !filter.skips_itself;
+            others += usize::from(one.id != own && call.host.end_connection(one.id));
+        }
+    }
     call.answer.integer(others + usize::from(ends_itself));
     Ok(if ends_itself { Flow::End } else { Flow::Continue })
 }

@@ -108,8 +108,8 @@ pub trait Host {
     /// Ends another client's connection. Returns whether it did: not if it is a peer's, or there is none.
     fn end_connection(&self, id: u64) -> bool;
 
-    /// Everything that is connected, in the order in which it came.
-    fn connections(&self) -> Vec<ConnectionInfo>;
+    /// Up to so many connections, in the order in which they came, from the one with this number on.
+    fn connections(&self, from: u64, most: usize) -> Vec<ConnectionInfo>;
 
     /// All figures of the node at this moment.
     fn stats(&self) -> Stats;

@@ -216,8 +216,8 @@ impl Host for ClientHost<'_, '_> {
         self.node.clients.end(id)
     }
 
-    fn connections(&self) -> Vec<ConnectionInfo> {
-        self.node.clients.list()
+    fn connections(&self, from: u64, most: usize) -> Vec<ConnectionInfo> {
+        self.node.clients.list(from, most)
     }
 
     fn stats(&self) -> Stats {

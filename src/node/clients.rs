@@ -44,6 +44,8 @@ pub(super) struct Incoming {
     pub(super) id: u64,
     pub(super) stream: TcpStream,
     pub(super) address: SocketAddr,
+    /// Where the node took it.
+    local: Option<SocketAddr>,
     since: Instant,
     /// The name of the node whose connection this is, once it has said PEER.
     peer: OnceLock<String>,
@@ -76,6 +78,7 @@ impl Clients {
         let id = self.accepted.fetch_add(1, Relaxed) + 1;
         let incoming = Arc::new(Incoming {
             id,
+            local: stream.local_addr().ok(),
             stream,
             address,
             since: Instant::now(),
@@ -178,16 +181,19 @@ impl Clients {
         }
     }
 
-    /// All connections, in the order in which they came.
-    pub(super) fn list(&self) -> Vec<ConnectionInfo> {
+    /// Up to so many connections, in the order in which they came, from the one with this number on. They are described
+    /// without the lock: no connection is accepted and none ends while it is held.
+    pub(super) fn list(&self, from: u64, most: usize) -> Vec<ConnectionInfo> {
+        let some: Vec<Arc<Incoming>> =
+            self.open.lock().range(from..).take(most).map(|(_, one)| Arc::clone(one)).collect();
         let info = |incoming: &Arc<Incoming>| ConnectionInfo {
             id: incoming.id,
             address: incoming.address,
-            local: incoming.stream.local_addr().ok(),
+            local: incoming.local,
             name: incoming.name.lock().clone(),
             age: incoming.since.elapsed(),
             is_peer: incoming.peer.get().is_some(),
         };
-        self.open.lock().values().map(info).collect()
+        some.iter().map(info).collect()
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A wrong secret waits a second for its answer, but an attacker opens a thousand connections and waits on all of them.
 //! So wrong secrets are counted for each address ([`Origin`]), whether a client says them (AUTH, HELLO), a peer proves
-//! them (PROVE) or a browser sends them to the page. [`GUESSES_AT_ONCE`] of them may come at once; from then on one for
+//! them (PROVE) or a browser sends them to the page. [`GUESSES_AT_ONCE`] of them may come at once; from then on one in
 //! each [`GUESS_INTERVAL`]. Beyond that, a secret from there is refused unread, right or wrong: if the right one passed,
 //! each try would be a guess.
 //!
@@ -12,7 +12,9 @@
 //!   admitted within [`GUESS_INTERVAL`] after that: what is refused unread does not count.
 //!
 //! Each node counts for itself, and the page with the first node of its process that runs; behind a reverse proxy, all
-//! who open the page share its address. The last [`MAX_GUESSING_ADDRESSES`] addresses are remembered. When all of these guess
+//! who open the page share its address. The log names the address, at a limited rate.
+//!
+//! The last [`MAX_GUESSING_ADDRESSES`] addresses are remembered. When all of these guess
 //! at once, the one that may guess again soonest is forgotten for the next: an attacker who has more addresses guesses
 //! faster, bounded by his connections, and no other client is refused for it.
 

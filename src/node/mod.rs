@@ -244,7 +244,7 @@ impl Node {
         stats::gather(&self.shared)
     }
 
-    /// Has a secret compared that somebody has said to the page, unless too many wrong ones have come from that address.
+    /// Has a secret compared that somebody has said to the page, unless too many wrong ones have come from there.
     pub fn try_secret(&self, address: IpAddr, is_right: impl FnOnce() -> bool) -> Attempt {
         let attempt = self.shared.try_secret(address, is_right);
         if attempt == Attempt::Wrong {

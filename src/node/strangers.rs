@@ -7,8 +7,8 @@
 //! ([`Origin`]), its oldest one. So one address cannot push out the strangers of another, such as a client that is
 //! just about to say the secret.
 //!
-//! - A *stranger* gets a place, has [`ADMISSION_PATIENCE`](crate::limits::ADMISSION_PATIENCE) in all to show the secret,
-//!   and may lose the place before: then it reads `ERR too many connections have not said the secret`.
+//! - A *stranger* gets a place, has [`ADMISSION_PATIENCE`](crate::limits::ADMISSION_PATIENCE) in all to show the
+//!   secret, and may lose the place before: then it reads `ERR too many connections have not said the secret`.
 //! - An *admitted client*, or a *peer* that has proved the secret, keeps its place. With RESET a client becomes a
 //!   stranger again.
 //! - Only when admitted clients have taken every place is the next connection told that there are too many. Peers then

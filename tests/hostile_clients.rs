@@ -18,6 +18,7 @@ use kvstore::limits::{
 };
 use kvstore::replication::message::PROTOCOL;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::{Domain, Socket, Type};
 
 /// How long a well-behaved client may wait for an answer while others misbehave.
 const UNDISTURBED: Duration = Duration::from_secs(2);
@@ -332,6 +333,45 @@ fn a_client_that_takes_nothing_is_cut_off_after_the_write_timeout_whatever_else_
             "{took:?}, and it goes on sending: {goes_on_sending}"
         );
     }
+}
+
+/// A client that asks for something and takes as little of the answer as the kernel allows.
+fn deaf(address: SocketAddr, request: &[u8]) -> Socket {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+    socket.set_recv_buffer_size(4096).expect("a small buffer");
+    socket.connect(&address.into()).expect("the node listens");
+    (&socket).write_all(request).expect("the node reads");
+    socket
+}
+
+#[test]
+fn clients_that_do_not_read_leave_room_for_the_answers_of_others_and_go_when_it_is_needed() {
+    let cluster = Cluster::start_with(1, |config| {
+        config.max_memory = 64 * 1024 * 1024;
+        config.client_write_timeout = Duration::from_secs(30);
+    });
+    let mut good = cluster.client(1);
+    let [huge, large, small] = [7 * 1024 * 1024, 2 * 1024 * 1024, 64 * 1024].map(|bytes| vec![b'v'; bytes]);
+    let words = [b"MSET", &b"huge"[..], &huge, b"large", &large, b"small", &small];
+    assert_eq!(good.resp(&words).to_string(), "+OK");
+    // All answers together may take two of the largest values. The kernel takes less than half of a huge one.
+    let (stored, budget) = (9 * 1024 * 1024 + small.len() as u64, 2 * MAX_VALUE_BYTES as u64);
+    let many: Vec<Socket> = (0..24).map(|_| deaf(cluster.address(1), &encode(&["GET", "huge"]))).collect();
+    eventually("the room is taken", DEADLINE, || good.count("used_memory") > stored + budget * 3 / 4);
+    for _ in 0..10 {
+        assert!(good.resp(&["GET", "small"]) == Value::Bulk(small.clone()), "there is always room for this");
+    }
+    let mut refused = 0;
+    let took = eventually("there is room for a large answer", DEADLINE, || {
+        let answer = good.resp(&["GET", "large"]);
+        let is_whole = answer == Value::Bulk(large.clone());
+        assert!(is_whole || matches!(&answer, Value::Error(why) if why.starts_with("OOM ")));
+        refused += u64::from(!is_whole);
+        is_whole
+    });
+    assert!(refused > 0, "the test shows something");
+    assert!(took < Duration::from_secs(10), "{took:?}: they are ended long before they would be in calm times");
+    drop(many);
 }
 
 #[test]

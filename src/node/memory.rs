@@ -6,8 +6,29 @@
 //! Beyond the limit clients can read and delete, but not write, and a connection whose request would need a larger
 //! buffer is ended. A delete of a key that is not held here costs as much as a write, and has a limit of its own: see
 //! [`Memory::delete_limit`]. Peers are not limited: if this node refused writes that another node has acknowledged, the
-//! nodes would no longer agree. Answers have a budget of their own, so that clients can read when the memory is full:
-//! see [`Memory::answer_limit`].
+//! nodes would no longer agree.
+//!
+//! # Answers
+//!
+//! Answers that are not read yet have a budget of their own, so that clients can read when the memory is full: see
+//! [`Memory::answer_limit`]. A client that asks for much and reads nothing takes of it what others need. So:
+//!
+//! 1. Up to [`FREE_BUFFER_BYTES`], an answer always has room. A connection has such a buffer in any case.
+//! 2. *There is always something left.* A larger answer must leave an eighth of the budget, or, when there is less
+//!    already, half of what is left. So one client can take most of a budget that no one uses, and of the last eighth
+//!    the first gets at most half, the next at most a quarter. It is checked before an answer is made; one without room
+//!    fails with OOM, and nothing is done.
+//! 3. *Who does not read goes when others need the room.* While more than three quarters of the budget are taken, a
+//!    client whose answers wait (more than [`FREE_BUFFER_BYTES`] of them) must take them at
+//!    [`HURRIED_BYTES_A_SECOND`], with [`HURRIED_PATIENCE`] before. Otherwise its connection is ended. So clients that
+//!    do not read hold the room for some seconds, however many they are (what the kernel takes for them counts as read);
+//!    in calm times they have [`CLIENT_WRITE_TIMEOUT`](crate::limits::CLIENT_WRITE_TIMEOUT).
+//!
+//! A stranger who has not shown the secret gets answers of the first kind only. An admitted client is bound by all three.
+//! A peer asks for bounded replies, is refused none, and is never hurried: the rounds must go on over slow lines.
+//!
+//! [`HURRIED_BYTES_A_SECOND`]: crate::limits::HURRIED_BYTES_A_SECOND
+//! [`HURRIED_PATIENCE`]: crate::limits::HURRIED_PATIENCE
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -75,6 +96,13 @@ impl Memory {
     fn answer_limit(&self) -> usize {
         (self.limit() / 8).max(2 * MAX_VALUE_BYTES)
     }
+
+    /// How many bytes of answers one connection may have more than now. Something must be left for others.
+    fn answer_growth(&self) -> usize {
+        let limit = self.answer_limit();
+        let left = limit.saturating_sub(self.answers.load(Relaxed));
+        left - (left / 2).min(limit / 8)
+    }
 }
 
 /// What one connection takes of the memory; given back when it is dropped.
@@ -114,8 +142,7 @@ impl Usage {
     /// Whether the unread answers may have this many bytes; if so, they are counted.
     pub(super) fn may_answer(&mut self, bytes: usize) -> bool {
         let growth = bytes.saturating_sub(self.answer);
-        let left = self.memory.answer_limit().saturating_sub(self.memory.answers.load(Relaxed));
-        let may = growth == 0 || bytes <= FREE_BUFFER_BYTES || growth <= left;
+        let may = growth == 0 || bytes <= FREE_BUFFER_BYTES || growth <= self.memory.answer_growth();
         if may {
             self.set_answer(if bytes <= FREE_BUFFER_BYTES { 0 } else { bytes });
         }
@@ -128,6 +155,12 @@ impl Usage {
         self.set_answer(if bytes <= FREE_BUFFER_BYTES { 0 } else { bytes });
         let all = self.memory.answers.load(Relaxed);
         bytes <= FREE_BUFFER_BYTES || (bytes <= MAX_WAITING_ANSWER_BYTES && all <= self.memory.answer_limit() / 2)
+    }
+
+    /// Whether the client must hurry to take its answers: they take room, and there is little left for others.
+    pub(super) fn must_hurry(&self) -> bool {
+        let limit = self.memory.answer_limit();
+        self.answer > FREE_BUFFER_BYTES && self.memory.answers.load(Relaxed) > limit - limit / 4
     }
 
     /// Counts that the buffers for a request have this many bytes now.
@@ -166,6 +199,25 @@ impl Drop for Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_may_take_most_of_the_budget_but_there_is_always_something_left() {
+        let memory = Arc::new(Memory::new(0));
+        let budget = 2 * MAX_VALUE_BYTES;
+        let mut first = Usage::new(&memory);
+        assert!(!first.may_answer(budget * 7 / 8 + 1) && first.may_answer(budget * 7 / 8) && first.must_hurry());
+        let mut greedy: Vec<Usage> = Vec::new();
+        for _ in 0..4 {
+            let mut one = Usage::new(&memory);
+            let left = budget - memory.answers.load(Relaxed);
+            assert!(!one.may_answer(left / 2 + 1) && one.may_answer(left / 2));
+            greedy.push(one);
+        }
+        let mut small = Usage::new(&memory);
+        assert!(small.may_answer(64 * 1024) && small.must_hurry());
+        drop((first, greedy));
+        assert!(!small.must_hurry() && small.may_answer(budget / 2));
+    }
 
     #[test]
     fn what_connections_take_is_counted_and_given_back() {

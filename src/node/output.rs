@@ -150,7 +150,8 @@ impl<'a> Output<'a> {
     /// Waits until the other side takes answers or, if the session may read, sends something; returns whether it does
     /// that.
     fn wait(&mut self, may_read: bool) -> io::Result<bool> {
-        let can_read = self.unread.wait(&self.incoming.stream, may_read)?;
+        let hurry = self.form.is_some() && self.usage.must_hurry();
+        let can_read = self.unread.wait(&self.incoming.stream, may_read, hurry)?;
         self.safe = self.unread.len();
         self.release_memory();
         Ok(can_read)

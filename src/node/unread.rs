@@ -16,7 +16,9 @@ use nix::libc::{MSG_DONTWAIT, POLLRDHUP};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::SockRef;
 
-use crate::limits::{ANSWER_FLUSH_BYTES, KEPT_BUFFER_BYTES, MIN_BYTES_READ_A_SECOND};
+use crate::limits::{
+    ANSWER_FLUSH_BYTES, HURRIED_BYTES_A_SECOND, HURRIED_PATIENCE, KEPT_BUFFER_BYTES, MIN_BYTES_READ_A_SECOND,
+};
 
 /// How often a client that seems to take nothing is offered its answers before it is cut off. A socket counts as
 /// writable only when a third of its buffer is free. A slow client may have taken less than that; only a write shows
@@ -93,7 +95,7 @@ impl Unread {
                 }
                 Err(error) => return Err(error),
             }
-            self.check_pace()?;
+            self.check_pace(false)?;
         }
         Ok(())
     }
@@ -120,23 +122,25 @@ impl Unread {
         self.offered = self.bytes.len();
     }
 
-    /// Checks that the client takes [`MIN_BYTES_READ_A_SECOND`] while it has a backlog.
-    fn check_pace(&self) -> io::Result<()> {
-        let is_slow = |backlog: &Backlog| {
-            let expected = Duration::from_secs((backlog.taken / MIN_BYTES_READ_A_SECOND) as u64);
-            backlog.since.elapsed() > self.timeout + expected
+    /// Checks that the client takes [`MIN_BYTES_READ_A_SECOND`] while it has a backlog; if it must hurry, more.
+    fn check_pace(&self, hurry: bool) -> io::Result<()> {
+        let (patience, pace) = match hurry {
+            false => (self.timeout, MIN_BYTES_READ_A_SECOND),
+            true => (self.timeout.min(HURRIED_PATIENCE), HURRIED_BYTES_A_SECOND),
         };
+        let is_slow =
+            |backlog: &Backlog| backlog.since.elapsed() > patience + Duration::from_secs((backlog.taken / pace) as u64);
         if self.backlog.as_ref().is_some_and(is_slow) { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
     }
 
     /// Waits until the client has taken more or, if the session may read, has sent something. Returns whether it has
-    /// sent something.
+    /// sent something. `hurry`: others need the room that its answers take.
     ///
     /// # Errors
     /// If the connection broke, or if the client takes nothing or too little and must be cut off.
-    pub(super) fn wait(&mut self, stream: &TcpStream, may_read: bool) -> io::Result<bool> {
+    pub(super) fn wait(&mut self, stream: &TcpStream, may_read: bool, hurry: bool) -> io::Result<bool> {
         let Some(&Backlog { taken, last_taken, .. }) = self.backlog.as_ref() else { return Ok(may_read) };
-        self.check_pace()?;
+        self.check_pace(hurry)?;
         let left = self.timeout.saturating_sub(last_taken.elapsed());
         let ready = ready(stream, may_read, left.min(self.timeout / OFFERS_IN_A_TIMEOUT))?;
         if left.is_zero() || ready.is_empty() || ready.contains(PollFlags::POLLOUT) {

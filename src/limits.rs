@@ -321,6 +321,13 @@ pub const OWN_DESCRIPTORS: usize = 32;
 /// How many file descriptors a link takes: its connection's, and that of the lost one while a new one is opened.
 pub const LINK_DESCRIPTORS: usize = 2;
 
+/// How many memory maps a connection takes: the stack of its thread, the one for signals, and a guard page at each.
+pub const MAPS_A_CONNECTION: usize = 4;
+
+/// How many memory maps a process takes beside these: libraries, the threads that every node has, and what the
+/// allocator maps. Some 200 are in use at rest.
+pub const OWN_MAPS: usize = 1024;
+
 /// How many connections may wait to be accepted.
 pub const ACCEPT_BACKLOG: i32 = 1024;
 

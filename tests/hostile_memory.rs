@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use common::{Client, DEADLINE, Links, Mode, Process, encode, eventually, two_free_ports};
 use kvstore::limits::{
-    ACCEPT_PAUSE, CLIENT_WRITE_TIMEOUT, FREE_BUFFER_BYTES, KEPT_BUFFER_BYTES, MAX_ARGS, MAX_KEY_BYTES, MAX_VALUE_BYTES,
+    ACCEPT_PAUSE, CLIENT_WRITE_TIMEOUT, FREE_BUFFER_BYTES, KEPT_BUFFER_BYTES, MAPS_A_CONNECTION, MAX_ARGS,
+    MAX_KEY_BYTES, MAX_VALUE_BYTES,
 };
 
 const MIB: u64 = 1024 * 1024;
@@ -472,6 +473,24 @@ fn a_node_takes_as_many_descriptors_as_it_may() {
     assert!(clients.iter_mut().all(|client| client.line("PING") == "PONG"));
     assert_eq!(clients[0].count("maxclients"), CLIENTS as u64);
     assert_eq!(node.told("WARN"), 0, "{:?}", node.log());
+}
+
+#[test]
+fn more_connections_than_the_machine_has_memory_maps_for_are_told_at_the_start() {
+    let node = start(&["--max-connections", "1000000"]);
+    let maps = || std::fs::read_to_string(format!("/proc/{}/maps", node.id())).expect("Linux").lines().count();
+    let (mut client, before) = (node.client(), maps());
+    let crowd: Vec<Client> = (0..100).map(|_| node.client()).collect();
+    eventually("all are served", DEADLINE, || client.count("connected_clients") > 100);
+    let taken = maps() - before;
+    assert!(taken <= 100 * MAPS_A_CONNECTION + 100, "{taken} maps for 100 connections");
+    let allowed = std::fs::read_to_string("/proc/sys/vm/max_map_count").expect("Linux");
+    let allowed: usize = allowed.trim().parse().expect("a number");
+    // Fewer than a million if this process may not have so many open files.
+    let needed = client.count("maxclients") as usize * MAPS_A_CONNECTION;
+    let told = node.told(&format!("memory maps, and this machine allows {allowed}: sysctl -w vm.max_map_count="));
+    assert_eq!(told, usize::from(needed > allowed), "{needed} of {allowed}: {:?}", node.log());
+    drop(crowd);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Select, Sender, bounded};
 use log::info;
 use parking_lot::{Mutex, RwLock};
 
+use super::maps::warn_if_too_few;
 use super::{BoundNode, End, Node};
 use crate::config::Config;
 use crate::disk::SyncPolicy;
@@ -39,8 +40,10 @@ impl Cluster {
     /// # Errors
     /// As [`BoundNode::keep_within`] and [`BoundNode::start`].
     pub fn start(bound: Vec<BoundNode>, descriptors: usize) -> io::Result<Self> {
+        let kept = bound.into_iter().map(|bound| bound.keep_within(descriptors));
+        let bound: Vec<BoundNode> = kept.collect::<io::Result<_>>()?;
+        warn_if_too_few(bound.iter().map(|bound| bound.config.max_connections).sum(), bound.len());
         let start = |bound: BoundNode| {
-            let bound = bound.keep_within(descriptors)?;
             let address = bound.address();
             let config = Config { listen: address.to_string(), ..bound.config.clone() };
             Ok(Place { config, address, node: RwLock::new(Some(bound.start()?)), turn: Mutex::new(()) })

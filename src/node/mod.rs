@@ -46,6 +46,7 @@ mod lab;
 mod late;
 mod link;
 mod listener;
+mod maps;
 mod memory;
 pub(crate) mod origin;
 mod output;

@@ -144,6 +144,7 @@ struct Shared {
 /// Accepts connections until the server stops. Returns the threads of those that may still be open.
 fn accept(shared: &Arc<Shared>, listener: &TcpListener) -> Vec<JoinHandle<()>> {
     let mut threads: Vec<JoinHandle<()>> = Vec::new();
+    let mut failing = false;
     loop {
         let accepted = listener.accept();
         if shared.stop.try_recv() == Err(TryRecvError::Disconnected) {
@@ -160,9 +161,15 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener) -> Vec<JoinHandle<()>> {
             thread.spawn(move || serve(&shared, &stream)).map(Some)
         });
         match served {
-            Ok(thread) => threads.extend(thread),
+            Ok(thread) => {
+                threads.extend(thread);
+                failing = false;
+            }
             Err(error) => {
-                warn!("the page: cannot accept a connection: {error}; retrying in {ACCEPT_PAUSE:?}");
+                if !failing {
+                    warn!("the page: cannot accept a connection: {error}; retrying in {ACCEPT_PAUSE:?}");
+                }
+                failing = true;
                 let _ = shared.stop.recv_timeout(ACCEPT_PAUSE);
             }
         }

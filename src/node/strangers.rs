@@ -17,6 +17,7 @@
 //! Without a secret everybody is admitted, there are no strangers, and one address may take every place: all clients of
 //! a machine, or behind a proxy, come from one address.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -46,10 +47,11 @@ impl Strangers {
         }
     }
 
-    /// Takes out the stranger that must make room: the oldest one of the origin that has the most of them.
+    /// Takes out the stranger that must make room: the oldest one of the origin that has the most of them; where several have as many, the oldest of all theirs.
     pub(super) fn take_one(&self) -> Option<Arc<Incoming>> {
         let mut all = self.0.lock();
-        let (&origin, same) = all.iter_mut().max_by_key(|(_, same)| same.len())?;
+        let oldest_first = |same: &BTreeMap<u64, _>| Reverse(same.first_key_value().map(|(&number, _)| number));
+        let (&origin, same) = all.iter_mut().max_by_key(|(_, same)| (same.len(), oldest_first(same)))?;
         let (_, oldest) = same.pop_first()?;
         if same.is_empty() {
             all.remove(&origin);

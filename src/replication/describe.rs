@@ -17,6 +17,9 @@ const SHOWN: usize = 4;
 /// How many characters the items of a list may take. The first is always shown.
 const SHOWN_CHARS: usize = 96;
 
+/// How many bytes of a key are shown. Traces and the page show what any peer sends.
+const SHOWN_KEY: usize = 256;
+
 /// How many bytes of a value are shown; of a longer one, its length.
 const SHOWN_VALUE: usize = 40;
 
@@ -46,7 +49,7 @@ impl fmt::Display for Request {
             Self::Root => Ok(()),
             Self::Digest(branches) => write!(f, " {}", list(branches, branch)),
             Self::Leaf(held) => write!(f, " {}", list(held, holding)),
-            Self::Fetch(keys) => write!(f, " {}", list(keys, |key| key.escape_ascii().to_string())),
+            Self::Fetch(keys) => write!(f, " {}", list(keys, |key| shown_key(key))),
             Self::Confirm(arrivals, Confirmation::NONE) => write!(f, " {arrivals}"),
             Self::Confirm(arrivals, confirmation) => write!(f, " {arrivals}, confirmation {confirmation}"),
         }
@@ -75,7 +78,7 @@ impl fmt::Display for Reply {
 impl fmt::Display for Record {
     /// The command that would write it, and its version.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (key, version) = (self.key().escape_ascii(), self.version());
+        let (key, version) = (shown_key(self.key()), self.version());
         let shown = |value: &[u8]| match value.len() {
             ..=SHOWN_VALUE => value.escape_ascii().to_string(),
             length => format!("({length} bytes)"),
@@ -155,13 +158,19 @@ fn differing(Differences { news, listed, lacking, .. }: &Differences) -> String 
         parts.push(list(news, Record::to_string));
     }
     if !listed.is_empty() {
-        let keys = list(listed, |Listed { key, version, .. }| format!("{} {version}", key.escape_ascii()));
+        let keys = list(listed, |Listed { key, version, .. }| format!("{} {version}", shown_key(key)));
         parts.push(format!("has {keys}"));
     }
     if !lacking.is_empty() {
         parts.push(format!("lacks {}", lacking.len()));
     }
     if parts.is_empty() { "no difference".into() } else { parts.join("; ") }
+}
+
+/// A key, or the beginning of a long one.
+fn shown_key(key: &[u8]) -> String {
+    let dots = if key.len() > SHOWN_KEY { "…" } else { "" };
+    format!("{}{dots}", key[..key.len().min(SHOWN_KEY)].escape_ascii())
 }
 
 /// The first of the items in words, and how many there are if that is not all.
@@ -178,4 +187,18 @@ fn list<T>(items: &[T], describe: impl Fn(&T) -> String) -> String {
         shown += 1;
     }
     if shown < items.len() { format!("{text}, … {} in all", items.len()) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::MAX_KEY_BYTES;
+
+    #[test]
+    fn a_long_key_is_shown_in_part() {
+        let request = Request::Fetch(vec![vec![0; MAX_KEY_BYTES].into(), (*b"k").into()]);
+        let shown = request.to_string();
+        assert!(shown.len() < 2000 && shown.contains("…"), "{} bytes", shown.len());
+        assert_eq!(Request::Fetch(vec![(*b"k").into()]).to_string(), "FETCH k");
+    }
 }

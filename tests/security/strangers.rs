@@ -62,6 +62,21 @@ fn strangers_from_one_address_push_out_none_from_another() {
 }
 
 #[test]
+fn where_no_address_has_more_strangers_than_another_the_oldest_makes_room() {
+    let node = node_with_places(4);
+    let mut strangers: Vec<Client> =
+        (11..=20).map(|number| Client::connect_from(loopback(number), node.address())).collect();
+    for ended in strangers.drain(..6).collect::<Vec<_>>().iter_mut() {
+        assert!(ended.read_to_end().starts_with(b"-ERR too many connections"));
+    }
+    // One place may have been that of the client that has started the node.
+    for alive in &mut strangers[1..] {
+        assert_eq!(alive.line("PING"), "PONG");
+    }
+    node.stop();
+}
+
+#[test]
 fn a_stranger_in_a_place_for_peers_has_a_second() {
     let node = node_with_places(1);
     let mut client = Client::connect(node.address());

@@ -488,9 +488,9 @@ fn exec_is_refused_when_the_memory_has_become_full() {
 fn an_exec_of_large_answers_waits_for_earlier_ones_to_be_read() {
     let cluster = Cluster::start_with(1, |config| config.max_memory = 64 * 1024 * 1024);
     let mut client = cluster.client(1);
-    let value = "v".repeat(3 * 1024 * 1024);
+    let value = "v".repeat(11 * 256 * 1024);
     assert_eq!(client.resp(&["SET", "k", &value]).to_string(), "+OK");
-    // Those of EXEC fit into the 16 MiB that may wait, but not beside the earlier ones.
+    // Those of EXEC fit into the 14 MiB that one client may have of the 16 MiB of all, but not beside the earlier ones.
     let gets: [&[&str]; 5] = [&["GET", "k"]; 5];
     let requests: Vec<&[&str]> = [&gets[..2], &[&["MULTI"]], &gets, &[&["EXEC"]]].concat();
     let mut other = cluster.client(1);

@@ -196,7 +196,8 @@ fn branches_have_the_right_depth_and_order() {
     check(&[b"LEAF", b"aa", none, b"ab", none], true);
     check(&[b"LEAF", b"abcd", none], true);
     check(&[b"LEAF", b"a", none], false);
-    check(&[b"LEAF", b"abcde", none], false);
+    check(&[b"LEAF", b"abcde", none, b"abcdf01234567890", none], true);
+    check(&[b"LEAF", b"abcde012345678901", none], false);
     check(&[b"LEAF", b"bb", none, b"aa", none], false);
     check(&[b"LEAF", b"aaaa", none, b"aaaa", none], false);
     check(&[b"LEAF", b"aa", none, b"aab0", none], false);

@@ -28,8 +28,8 @@ use crate::commands::stats::Stats;
 use crate::limits::{MAX_PAGES, PAGE_QUEUE, PAGE_SEND_BUFFER_BYTES, WRONG_SECRET_DELAY};
 use crate::node::Node;
 use crate::node::cluster::Place;
-use crate::secret::Role;
 use crate::node::origin::Origin;
+use crate::secret::Role;
 use crate::store::digest::Prefix;
 
 /// Answers a request; `Ok(None)` if it has been answered.

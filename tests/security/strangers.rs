@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use kvstore::config::Config;
 use kvstore::limits::{GUESS_INTERVAL, GUESSES_AT_ONCE, MAX_REPORTS};
 use kvstore::node::Node;
-use kvstore::secret::Secret;
+use kvstore::secret::{Secret, Secrets};
 
-use super::common::{Client, DEADLINE, Process, Value, encode, eventually};
-use super::{File, SECRET, Stranger, admitted, greet, start};
+use super::common::{Client, DEADLINE, File, Process, Value, encode, eventually};
+use super::{SECRET, Stranger, admitted, greet, start};
 
 /// A node with the secret, no peers, and this many places.
 fn node_with_places(places: usize) -> Node {
     let mut config = Config::new(1, "127.0.0.1:0", Vec::new());
-    config.secret = Some(Secret::new(SECRET.as_bytes()).expect("a good secret"));
+    config.secrets = Secrets::of(Secret::new(SECRET.as_bytes()).expect("a good secret"));
     config.max_connections = places;
     let node = Node::start(config).expect("a node starts");
     admitted(node.address()).wait_until_it_serves();
@@ -152,7 +152,8 @@ fn wrong_secrets_are_counted_for_each_address_and_beyond_a_bound_none_from_there
 fn wrong_proofs_of_peers_count_as_wrong_secrets_do() {
     let node = node_with_places(1000);
     let from = loopback(5);
-    let stranger = || Stranger { client: Client::connect_from(from, node.address()), name: "node9", incarnation: 5 };
+    let stranger =
+        || Stranger { client: Client::connect_from(from, node.address()), name: "node9", incarnation: 5, seal: None };
     let mut crowd: Vec<Stranger> = (0..3 * GUESSES_AT_ONCE).map(|_| stranger()).collect();
     for stranger in &mut crowd {
         stranger.introduce();

@@ -355,8 +355,8 @@ pub const CONNECTIONS_AT_ONCE: usize = 128;
 /// The largest COUNT of a SCAN: bounds how many keys one answer copies.
 pub const MAX_SCAN_COUNT: usize = 10_000;
 
-/// After how many bytes of keys one call of SCAN ends, although it has found fewer keys than its COUNT: they are copied,
-/// and compared with a pattern.
+/// After how many bytes of keys one call of SCAN ends, although it has found fewer keys than its COUNT: they are
+/// copied, and compared with a pattern.
 pub const MAX_SCAN_BYTES: usize = 1024 * 1024;
 
 /// After how many entries beyond its COUNT one call of SCAN ends, although it has found fewer keys: deleted and expired

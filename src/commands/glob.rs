@@ -3,7 +3,8 @@
 //!
 //! Keys are bytes, and a client chooses both the pattern and the keys. The obvious matcher, which goes back to the last
 //! star after a mismatch, takes the pattern's length times the key's, and reads a set again for every byte that it is
-//! compared with. (The crates that we looked at match text only, or a hostile pattern makes them take exponential time.)
+//! compared with. (The crates that we looked at match text only, or a hostile pattern makes them take exponential
+//! time.)
 //!
 //! So a pattern is compiled once. Without its stars it is a row of *elements*, of which each matches one byte. A match
 //! goes through the text once, and keeps the set of all places in the row up to which the text can have come: one bit
@@ -230,8 +231,8 @@ mod tests {
     mod going_back {
         /// Whether all of `text` matches `pattern`.
         ///
-        /// On a mismatch it goes back to the last `*` only, which is enough: a later star can take whatever an earlier one
-        /// could.
+        /// On a mismatch it goes back to the last `*` only, which is enough: a later star can take whatever an earlier
+        /// one could.
         pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
             let (mut p, mut t) = (0, 0);
             // Where to continue after a mismatch: behind the last star, one character of the text further.
@@ -271,8 +272,8 @@ mod tests {
             }
         }
 
-        /// Whether `byte` is in the set that begins at `p`, behind its bracket, and where the set ends. As in Redis, a set that
-        /// is not closed ends with the pattern.
+        /// Whether `byte` is in the set that begins at `p`, behind its bracket, and where the set ends. As in Redis, a
+        /// set that is not closed ends with the pattern.
         fn match_set(pattern: &[u8], mut p: usize, byte: u8) -> (bool, usize) {
             let negated = pattern.get(p) == Some(&b'^');
             p += usize::from(negated);

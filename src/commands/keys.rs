@@ -223,8 +223,8 @@ fn randomkey(call: &mut Call<'_>) -> Outcome {
     DONE
 }
 
-/// About so many keys that follow any cursor, with those at the beginning of a scan behind those at its end; all keys if
-/// there are not so many.
+/// About so many keys that follow any cursor, with those at the beginning of a scan behind those at its end; all keys
+/// if there are not so many.
 fn some_keys(call: &mut Call<'_>, count: usize) -> Result<Vec<Box<[u8]>>, Failure> {
     let first = fastrand::u64(..KeyValueStore::CURSORS);
     let (mut keys, mut cursor, mut is_second_time) = (Vec::new(), first, false);

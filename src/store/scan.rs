@@ -63,9 +63,9 @@ impl KeyValueStore {
         }
     }
 
-    /// Some keys with a value at `now`, from `cursor` on, and the cursor for the next call. A scan begins with cursor 0,
-    /// and has ended when 0 comes back. There are about `count` keys; fewer if they are long, or if many entries without
-    /// a value come before, so that a call takes a bounded time.
+    /// Some keys with a value at `now`, from `cursor` on, and the cursor for the next call. A scan begins with cursor
+    /// 0, and has ended when 0 comes back. There are about `count` keys; fewer if they are long, or if many entries
+    /// without a value come before, so that a call takes a bounded time.
     ///
     /// Keys come in the order of their hashes, so a scan misses no key that stands in the store from its beginning to
     /// its end, and shows none twice, whatever is written meanwhile. The order is the same on all nodes.

@@ -126,7 +126,7 @@ mod tests {
         let mut row = Row::default();
         (1..=200_000).for_each(|number| row.insert(grave(number)));
         let started = Instant::now();
-        (1..=5000).for_each(|number| assert_eq!(row.count_after(Arrival(number)), 200_000 - number as usize));
+        (1..=30_000).for_each(|number| assert_eq!(row.count_after(Arrival(number)), 200_000 - number as usize));
         assert!(started.elapsed() < Duration::from_millis(500), "{:?}", started.elapsed());
     }
 }

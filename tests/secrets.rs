@@ -154,7 +154,7 @@ fn who_sits_in_between_cannot_change_what_nodes_say() {
         });
         let (one, three) = pair_with(&relay, &secret);
         let (mut near, mut far) = (client(&one, CLIENTS), client(&three, CLIENTS));
-        (near.wait_until_it_serves(), far.wait_until_it_serves());
+        [&mut near, &mut far].into_iter().for_each(Client::wait_until_it_serves);
         assert_eq!(if is_request { &mut near } else { &mut far }.line("SET colour red"), "OK");
         relay.lead_to(three.address);
         eventually("rounds fail", DEADLINE, || near.count("rounds_failed") > 2);
@@ -196,7 +196,7 @@ fn nodes_with_a_secret_of_their_own_do_not_believe_who_knows_that_of_clients() {
     let (one, two) = (node(1, &relay.address.to_string(), &both), node(2, &closed_port(), &both));
     relay.lead_to(two.address);
     let (mut near, mut far) = (client(&one, CLIENTS), client(&two, CLIENTS));
-    (near.wait_until_it_serves(), far.wait_until_it_serves());
+    [&mut near, &mut far].into_iter().for_each(Client::wait_until_it_serves);
     assert_eq!(near.line("SET colour red"), "OK");
     eventually("they agree", DEADLINE, || far.line("GET colour") == "red");
     assert!(one.client().line(format!("AUTH {PEERS}")).contains("not the secret"), "nor do clients say that of nodes");
@@ -270,15 +270,13 @@ fn a_secret_is_replaced_while_nodes_and_clients_go_on() {
     let nodes = [&one, &two];
     let mut clients = nodes.map(|node| client(node, CLIENTS));
     clients.iter_mut().for_each(Client::wait_until_it_serves);
-    let mut told = 0;
     let steps = [format!("{CLIENTS}\n{NEW}\n"), format!("{NEW}\n{CLIENTS}\n"), format!("{NEW}\n")];
     for (number, step) in steps.iter().enumerate() {
-        told += 1;
         for (node, file) in nodes.iter().zip(&files) {
             file.write(step);
             node.signal("HUP");
             eventually("it was read", DEADLINE, || {
-                node.told("SIGHUP: the secrets and the log's filter were read") == told
+                node.told("SIGHUP: the secrets and the log's filter were read") == number + 1
             });
             // Now the two nodes are told different things. New connections are made all the same.
             eventually("their links are cut", DEADLINE, || to_two.cut() > 0);

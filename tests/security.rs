@@ -647,7 +647,7 @@ fn a_node_without_a_secret_listens_where_others_reach_it_only_if_told_to() {
 fn a_secret_that_cannot_be_had_is_explained_in_one_line_without_showing_it() {
     let empty = File::new("empty", b"\n");
     let spaces = File::new("spaces", b"two words");
-    let long = File::new("long", &[b'x'; 5000]);
+    let long = File::new("long", [b'x'; 5000]);
     for (path, why) in [
         (&empty.0, "a secret has 1 to 4096 bytes and no spaces"),
         (&spaces.0, "a secret has 1 to 4096 bytes and no spaces"),

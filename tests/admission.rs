@@ -1,11 +1,9 @@
 //! Which connections are admitted, and how much memory they get: the secret, the bound of the memory, idle clients.
 
-mod common;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{Client, Cluster, DEADLINE, Value, encode, eventually, peer_words};
+use crate::common::{Client, Cluster, DEADLINE, Value, encode, eventually, peer_words};
 use kvstore::limits::{FREE_BUFFER_BYTES, MAX_WRONG_SECRETS, WRONG_SECRET_DELAY};
 use kvstore::secret::{Secret, Secrets};
 

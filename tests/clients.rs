@@ -1,12 +1,10 @@
 //! Redis clients, as people have them. Whichever is not installed is skipped, and said to be.
 
-mod common;
-
 use std::io::{BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
-use common::{Cluster, DEADLINE, eventually};
+use crate::common::{Cluster, DEADLINE, eventually};
 
 /// Runs a program, which must end well; returns what it said. `None`, with a word on it, if it cannot be had.
 fn run(command: &mut Command) -> Option<String> {

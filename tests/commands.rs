@@ -1,12 +1,10 @@
 //! Every command, in both forms, as clients see it.
 
-mod common;
-
 use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
-use common::{Client, Cluster, DEADLINE, Value, encode, eventually};
+use crate::common::{Client, Cluster, DEADLINE, Value, encode, eventually};
 use kvstore::commands::{self, glob};
 
 /// A conversation: requests, the plain answer and the RESP answer (as [`Value`] prints it). A `*` stands for any text,
@@ -572,7 +570,7 @@ fn sync_says_what_it_did_with_each_peer() {
         let expected = format!("{peer} (127.0.0.1:*): pulled 0, pushed 0 in *s");
         assert!(glob::matches(expected.as_bytes(), line.as_bytes()), "{line}");
     }
-    cluster.links.set(common::Mode::Cut);
+    cluster.links.set(crate::common::Mode::Cut);
     assert!(cluster.client(1).lines("SYNC")[0].contains("failed: "));
 }
 

@@ -1,8 +1,6 @@
 //! What last write wins throws away: nodes that could not reach each other take writes of the same keys, and CONFLICTS
 //! tells afterwards what was lost. (How one conflict is noticed, without sockets: the stories and the simulator.)
 
-mod common;
-
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +8,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eventually};
+use crate::common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eventually};
 use kvstore::commands::glob;
 use kvstore::config::Config;
 use kvstore::limits::{CONFLICT_KEPT_BYTES, CONFLICT_LOST_BYTES, CONFLICT_REPORT_INTERVAL, MAX_CONFLICTS};

@@ -1,7 +1,5 @@
 //! Counters: the arithmetic of Redis on one node, sums that are exact on several, whatever befalls them.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,8 +7,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 
-use common::redis::Redis;
-use common::{Client, Cluster, DEADLINE, Links, Mode, Process, eventually};
+use crate::common::redis::Redis;
+use crate::common::{Client, Cluster, DEADLINE, Links, Mode, Process, eventually};
 use kvstore::limits::MAX_WRITERS;
 
 /// Requests that a real redis-server answers in the same way, but for what an error says behind Redis' words.

@@ -1,8 +1,6 @@
 //! Keys that expire, on real nodes: in this process with clocks that the test sets, and as processes whose clock
 //! libfaketime moves. (What all interleavings do: `simulation.rs`. What the commands answer: `commands.rs`.)
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::env;
 use std::fs;
@@ -14,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eventually};
+use crate::common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eventually};
 use kvstore::config::{Config, SharedWallClock};
 use kvstore::limits::SWEEP_KEYS;
 use kvstore::replication::journal::{DiskFailed, Journal, Note};

@@ -1,17 +1,14 @@
 //! `kvstore export`: what a node holds goes into Redis, and what Redis holds into a node.
 
-mod common;
-
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use common::redis::Redis;
-use common::{Client, Cluster, Value};
+use crate::common::redis::Redis;
+use crate::common::{Client, Cluster, File, Value};
 use kvstore::export::{Counts, Failed, Source, export};
 use kvstore::limits::{EXPORT_SCAN_COUNT, MAX_VALUE_BYTES};
 use kvstore::secret::{Secret, Secrets};
@@ -144,12 +141,10 @@ fn the_secret_is_said_and_asked_for() {
     );
     assert_eq!((refused.status.code(), stderr(&refused)), (Some(1), why));
 
-    let file = std::env::temp_dir().join(format!("kvstore-export-secret-{}", std::process::id()));
-    fs::write(&file, secret).expect("it is written");
-    let with_file = exporter(node.address(1)).arg("--secret-file").arg(&file).output().expect("it ends");
+    let file = File::new("export-secret", secret);
+    let with_file = exporter(node.address(1)).arg("--secret-file").arg(&file.0).output().expect("it ends");
     let with_variable =
         exporter(node.address(1)).env("KVSTORE_SECRET", "a-word-of-the-cluster").output().expect("it ends");
-    let _ = fs::remove_file(&file);
     for output in [with_file, with_variable] {
         assert!(output.status.success(), "{}", stderr(&output));
         assert_eq!(output.stdout, b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$1\r\nv\r\n");

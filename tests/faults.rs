@@ -1,7 +1,5 @@
 //! What two nodes must withstand from the network, the machines and the clocks, over real sockets.
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -10,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eventually};
+use crate::common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eventually};
 use kvstore::config::{Config, SharedWallClock};
 use kvstore::framing::RequestParser;
 use kvstore::limits::PEER_IO_TIMEOUT;
@@ -759,7 +757,7 @@ fn a_peer_that_hangs_does_not_delay_the_rounds_between_the_others() {
         eventually("node 2 has it from a round", DEADLINE, || two.line("GET k") == n.to_string());
     }
     let took = started.elapsed();
-    println!("ten repairs in {took:?}, at an interval of {:?}", common::INTERVAL);
+    println!("ten repairs in {took:?}, at an interval of {:?}", crate::common::INTERVAL);
     assert!(took < Duration::from_secs(9), "{took:?}: a round with the hung peer takes 5 s by itself");
 }
 

@@ -1,13 +1,11 @@
 //! What others have built on Redis: caches, sessions, locks. Each script in tests/foreign/ uses one such library as its
 //! users do. The gate installs the libraries to target/clients; whichever is missing is skipped, and said to be.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 
-use common::Cluster;
+use crate::common::Cluster;
 
 /// Where the gate installs packages.
 fn clients() -> PathBuf {

@@ -1,8 +1,6 @@
 //! What clients may do to a node: too many of them, silent ones, malformed input, and everything beyond a limit. Other
 //! clients must not notice.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -10,7 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eventually, peer_words, with_word};
+use crate::common::{
+    Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eventually, peer_words, with_word,
+};
 use kvstore::commands::glob;
 use kvstore::limits::{
     MAX_ANSWER_BYTES, MAX_ARGS, MAX_CLIENT_NAME_BYTES, MAX_FRAME_BYTES, MAX_KEY_BYTES, MAX_LINE_BYTES, MAX_SCAN_COUNT,

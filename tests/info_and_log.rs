@@ -1,10 +1,8 @@
 //! What a node tells about itself: INFO, and the log.
 
-mod common;
-
 use std::time::Duration;
 
-use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, eventually, peer_words, with_word};
+use crate::common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, eventually, peer_words, with_word};
 use kvstore::commands::glob;
 use kvstore::replication::message::PROTOCOL;
 

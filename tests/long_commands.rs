@@ -1,11 +1,9 @@
 //! Commands that look at much of what a node holds: each has a bound, or ends when it is not wanted any more, and other
 //! clients go on meanwhile.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Client, Cluster, encode, eventually};
+use crate::common::{Client, Cluster, encode, eventually};
 use kvstore::limits::{MAX_KEY_BYTES, MAX_PATTERN_BYTES, MAX_SCAN_BYTES, TRANSACTION_WALK_TIME};
 use socket2::SockRef;
 

@@ -1,14 +1,12 @@
 //! The metrics, and the alert rules of the README, as Prometheus' own tools read them. Without the tools the tests say
 //! that this part is skipped.
 
-mod common;
-
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs, process};
 
-use common::{Cluster, DEADLINE, Mode, eventually};
+use crate::common::{Cluster, DEADLINE, Mode, eventually};
 use kvstore::http::metrics;
 
 /// A folder that is deleted when this is dropped.

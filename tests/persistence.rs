@@ -1,8 +1,6 @@
 //! Nodes with disks, as processes: killed, with logs that were cut, with old copies, with a full disk. (What the disk
 //! does at each step, without processes: `disk.rs`.)
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
@@ -12,7 +10,7 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::Duration;
 
-use common::{Client, DEADLINE, Links, Process, Value, cut_log, encode, eventually, newest_log};
+use crate::common::{Client, DEADLINE, Links, Process, Value, cut_log, encode, eventually, newest_log};
 
 /// So long that no tick runs during a test, but that of the start.
 const NEVER: &str = "1h";

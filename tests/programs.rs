@@ -1,7 +1,5 @@
 //! The programs as an operator starts and stops them.
 
-mod common;
-
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -9,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, encode, eventually, two_free_ports};
+use crate::common::{Client, Cluster, DEADLINE, File, Links, Mode, Process, Value, encode, eventually, two_free_ports};
 use kvstore::limits::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 
 /// A node that is told to stop must have ended within this time.
@@ -269,7 +267,7 @@ fn a_start_that_cannot_work_is_explained_in_one_line_and_fails() {
         (&["--node", "x"], "invalid value 'x' for '--node"),
         (&["--node", "0"], "invalid value '0' for '--node <NUMBER>': a node's number is from 1 to 65535"),
         (&["--node", "70000"], "invalid value '70000' for '--node <NUMBER>': a node's number is from 1 to 65535"),
-        (&["--alone", "--peer", "127.0.0.1:5009"], "'--alone' cannot be used with '--peer <HOST:PORT>'"),
+        (&["--alone", "--peer", "127.0.0.1:5009"], "'--alone' cannot be used with '--peer <[NAME@]HOST:PORT>'"),
         (&["--max-memory", "10"], "give at least 32MiB"),
         (&["--max-memory", "10TB?"], "such as 500MB or 2GiB"),
         (&["--interval", "5"], "such as 5s or 200ms"),
@@ -291,9 +289,8 @@ fn a_start_that_cannot_work_is_explained_in_one_line_and_fails() {
 
 #[test]
 fn the_exit_code_tells_a_wrong_command_line_from_a_start_that_failed() {
-    let file = std::env::temp_dir().join(format!("kvstore-empty-secret-{}", std::process::id()));
-    std::fs::write(&file, "\n").expect("a temporary file");
-    let file = file.to_str().expect("a plain path");
+    let file = File::new("empty-secret", "\n");
+    let file = file.0.to_str().expect("a plain path");
     for program in PROGRAMS {
         for (arguments, code) in [(&["--help"][..], 0), (&["--version"], 0), (&["--frob"], 2)] {
             assert_eq!(run(program, arguments).status.code(), Some(code), "{program} {arguments:?}");
@@ -307,7 +304,6 @@ fn the_exit_code_tells_a_wrong_command_line_from_a_start_that_failed() {
     let output = run(PROGRAMS[0], &["--port", "65535"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: --port 65535: there are not 2 ports"));
-    std::fs::remove_file(file).expect("it was just written");
 }
 
 #[test]

@@ -1,8 +1,6 @@
 //! Who may speak as whom: what somebody between two nodes can do, what clients, nodes and operators may, and how their
 //! secrets are replaced while the nodes run.
 
-mod common;
-
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 
-use common::{Client, DEADLINE, File, Process, encode, eventually};
+use crate::common::{Client, DEADLINE, File, Process, encode, eventually};
 use kvstore::store::content::{Content, Entry};
 use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};

@@ -1,7 +1,6 @@
 //! What the secret of a cluster keeps out, and what a node does with peers that misbehave. The nodes run as an operator
 //! starts them; the strangers know the protocol. (What clients see of the secret: `admission.rs`.)
 
-mod common;
 #[path = "security/strangers.rs"]
 mod strangers;
 
@@ -16,7 +15,7 @@ use std::time::{Duration, Instant};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use common::{Client, DEADLINE, File, Process, encode, eventually, peer_words, with_word};
+use crate::common::{Client, DEADLINE, File, Process, Value, encode, eventually, peer_words, with_word};
 use kvstore::commands;
 use kvstore::config::Config;
 use kvstore::framing::resp::write_bulk;
@@ -175,7 +174,7 @@ impl Stranger {
         };
         let proof = secret.prove(&transcript("initiator"));
         match self.client.resp(&[&b"PEER"[..], b"PROVE", &proof]) {
-            common::Value::Error(why) => Err(why),
+            Value::Error(why) => Err(why),
             answer => {
                 let [proof] = <[Vec<u8>; 1]>::try_from(bulks(answer)).expect("one proof");
                 assert!(secret.verifies(&proof, &transcript("responder")), "the node proves itself too");
@@ -186,17 +185,17 @@ impl Stranger {
     }
 
     /// Says PEER, sealed if both have proved themselves; returns the answer, without its seal.
-    fn greet(&mut self, name: &str, number: &str, incarnation: u64) -> common::Value {
+    fn greet(&mut self, name: &str, number: &str, incarnation: u64) -> Value {
         let words = peer_words(name.as_bytes(), number.as_bytes(), format!("{incarnation:016x}").as_bytes());
         self.say(&words)
     }
 
-    fn say(&mut self, words: &[Vec<u8>]) -> common::Value {
+    fn say(&mut self, words: &[Vec<u8>]) -> Value {
         let message = encode(words);
         if let Some(tag) = self.seal_for(&message) {
             self.client.send(encode(&[b"SEAL", &tag[..]]));
             self.client.send(message);
-            let common::Value::Bulk(seal) = self.client.read_value() else { panic!("no seal before the answer") };
+            let Value::Bulk(seal) = self.client.read_value() else { panic!("no seal before the answer") };
             assert_eq!(seal.len(), 16);
             return self.client.read_value();
         }
@@ -225,15 +224,12 @@ fn framed(items: &[Vec<u8>]) -> Vec<u8> {
     out
 }
 
-fn bulks(answer: common::Value) -> Vec<Vec<u8>> {
-    let common::Value::Array(items) = answer else { panic!("no array: {answer}") };
-    items
-        .into_iter()
-        .map(|item| if let common::Value::Bulk(bytes) = item { bytes } else { panic!("no bulk string") })
-        .collect()
+fn bulks(answer: Value) -> Vec<Vec<u8>> {
+    let Value::Array(items) = answer else { panic!("no array: {answer}") };
+    items.into_iter().map(|item| if let Value::Bulk(bytes) = item { bytes } else { panic!("no bulk string") }).collect()
 }
 
-fn greet(client: &mut Client, name: &str, number: &str, incarnation: u64) -> common::Value {
+fn greet(client: &mut Client, name: &str, number: &str, incarnation: u64) -> Value {
     client.resp(&peer_words(name.as_bytes(), number.as_bytes(), format!("{incarnation:016x}").as_bytes()))
 }
 
@@ -420,7 +416,7 @@ fn who_knows_the_secret_may_speak_as_himself_only() {
     let node = guarded_node();
     let mut friend = Stranger::new(node.address(), "node9", 5);
     friend.prove(SECRET).expect("the secret is right");
-    assert!(matches!(friend.greet("node9", "9", 5), common::Value::Array(_)));
+    assert!(matches!(friend.greet("node9", "9", 5), Value::Array(_)));
     for (name, incarnation) in [("node8", 5), ("node9", 6), ("node1", 5)] {
         let mut stranger = Stranger::new(node.address(), "node9", 5);
         stranger.prove(SECRET).expect("the secret is right");
@@ -531,7 +527,7 @@ fn a_peer_that_misbehaves_is_cut_off_named_and_counted() {
     let mut accepted = Vec::new();
     for (index, (what, words)) in bad.iter().enumerate() {
         let mut peer = Client::connect(node.address);
-        assert!(matches!(greet(&mut peer, "node9", "9", 0xaa), common::Value::Array(_)));
+        assert!(matches!(greet(&mut peer, "node9", "9", 0xaa), Value::Array(_)));
         let answer = peer.resp(words).to_string();
         if !answer.starts_with("-REFUSED ") {
             accepted.push(format!("{what}: {answer}"));
@@ -556,7 +552,7 @@ fn a_refusal_is_short_whatever_was_said() {
     let greeting = peer_words(&long, b"9", b"aa");
     for words in [&[&long[..]][..], &greeting.each_ref().map(Vec::as_slice), &[b"CONFIRM", &long, b"0"]] {
         let mut peer = Client::connect(node.address);
-        assert!(matches!(greet(&mut peer, "node9", "9", 0xaa), common::Value::Array(_)));
+        assert!(matches!(greet(&mut peer, "node9", "9", 0xaa), Value::Array(_)));
         let _ = peer.stream().write_all(&encode(words));
         let answer = peer.read_to_end();
         assert!(answer.len() < 1000, "{} bytes", answer.len());
@@ -574,7 +570,7 @@ fn a_peer_whose_frames_are_none_is_cut_off_and_the_node_goes_on() {
     for bytes in ["*-x\r\n", "*1\r\n$-5\r\n", "*1\r\n:1\r\n", "*1\r\n$3\r\nabcd\r\n", "*2\r\n$999999999\r\n", &too_many]
     {
         let mut peer = Client::connect(node.address);
-        assert!(matches!(greet(&mut peer, "node9", "9", 0xaa), common::Value::Array(_)));
+        assert!(matches!(greet(&mut peer, "node9", "9", 0xaa), Value::Array(_)));
         peer.send(bytes);
         let answer = peer.read_to_end();
         assert!(answer.starts_with(b"-"), "{bytes:?}: {}", answer.escape_ascii());

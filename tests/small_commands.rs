@@ -1,11 +1,9 @@
 //! The small commands of Redis: each answers as a real redis-server does (where one is installed), on all nodes.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::redis::Redis;
-use common::{Client, Cluster, DEADLINE, Value, encode, eventually};
+use crate::common::redis::Redis;
+use crate::common::{Client, Cluster, DEADLINE, Value, encode, eventually};
 use kvstore::commands;
 
 // ---- beside a real server -------------------------------------------------------------------------------------------
@@ -251,12 +249,12 @@ fn a_flush_deletes_what_this_node_holds_on_all_nodes_and_is_repaired_where_a_pee
     cluster.client(1).lines("SYNC");
     let (mut one, mut two) = (cluster.client(1), cluster.client(2));
     assert_eq!(two.line("DBSIZE"), KEYS.to_string());
-    cluster.links.set(common::Mode::Cut);
+    cluster.links.set(crate::common::Mode::Cut);
     assert_eq!(one.line("SET late v"), "OK");
     assert_eq!(two.line("FLUSHALL"), "OK");
     assert_eq!(two.line("DBSIZE"), "0");
     assert_eq!(two.line("RANDOMKEY"), "There are no keys");
-    cluster.links.set(common::Mode::Open);
+    cluster.links.set(crate::common::Mode::Open);
     eventually("what node 2 had not seen is left, on both", DEADLINE, || {
         [&mut one, &mut two].into_iter().all(|client| client.line("DBSIZE") == "1" && client.line("GET late") == "v")
     });

@@ -1,12 +1,10 @@
 //! Clusters of three and five nodes, as processes over sockets: they agree, and every delete is forgotten in the end,
 //! though nodes are killed on the way.
 
-mod common;
-
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{Client, Cluster, DEADLINE, Links, Process, encode, eventually};
+use crate::common::{Client, Cluster, DEADLINE, Links, Process, encode, eventually};
 
 const INTERVAL: Duration = Duration::from_millis(500);
 

@@ -1,13 +1,11 @@
 //! Transactions: MULTI, EXEC, DISCARD, WATCH and UNWATCH, on real nodes.
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
 use std::time::Instant;
 
-use common::{Client, Cluster, DEADLINE, Mode, Process, Value, encode, eventually};
+use crate::common::{Client, Cluster, DEADLINE, Mode, Process, Value, encode, eventually};
 use kvstore::commands::glob;
 use kvstore::limits::{MAX_TRANSACTION_COMMANDS, MAX_WATCHED_KEYS};
 

@@ -1,14 +1,12 @@
 //! WAIT, WAITAOF and WAITFOR, with real nodes: what counts as held, what does not, and what waiting costs.
 
-mod common;
-
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, eventually};
+use crate::common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, eventually};
 use kvstore::config::Config;
 use kvstore::limits::WAIT_AFTER_HANG_UP;
 use kvstore::rules::Rule;

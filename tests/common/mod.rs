@@ -551,7 +551,12 @@ impl Client {
     pub(crate) fn read_until_end(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         loop {
-            let is_over = self.input.fill_buf().expect("an answer in time").is_empty();
+            let is_over = loop {
+                match self.input.fill_buf() {
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    filled => break filled.expect("an answer in time").is_empty(),
+                }
+            };
             let line = self.read_line();
             assert!(!is_over && !line.starts_with("ERROR"), "{line:?} after {lines:?}");
             if line == "END" {

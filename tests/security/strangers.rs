@@ -11,8 +11,8 @@ use kvstore::limits::{GUESS_INTERVAL, GUESSES_AT_ONCE, MAX_REPORTS};
 use kvstore::node::Node;
 use kvstore::secret::{Secret, Secrets};
 
-use super::common::{Client, DEADLINE, File, Process, Value, encode, eventually};
 use super::{SECRET, Stranger, admitted, greet, start};
+use crate::common::{Client, DEADLINE, File, Process, Value, encode, eventually};
 
 /// A node with the secret, no peers, and this many places.
 fn node_with_places(places: usize) -> Node {

@@ -15,7 +15,6 @@
 use std::error::Error;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
@@ -247,16 +246,13 @@ fn rubbish(target: &Target) -> Result<()> {
 struct Node {
     child: Child,
     address: SocketAddr,
-    secret: PathBuf,
 }
 
 impl Node {
     /// Starts a node with a secret and three peers that are not there, so that its tombstones wait.
     fn start(program: &str) -> Result<Self> {
-        let secret = std::env::temp_dir().join(format!("kvstore-attacks-{}", std::process::id()));
-        std::fs::write(&secret, SECRET)?;
         let mut command = Command::new(program);
-        command.args(["--listen", "127.0.0.1:0", "--max-memory", "2GiB", "--secret-file"]).arg(&secret);
+        command.args(["--listen", "127.0.0.1:0", "--max-memory", "2GiB"]).env("KVSTORE_SECRET", SECRET);
         for port in 1..=3 {
             command.args(["--peer", &format!("127.0.0.1:{port}")]);
         }
@@ -267,7 +263,7 @@ impl Node {
         let mut line = String::new();
         BufReader::new(child.stdout.take().ok_or("no standard output")?).read_line(&mut line)?;
         let address = line.trim().rsplit(' ').next().and_then(|address| address.parse().ok());
-        Ok(Self { child, address: address.ok_or("the node did not say where it listens")?, secret })
+        Ok(Self { child, address: address.ok_or("the node did not say where it listens")? })
     }
 
     /// Ends it. Returns how long that took, and `> ` if it had to be killed.
@@ -288,7 +284,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        let _ = (self.child.kill(), self.child.wait(), std::fs::remove_file(&self.secret));
+        let _ = (self.child.kill(), self.child.wait());
     }
 }
 

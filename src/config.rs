@@ -70,8 +70,8 @@ pub struct Config {
     pub wall_clock: SharedWallClock,
     /// Where the page is served that shows the nodes of this process. The same in the configuration of each.
     pub http: Http,
-    /// The file that says how much the log of this process tells; `None`: `RUST_LOG` does. The same in the configuration
-    /// of each.
+    /// The file that says how much the log of this process tells; `None`: `RUST_LOG` does. The same in the
+    /// configuration of each.
     pub log_filter: Option<PathBuf>,
     /// Where the node tells a page what happens.
     pub watch: Arc<Watch>,

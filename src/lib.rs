@@ -28,13 +28,13 @@
 //!
 //! | | read | it is about |
 //! |---|---|---|
-//! | 9 | [`store::causality`], [`store::counter`], [`store::deadline`], [`store::content`], [`store::record`], [`store::arrival`], [`store::accepted`], [`store::graveyard`], `store/row.rs`, `store/shard.rs`, [`store`], `store/walk.rs`, `store/scan.rs` | whether a write had seen another; how counts add up; how values expire; how entries lie in memory |
+//! | 9 | [`store::causality`], [`store::counter`], [`store::deadline`], [`store::content`], [`store::record`], [`store::arrival`], [`store::accepted`], [`store::graveyard`], `store/row.rs`, [`store::placement`], `store/table.rs`, `store/shard.rs`, [`store`], `store/scan.rs` | whether a write had seen another; how counts add up; how values expire; where and how entries lie in memory |
 //! | 10 | [`replication::journal`], [`replication::old_copies`], [`disk`], then what it names | what must outlive the process, and where it is written |
 //! | 11 | [`replication::member`], `replication/members.rs`, [`replication::queue`], [`replication::delivery`], [`replication::waits`], [`replication::conflicts`], [`replication::holdup`], `replication/branches.rs`, [`replication::wire`], `replication/greeting.rs`, [`replication::describe`], [`replication`] | the other nodes; what waits for them, and what they hold; messages as bytes, and in words |
 //! | 12 | [`replication::steps`], [`node`], then what it names | the threads, drawn, and the sockets |
 //! | 13 | [`framing`], [`commands`] | bytes to words; what clients may ask for |
 //! | 14 | [`http`], then what it names | the page that shows all this while it happens |
-//! | 15 | [`rules`], [`limits`], [`config`], [`options`], [`secret`], [`histogram`], [`reports`], [`program`], [`export`] | what a node is told, and its bounds; how its keys leave |
+//! | 15 | [`rules`], [`limits`], [`config`], [`options`], [`secret`], [`histogram`], [`reports`], [`logging`], [`program`], [`export`] | what a node is told, and its bounds; how its keys leave |
 //!
 //! # The life of a write
 //!

@@ -224,8 +224,8 @@ pub const MIN_BYTES_READ_A_SECOND: usize = 64 * 1024;
 /// How long a client may leave answers waiting while most of what they may take is taken: others need the room.
 pub const HURRIED_PATIENCE: Duration = Duration::from_secs(1);
 
-/// How fast a client must take a long answer at such a time, in bytes a second, beside [`HURRIED_PATIENCE`]. A client on
-/// a line of 10 Mbit/s is just fast enough.
+/// How fast a client must take a long answer at such a time, in bytes a second, beside [`HURRIED_PATIENCE`]. A client
+/// on a line of 10 Mbit/s is just fast enough.
 pub const HURRIED_BYTES_A_SECOND: usize = 1024 * 1024;
 
 /// How long a connection that the node ends is kept for its last answer to arrive.

@@ -1,7 +1,7 @@
 //! What the three programs share: the log, the signals, the open files, the page, and the orderly end.
 //!
-//! SIGINT and SIGTERM end the program. SIGHUP does not: it has the files with the secrets and with the log's filter read
-//! again.
+//! SIGINT and SIGTERM end the program. SIGHUP does not: it has the files with the secrets and with the log's filter
+//! read again.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;

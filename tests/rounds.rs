@@ -119,8 +119,8 @@ fn a_branch_with_more_than_a_reply_holds_comes_in_parts() {
     assert!(leaf_requests >= 4, "60 keys of 60,000 bytes do not fit in {leaf_requests} replies");
 }
 
-/// Somebody who computes for a while has as many keys below one leaf as he likes, where there is no secret. Here it is a
-/// shard, which takes less time.
+/// Somebody who computes for a while has as many keys below one leaf as he likes, where there is no secret. Here it is
+/// a shard, which takes less time.
 #[test]
 fn a_branch_that_is_too_full_for_any_message_is_compared_in_parts() {
     let rules = Rules::default().without(Rule::Digests);

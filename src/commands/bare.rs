@@ -60,6 +60,8 @@ impl Host for Nothing<'_> {
 
     fn punish_wrong_secret(&self) {}
 
+    fn wait_for_another_guess(&self) {}
+
     fn is_loading(&self) -> bool {
         false
     }

@@ -167,6 +167,8 @@ fn admit(call: &mut Call<'_>, user: Option<&[u8]>, secret: &[u8]) -> Result<(), 
         }
         Attempt::Refused => {
             call.conversation.wrong_secrets += 1;
+            call.host.let_go();
+            call.host.wait_for_another_guess();
             Err(Failure::error(TOO_MANY_GUESSES))
         }
     }

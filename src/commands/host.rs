@@ -22,6 +22,9 @@ pub trait Host {
     /// Counts a wrong secret, and waits: guessing is slow.
     fn punish_wrong_secret(&self);
 
+    /// Waits as long: to guess without being heard is no faster, and costs the node no more.
+    fn wait_for_another_guess(&self);
+
     /// Whether the node still takes over what its peers hold.
     fn is_loading(&self) -> bool;
 

@@ -6,13 +6,13 @@
 //! or the end of the input.
 //!
 //! A browser can be made to speak here: a page whose name is made to resolve to this machine (DNS rebinding) may have
-//! it send `SET /x HTTP/1.1`, and header lines and a body after it; and in what a TLS client says first, bytes come back
-//! that its server has chosen, `\nSET x 1\n` among them. These are plain lines. So the session ends, with an error, at a
-//! line that no person types and every such client must send first: one that ends in ` HTTP/1.1` (of any version), one
-//! that begins with `POST` or `Host:`, one with a control byte in its verb, and at the first byte of a TLS record
-//! ([`TLS_RECORD`](super::TLS_RECORD)). Nothing behind it is looked at. It does not matter who speaks, admitted or not.
-//! Peers and Redis clients send no plain lines, and what they send is not looked at. A value that ends in ` HTTP/1.1`
-//! needs quotes in a plain line.
+//! it send `SET /x HTTP/1.1`, and header lines and a body after it; and in what a TLS client says first, bytes come
+//! back that its server has chosen, `\nSET x 1\n` among them. These are plain lines. So the session ends, with an
+//! error, at a line that no person types and every such client must send first: one that ends in ` HTTP/1.1` (of any
+//! version), one that begins with `POST` or `Host:`, one with a control byte in its verb, and at the first byte of a
+//! TLS record ([`TLS_RECORD`](super::TLS_RECORD)). Nothing behind it is looked at. It does not matter who speaks,
+//! admitted or not. Peers and Redis clients send no plain lines, and what they send is not looked at. A value that ends
+//! in ` HTTP/1.1` needs quotes in a plain line.
 
 use std::ops::Range;
 

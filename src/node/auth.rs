@@ -1,4 +1,5 @@
-//! How nodes show each other that they know the secret of the cluster, and how they know each message to be the other's.
+//! How nodes show each other that they know the secret of the cluster, and how they know each message to be the
+//! other's.
 //!
 //! A client says its secret (`AUTH secret`), so anyone who can read the packets learns it. Nodes speak to each other
 //! for months, so they do better: each proves that it knows the secret without saying it. Before the first PEER of a
@@ -22,12 +23,13 @@
 //! - The initiator proves itself first, so an attacker who connects gets no proof against which to try secrets offline.
 //!   An attacker whom a node *dials* does get one, so the secret must be long and random.
 //!
-//! Proofs alone say who was there at the beginning, not who speaks now. Somebody who sits between two nodes (on the port
-//! of a dead one, say) could pass both proofs on, and then speak himself. So both sides derive two keys from the secret
-//! and the exchange, one for each direction, and every message from there on has a seal: see [`Seal`](super::seal).
+//! Proofs alone say who was there at the beginning, not who speaks now. Somebody who sits between two nodes (on the
+//! port of a dead one, say) could pass both proofs on, and then speak himself. So both sides derive two keys from the
+//! secret and the exchange, one for each direction, and every message from there on has a seal: see
+//! [`Seal`](super::seal).
 //!
-//! What this does not give: secrecy. Who can read the packets reads what is stored; and he who sits in between can still
-//! cut the connection, or be slow. Where that matters, run the links through TLS or WireGuard.
+//! What this does not give: secrecy. Who can read the packets reads what is stored; and he who sits in between can
+//! still cut the connection, or be slow. Where that matters, run the links through TLS or WireGuard.
 
 use super::seal::{Direction, SEAL, Seal, Tag};
 use crate::framing::Args;

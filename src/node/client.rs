@@ -101,6 +101,10 @@ impl Host for ClientHost<'_, '_> {
 
     fn punish_wrong_secret(&self) {
         self.node.auth_failed.fetch_add(1, Relaxed);
+        self.wait_for_another_guess();
+    }
+
+    fn wait_for_another_guess(&self) {
         self.incoming.wait(WRONG_SECRET_DELAY);
     }
 

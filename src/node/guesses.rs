@@ -3,8 +3,8 @@
 //! A wrong secret waits a second for its answer, but an attacker opens a thousand connections and waits on all of them.
 //! So wrong secrets are counted for each address ([`Origin`]), whether a client says them (AUTH, HELLO), a peer proves
 //! them (PROVE) or a browser sends them to the page. [`GUESSES_AT_ONCE`] of them may come at once; from then on one in
-//! each [`GUESS_INTERVAL`]. Beyond that, a secret from there is refused unread, right or wrong: if the right one passed,
-//! each try would be a guess.
+//! each [`GUESS_INTERVAL`]. Beyond that, a secret from there is refused unread, right or wrong: if the right one
+//! passed, each try would be a guess.
 //!
 //! - An *admitted* client or peer says no secret any more, and sees nothing of this.
 //! - A client or peer that says the right secret from *another* address is admitted at once.

@@ -21,11 +21,12 @@
 //! 3. *Who does not read goes when others need the room.* While more than three quarters of the budget are taken, a
 //!    client whose answers wait (more than [`FREE_BUFFER_BYTES`] of them) must take them at
 //!    [`HURRIED_BYTES_A_SECOND`], with [`HURRIED_PATIENCE`] before. Otherwise its connection is ended. So clients that
-//!    do not read hold the room for some seconds, however many they are (what the kernel takes for them counts as read);
-//!    in calm times they have [`CLIENT_WRITE_TIMEOUT`](crate::limits::CLIENT_WRITE_TIMEOUT).
+//!    do not read hold the room for some seconds, however many they are (what the kernel takes for them counts as
+//!    read); in calm times they have [`CLIENT_WRITE_TIMEOUT`](crate::limits::CLIENT_WRITE_TIMEOUT).
 //!
-//! A stranger who has not shown the secret gets answers of the first kind only. An admitted client is bound by all three.
-//! A peer asks for bounded replies, is refused none, and is never hurried: the rounds must go on over slow lines.
+//! A stranger who has not shown the secret gets answers of the first kind only. An admitted client is bound by all
+//! three. A peer asks for bounded replies, is refused none, and is never hurried: the rounds must go on over slow
+//! lines.
 //!
 //! [`HURRIED_BYTES_A_SECOND`]: crate::limits::HURRIED_BYTES_A_SECOND
 //! [`HURRIED_PATIENCE`]: crate::limits::HURRIED_PATIENCE

@@ -81,7 +81,7 @@ impl<'a> PeerSide<'a> {
             true => self.node.try_secret(self.incoming.address.ip(), passes) == Attempt::Right,
             false => passes(),
         };
-        if !passes && verdict.is_some() {
+        if !passes {
             self.incoming.wait(WRONG_SECRET_DELAY);
         }
         verdict.unwrap_or_else(|| Verdict::Refuse(TOO_MANY_GUESSES.into()))

@@ -47,7 +47,8 @@ impl Strangers {
         }
     }
 
-    /// Takes out the stranger that must make room: the oldest one of the origin that has the most of them; where several have as many, the oldest of all theirs.
+    /// Takes out the stranger that must make room: the oldest one of the origin that has the most of them; where
+    /// several have as many, the oldest of all theirs.
     pub(super) fn take_one(&self) -> Option<Arc<Incoming>> {
         let mut all = self.0.lock();
         let oldest_first = |same: &BTreeMap<u64, _>| Reverse(same.first_key_value().map(|(&number, _)| number));

@@ -5,6 +5,9 @@
 //! this protocol only. Numbers are decimal text; digests, versions and timestamps are big-endian bytes. An entry has
 //! one encoding everywhere, [`Record::encode`].
 //!
+//! In a cluster with a secret each message stands behind its seal, and who speaks has proved himself before the first
+//! PEER: `auth.rs` and `seal.rs` of the node.
+//!
 //! Every request may be lost, or its reply may, and then it is sent again on a new connection. So each is idempotent.
 //!
 //! | request | sent by | when | if lost | if repeated or late |

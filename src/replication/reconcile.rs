@@ -170,8 +170,8 @@ impl Round<'_> {
         Ok(differing)
     }
 
-    /// Makes both sides equal below some branches, in ascending order: below several at a time, and below one that is too
-    /// full for a message in parts.
+    /// Makes both sides equal below some branches, in ascending order: below several at a time, and below one that is
+    /// too full for a message in parts.
     fn reconcile_all(&mut self, branches: Vec<Prefix>) -> Result<(), PeerError> {
         let (store, mut most) = (self.replica.store(), LEAF_BATCH);
         let mut rest: VecDeque<Prefix> = branches.into();
@@ -199,8 +199,8 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Compares with the peer what we hold below some branches, and makes both sides equal there. Returns below how many
-    /// of them that is done; 0 if the peer has more to tell of the first than one reply holds.
+    /// Compares with the peer what we hold below some branches, and makes both sides equal there. Returns below how
+    /// many of them that is done; 0 if the peer has more to tell of the first than one reply holds.
     fn compare(&mut self, held: Vec<Held>, named: &Named, branches: &[Prefix]) -> Result<usize, PeerError> {
         let differences = self.ask_leaf(held)?;
         let covered = differences.covered;

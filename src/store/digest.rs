@@ -23,9 +23,10 @@
 //! A leaf has no digests below it, but a hash goes on for twelve more digits. Where a leaf is too full to be listed at
 //! once (somebody has chosen its keys), it is listed in parts, which are named by more digits: `a3f07`.
 //!
-//! What the sum costs: an adversary who chooses entries can give two different sets the same sum. Against accidents a sum
-//! is as good as any 64 bits: one difference in 2^64 goes unseen until the next write. A store that must compare itself
-//! with adversaries uses a cryptographic set hash (LtHash, Bellare & Micciancio, 1997), at a hundred times the price.
+//! What the sum costs: an adversary who chooses entries can give two different sets the same sum. Against accidents a
+//! sum is as good as any 64 bits: one difference in 2^64 goes unseen until the next write. A store that must compare
+//! itself with adversaries uses a cryptographic set hash (LtHash, Bellare & Micciancio, 1997), at a hundred times the
+//! price.
 //!
 //! Cassandra builds its trees anew for each repair, by reading everything. Riak updates its trees with each write
 //! ("active anti-entropy"), as this store does. Riak's data and trees are on disk, so it also builds the trees anew

@@ -2,10 +2,10 @@
 //!
 //! In reading order: [`clock`] and [`version`] say what "newer" means, [`content`] what stands under a key,
 //! [`mod@merge`] holds the one rule that follows, [`causality`] tells what the rule throws away, [`deadline`] how
-//! values expire, [`counter`] how counts add up. [`placement`] says where a key stands, [`digest`] is how two stores find
-//! out where they differ. Then the plumbing: [`record`] is how an entry lies in memory, [`arrival`] how a node counts
-//! them, [`accepted`] where one goes that wins, [`graveyard`] the queues of tombstones (`row.rs`: those that wait,
-//! counted), `shard.rs` what changes together under one lock, `table.rs` where it stands, `scan.rs` lists it.
+//! values expire, [`counter`] how counts add up. [`placement`] says where a key stands, [`digest`] is how two stores
+//! find out where they differ. Then the plumbing: [`record`] is how an entry lies in memory, [`arrival`] how a node
+//! counts them, [`accepted`] where one goes that wins, [`graveyard`] the queues of tombstones (`row.rs`: those that
+//! wait, counted), `shard.rs` what changes together under one lock, `table.rs` where it stands, `scan.rs` lists it.
 //! [`KeyValueStore`] puts them together.
 
 pub mod accepted;

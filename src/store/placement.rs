@@ -9,8 +9,9 @@
 //! 2012; Crosby & Wallach, "Denial of Service via Algorithmic Complexity Attacks", 2003, describe the attack).
 //!
 //! - *Below which leaf* must be the same on all nodes, or they could not compare. So the key comes from the secret of
-//!   the cluster. A cluster without a secret uses a key that everybody knows: then somebody who computes for a while finds
-//!   many keys of one leaf, but hardly two of one hash. A round therefore compares a leaf in parts, if it is long.
+//!   the cluster. A cluster without a secret uses a key that everybody knows: then somebody who computes for a while
+//!   finds many keys of one leaf, but hardly two of one hash. A round therefore compares a leaf in parts, if it is
+//!   long.
 //! - *Where in the table* is this process's own business: a random seed is mixed in, which no client can know.
 
 use siphasher::sip::SipHasher13;

@@ -1,5 +1,5 @@
-//! Walks over all keys, for clients that list them, and over all entries, for the disk. A lock is held while one table is
-//! looked at, which is [never large](super::table), and no longer.
+//! Walks over all keys, for clients that list them, and over all entries, for the disk. A lock is held while one table
+//! is looked at, which is [never large](super::table), and no longer.
 
 use std::ops::ControlFlow;
 

@@ -1,9 +1,9 @@
 //! Where the records of one shard stand: in hash tables, each for a range of hashes, none of them large.
 //!
 //! At first every 16 leaves, a branch of three digits, have a table of their own. So a leaf is listed without a look at
-//! the whole shard, and a table that grows moves few records at a time. (With a table for each leaf, a GET of a key that
-//! is in no cache takes 1.3 to 2 times as long: the 65,536 tables and their contents do not fit in there either. `cargo
-//! bench --bench store -- get`)
+//! the whole shard, and a table that grows moves few records at a time. (With a table for each leaf, a GET of a key
+//! that is in no cache takes 1.3 to 2 times as long: the 65,536 tables and their contents do not fit in there either.
+//! `cargo bench --bench store -- get`)
 //!
 //! A table that becomes too large is split in sixteen by the next digit of the hashes, and so on (extendible hashing,
 //! Fagin et al., 1979, without the sharing). That happens in a store of some ten million keys, and where somebody has

@@ -392,6 +392,7 @@ fn a_list_of_all_connections_counts_as_a_large_answer_does() {
     assert_eq!(client.line("PING"), "PONG");
     let local = named[0].stream().local_addr().expect("is connected");
     assert_eq!(client.line(format!("CLIENT KILL {local}")), "OK");
+    eventually("it has ended", DEADLINE, || client.lines("CLIENT LIST").len() == 300);
     assert_eq!(client.line("CLIENT KILL TYPE normal"), "299");
 }
 

@@ -171,6 +171,9 @@ impl Config {
             if !address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()) {
                 return wrong(format!("--peer {peer}: a peer is given as host:port, such as 127.0.0.1:5009"));
             }
+            if address.contains('@') {
+                return wrong(format!("--peer {peer}: a peer is given as name@host:port, with one @"));
+            }
             if let Some(Err(why)) = name.map(check_name) {
                 return wrong(format!("--peer {peer}: {why}"));
             }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use env_logger::{Builder, Env, Logger};
-use log::{Log, Metadata, Record};
+use log::{LevelFilter, Log, Metadata, Record};
 use parking_lot::RwLock;
 
 use crate::limits::MAX_LOG_FILTER_BYTES;
@@ -39,7 +39,7 @@ impl Log for Reloadable {
 /// Begins the log. `filter` is the file that says how much it tells, if there is one.
 ///
 /// # Errors
-/// When that file cannot be read.
+/// When that file cannot be read, or says something else.
 pub fn init(filter: Option<PathBuf>) -> io::Result<()> {
     let logger = RwLock::new(logger(filter.as_deref())?);
     let log = LOG.get_or_init(|| Reloadable { filter, logger });
@@ -53,7 +53,7 @@ pub fn init(filter: Option<PathBuf>) -> io::Result<()> {
 /// Reads again how much the log tells.
 ///
 /// # Errors
-/// When the file cannot be read. Then it tells as much as before.
+/// When the file cannot be read, or says something else. Then it tells as much as before.
 pub fn reload() -> io::Result<()> {
     let Some(log) = LOG.get() else { return Ok(()) };
     let logger = logger(log.filter.as_deref())?;
@@ -66,12 +66,38 @@ fn logger(filter: Option<&Path>) -> io::Result<Logger> {
     let mut builder = match filter {
         None => Builder::from_env(Env::default().default_filter_or("info")),
         Some(file) => {
-            let mut text = String::new();
-            fs::File::open(file)?.take(MAX_LOG_FILTER_BYTES).read_to_string(&mut text)?;
+            let read = read_filter(file);
+            let text =
+                read.map_err(|error| io::Error::other(format!("--log-filter-file {}: {error}", file.display())))?;
             let mut builder = Builder::new();
-            builder.parse_filters(text.trim());
+            builder.parse_filters(&text);
             builder
         }
     };
     Ok(builder.format_target(false).format_timestamp_millis().build())
+}
+
+/// What stands in a file: levels, also of single modules, such as `info` or `warn,kvstore::node=debug`. Nothing stands
+/// for `info`.
+fn read_filter(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(file)?.take(MAX_LOG_FILTER_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_LOG_FILTER_BYTES {
+        return Err(io::Error::other(format!("it has more than {MAX_LOG_FILTER_BYTES} bytes")));
+    }
+    // A word that is no level would count as the name of a module, and silence all others.
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let is_usable =
+        |part: &str| part.split_once('=').map_or(is_level(part), |(name, level)| !name.is_empty() && is_level(level));
+    match text.trim() {
+        "" => Ok("info".into()),
+        words => match words.split(',').find(|part| !is_usable(part.trim())) {
+            None => Ok(words.split(',').map(str::trim).collect::<Vec<_>>().join(",")),
+            Some(part) => {
+                let why =
+                    format!("{part:?} is neither a level (error, warn, info, debug, trace, off) nor module=level");
+                Err(io::Error::other(why))
+            }
+        },
+    }
 }

@@ -1,10 +1,9 @@
 //! What the three programs share: the log, the signals, the open files, the page, and the orderly end.
 //!
-//! SIGINT and SIGTERM end the program. SIGHUP does not: it has the files with the secrets and with the log's filter
-//! read again.
+//! SIGINT and SIGTERM end the program. SIGHUP has the files with the secrets and with the log's filter read again;
+//! where there are none, it ends the program, as a terminal that is closed expects.
 
 use std::io::{self, ErrorKind, Write};
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,6 +11,7 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, bounded};
 use log::{info, warn};
+use parking_lot::Mutex;
 use signal_hook::consts::{SIGHUP, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
@@ -49,7 +49,8 @@ pub fn run(
 
 fn serve(mut configs: Vec<Config>, port_option: &str, hint: impl FnOnce(&[Place]) -> String) -> io::Result<()> {
     let secrets = configs.first().map(|config| Arc::clone(&config.secrets)).unwrap_or_default();
-    let interrupted = handle_signals(secrets)?;
+    let has_filter = configs.first().is_some_and(|config| config.log_filter.is_some());
+    let interrupted = handle_signals(secrets, has_filter)?;
     survive_file_limit()?;
     let (watch, feed) = Watch::new(configs.iter().map(|config| config.name.clone()).collect());
     configs.iter_mut().for_each(|config| config.watch = Arc::clone(&watch));
@@ -121,37 +122,48 @@ fn open_files() -> io::Result<usize> {
 
 fn begin_log(configs: &[Config]) -> io::Result<()> {
     let filter = configs.first().and_then(|config| config.log_filter.clone());
-    logging::init(filter.clone()).map_err(|error| about_filter(filter.as_deref(), &error))
+    logging::init(filter)
 }
 
-fn about_filter(filter: Option<&Path>, error: &io::Error) -> io::Error {
-    io::Error::other(format!("--log-filter-file {}: {error}", filter.unwrap_or(Path::new("")).display()))
-}
-
-/// From now on SIGINT and SIGTERM send a message, and SIGHUP has the files read again that may change meanwhile.
-fn handle_signals(secrets: Arc<Secrets>) -> io::Result<Receiver<()>> {
+/// From now on SIGINT and SIGTERM send a message, and SIGHUP has the files read again that may change meanwhile; or it
+/// sends a message, too, if there are none.
+fn handle_signals(secrets: Arc<Secrets>, has_filter: bool) -> io::Result<Receiver<()>> {
     let (interrupt, interrupted) = bounded(1);
     // If the channel is full, a first signal is there already, which is enough.
     let stop = move || _ = interrupt.try_send(());
     ctrlc::set_handler(stop.clone()).map_err(io::Error::other)?;
     let mut signals = Signals::new([SIGTERM, SIGHUP])?;
+    let is_read_again = has_filter || !secrets.have_no_source();
+    let reloading = Arc::new(Mutex::new(()));
     let handle = move || {
         for signal in signals.forever() {
-            if signal == SIGHUP { reload(&secrets) } else { stop() }
+            if signal == SIGHUP && is_read_again {
+                let (secrets, reloading) = (Arc::clone(&secrets), Arc::clone(&reloading));
+                // In a thread, of which there is one at a time: a file may hang, on a dead server, say.
+                let reload = move || _ = reloading.try_lock().map(|_turn| reload(&secrets, has_filter));
+                if let Err(error) = thread::Builder::new().name("reload".into()).spawn(reload) {
+                    warn!("SIGHUP: nothing was read again: {error}");
+                }
+            } else {
+                stop();
+            }
         }
     };
     thread::Builder::new().name("signals".into()).spawn(handle)?;
     Ok(interrupted)
 }
 
-/// Reads the secrets and the log's filter again. What cannot be read stays as it was.
-fn reload(secrets: &Secrets) {
-    match logging::reload() {
-        Ok(()) => {}
-        Err(error) => warn!("SIGHUP: the log tells as much as before: {error}"),
-    }
+/// Reads the secrets and the log's filter again. What cannot be read, or not be used, stays as it was.
+fn reload(secrets: &Secrets, has_filter: bool) {
     match secrets.reload() {
-        Ok(()) => info!("SIGHUP: the secrets and the log's filter were read again"),
+        Ok(()) if secrets.have_no_source() => {}
+        Ok(()) => info!("SIGHUP: the secrets were read again"),
         Err(error) => warn!("SIGHUP: the secrets are what they were: {error}"),
+    }
+    if has_filter {
+        match logging::reload() {
+            Ok(()) => info!("SIGHUP: the log's filter was read again"),
+            Err(error) => warn!("SIGHUP: the log tells as much as before: {error}"),
+        }
     }
 }

@@ -298,7 +298,7 @@ fn the_exit_code_tells_a_wrong_command_line_from_a_start_that_failed() {
         let output = run(program, &["--secret-file", file]);
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.starts_with(&format!("error: --secret-file {file}: a secret has 1 to")), "{said}");
+        assert!(said.starts_with(&format!("error: --secret-file {file}: line 1: a secret has 1 to")), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
     }
     let output = run(PROGRAMS[0], &["--port", "65535"]);

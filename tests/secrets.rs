@@ -201,7 +201,7 @@ fn nodes_with_a_secret_of_their_own_do_not_believe_who_knows_that_of_clients() {
     // A node that was given the secret of clients only.
     let impostor = node(9, &two.address.to_string(), &["--secret-file", &path(&clients)]);
     eventually("it is told", DEADLINE, || {
-        two.told("refused the peer node9 (127.0.0.1): node9 does not know the secret of this cluster") == 1
+        two.told("refused the peer node9 (127.0.0.1): node9 does not know the secret of this cluster's nodes") == 1
     });
     assert_eq!(client(&impostor, CLIENTS).line("DBSIZE"), "0");
 }
@@ -273,9 +273,7 @@ fn a_secret_is_replaced_while_nodes_and_clients_go_on() {
         for (node, file) in nodes.iter().zip(&files) {
             file.write(step);
             node.signal("HUP");
-            eventually("it was read", DEADLINE, || {
-                node.told("SIGHUP: the secrets and the log's filter were read") == number + 1
-            });
+            eventually("it was read", DEADLINE, || node.told("SIGHUP: the secrets were read again") == number + 1);
             // Now the two nodes are told different things. New connections are made all the same.
             eventually("their links are cut", DEADLINE, || to_two.cut() > 0);
             eventually("their links are cut", DEADLINE, || to_one.cut() > 0);
@@ -305,10 +303,63 @@ fn what_cannot_be_read_again_changes_nothing() {
     eventually("it is told", DEADLINE, || node.told("SIGHUP: the secrets are what they were: --secret-file") == 1);
     let mut client = client(&node, CLIENTS);
     eventually("the log tells more", DEADLINE, || node.told("DEBUG") + node.told("still no answer") > 0);
+    filter.write("inof");
     secret.write(NEW);
     node.signal("HUP");
-    eventually("it is told", DEADLINE, || node.told("SIGHUP: the secrets and the log's filter were read again") == 1);
+    let why = "SIGHUP: the log tells as much as before: --log-filter-file";
+    eventually("it is told", DEADLINE, || node.told(why) == 1 && node.told("\"inof\" is neither a level") == 1);
+    eventually("it is told", DEADLINE, || node.told("SIGHUP: the secrets were read again") == 1);
     assert!(client.line("PING") == "PONG", "who was admitted stays so");
+}
+
+#[test]
+fn a_terminal_that_is_closed_ends_a_node_that_has_nothing_to_read_again() {
+    let mut node = node(1, &closed_port(), &[]);
+    node.signal("HUP");
+    assert!(node.wait().0.success());
+}
+
+#[test]
+fn a_file_that_hangs_keeps_no_node_from_ending() {
+    let secret = File::new("hangs", CLIENTS);
+    let mut node = node(1, &closed_port(), &["--secret-file", &path(&secret)]);
+    fs::remove_file(&secret.0).expect("it is ours");
+    let made = Command::new("mkfifo").args(["-m", "600", &path(&secret)]).status();
+    assert!(made.is_ok_and(|status| status.success()), "a pipe into which nobody writes");
+    node.signal("HUP");
+    node.signal("TERM");
+    assert!(node.wait().0.success());
+}
+
+#[test]
+fn one_secret_does_not_let_two_kinds_in() {
+    let secret = File::new("twice", CLIENTS);
+    for option in ["--peer-secret-file", "--operator-secret-file"] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_node1"));
+        command.args(["--listen", "127.0.0.1:0", "--secret-file", &path(&secret), option, &path(&secret)]);
+        let output = command.output().expect("the program was built");
+        let said = String::from_utf8_lossy(&output.stderr);
+        let why = format!("error: {option} {}: this secret lets others in, too: give each its own\n", path(&secret));
+        assert_eq!((said.as_ref(), output.status.success()), (why.as_str(), false));
+    }
+}
+
+#[test]
+fn the_connection_of_a_node_is_ended_by_client_kill_and_comes_back_with_the_secret_that_counts() {
+    let files = [File::new("killed-1", CLIENTS), File::new("killed-2", CLIENTS)];
+    let relay = Relay::start(|_, _| {});
+    let one = node(1, &closed_port(), &["--secret-file", &path(&files[0])]);
+    let two = node(2, &relay.address.to_string(), &["--secret-file", &path(&files[1])]);
+    relay.lead_to(one.address);
+    let mut client = client(&one, CLIENTS);
+    eventually("node 2 is here", DEADLINE, || client.lines("CLIENT LIST TYPE replica").len() == 1);
+    files[0].write(NEW);
+    one.signal("HUP");
+    eventually("it was read", DEADLINE, || one.told("SIGHUP: the secrets were read again") == 1);
+    assert_eq!(client.line("CLIENT KILL TYPE replica"), "1");
+    let refused = "refused the peer node2 (127.0.0.1): node2 does not know the secret of this cluster's nodes";
+    eventually("it is out", DEADLINE, || one.told(refused) == 1);
+    drop(two);
 }
 
 #[test]

@@ -148,17 +148,17 @@ impl Stranger {
         Self { client: Client::connect(address), name, incarnation, seal: None }
     }
 
-    /// How it introduces itself: name, number, incarnation, placement, challenge.
-    fn party(&self) -> [Vec<u8>; 5] {
+    /// How it introduces itself: name, number, incarnation, challenge.
+    fn party(&self) -> [Vec<u8>; 4] {
         let (name, incarnation) = (self.name.as_bytes().to_vec(), self.incarnation.to_be_bytes().to_vec());
-        [name, vec![0, 9], incarnation, vec![7; 8], vec![7; 32]]
+        [name, vec![0, 9], incarnation, vec![7; 32]]
     }
 
     /// Introduces itself; returns how the node introduces itself.
     fn introduce(&mut self) -> Vec<u8> {
         let words = [&[b"PEER".to_vec(), b"AUTH".to_vec()][..], &self.party()].concat();
         let items = bulks(self.client.resp(&words));
-        assert_eq!(items.len(), 5, "as it introduces itself, and nothing with which to try secrets at home");
+        assert_eq!(items.len(), 4, "as it introduces itself, and nothing with which to try secrets at home");
         framed(&items)
     }
 
@@ -176,7 +176,7 @@ impl Stranger {
         match self.client.resp(&[&b"PEER"[..], b"PROVE", &proof]) {
             Value::Error(why) => Err(why),
             answer => {
-                let [proof] = <[Vec<u8>; 1]>::try_from(bulks(answer)).expect("one proof");
+                let [proof, _placement] = <[Vec<u8>; 2]>::try_from(bulks(answer)).expect("a proof");
                 assert!(secret.verifies(&proof, &transcript("responder")), "the node proves itself too");
                 self.seal = Some((secret.key_for(&transcript("seal requests")), 0));
                 Ok(proof)
@@ -385,7 +385,7 @@ fn a_node_with_another_secret_or_none_is_named_counted_and_gets_nothing() {
         });
         match secret_file {
             Some(_) => {
-                let wrong = |name: &str| format!("{name} does not know the secret of this cluster");
+                let wrong = |name: &str| format!("{name} does not know the secret of this cluster's nodes");
                 eventually("node 2 is named", DEADLINE, || one.told(&wrong("node2")) > 0);
                 eventually("node 1 is named", DEADLINE, || two.told(&wrong("node1")) > 0);
                 assert!(client.count("peers_refused") > 0 && other.count("peers_refused") > 0);
@@ -394,7 +394,8 @@ fn a_node_with_another_secret_or_none_is_named_counted_and_gets_nothing() {
                 eventually("node 1 is counted", DEADLINE, || other.count("peers_refused") > 0);
                 eventually("node 2 is counted", DEADLINE, || client.count("peers_refused") > 0);
                 eventually("each tells the other", DEADLINE, || {
-                    two.told("this cluster has a secret: start with --secret-file") > 0
+                    two.told("the nodes of this cluster have a secret: start with --peer-secret-file, or --secret-file")
+                        > 0
                         && one.told("this node was given no secret, and you have one") > 0
                 });
                 assert!(one.told("refused the peer node2 (127.0.0.1): ") > 0, "{:?}", one.log());
@@ -435,7 +436,7 @@ fn nothing_but_a_proof_opens_a_peers_connection() {
     let mut wrong = Stranger::new(node.address(), "node9", 5);
     assert_eq!(
         wrong.prove("guess-and-guess-again"),
-        Err("REFUSED node9 does not know the secret of this cluster".into())
+        Err("REFUSED node9 does not know the secret of this cluster's nodes".into())
     );
     assert_eq!(wrong.client.read_to_end(), b"");
 

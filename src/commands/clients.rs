@@ -40,7 +40,7 @@ const HELP: &[&str] = &[
     "KILL <ip:port>",
     "    Ends the connection of a client.",
     "KILL <option> <value> [<option> <value> [...]]",
-    "    Ends the connections for which all options hold. A peer's connection is never ended.",
+    "    Ends the connections for which all options hold. A peer whose connection is ended connects again.",
     "    * ID <id>, ADDR <ip:port>, LADDR <ip:port>, TYPE (NORMAL|MASTER|REPLICA|PUBSUB), USER default,",
     "      SKIPME (YES|NO): whether this connection is left alone (default: yes)",
     "LIST [TYPE (NORMAL|MASTER|REPLICA|PUBSUB)] [ID <id> [<id> ...]]",

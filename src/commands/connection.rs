@@ -150,6 +150,8 @@ fn admit(call: &mut Call<'_>, user: Option<&[u8]>, secret: &[u8]) -> Result<(), 
         return if user == Some(b"default") { Ok(()) } else { Err(Failure::error(why)) };
     }
     let mut role = None;
+    call.host.let_go();
+    let secrets = call.host.secrets();
     let attempt = call.host.try_secret(&mut || {
         role = secrets.role_of(secret);
         role.is_some()
@@ -161,13 +163,11 @@ fn admit(call: &mut Call<'_>, user: Option<&[u8]>, secret: &[u8]) -> Result<(), 
         }
         Attempt::Wrong => {
             call.conversation.wrong_secrets += 1;
-            call.host.let_go();
             call.host.punish_wrong_secret();
             Err(Failure::new("WRONGPASS", "this is not the secret of the cluster"))
         }
         Attempt::Refused => {
             call.conversation.wrong_secrets += 1;
-            call.host.let_go();
             call.host.wait_for_another_guess();
             Err(Failure::error(TOO_MANY_GUESSES))
         }

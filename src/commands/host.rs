@@ -108,7 +108,7 @@ pub trait Host {
     /// Shows others, in CLIENT LIST, what the client calls itself.
     fn show_name(&self, name: &[u8]);
 
-    /// Ends another client's connection. Returns whether it did: not if it is a peer's, or there is none.
+    /// Ends another client's connection, or a peer's, which connects again. Returns whether there was one.
     fn end_connection(&self, id: u64) -> bool;
 
     /// Up to so many connections, in the order in which they came, from the one with this number on.

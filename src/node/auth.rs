@@ -7,10 +7,10 @@
 //!
 //! ```text
 //! initiator                                                        responder
-//!   PEER AUTH name number incarnation placement challenge ──────▶
-//!              ◀────────────────── name, number, incarnation, placement, challenge
+//!   PEER AUTH name number incarnation challenge ────────────────▶
+//!                         ◀────────────────── name, number, incarnation, challenge
 //!   PEER PROVE proof ───────────────────────────────────────────▶
-//!                           ◀───────────────────────────────────────────── proof
+//!                           ◀──────────────────────────────────── proof, placement
 //!   from now on each message stands behind its seal
 //! ```
 //!
@@ -44,7 +44,7 @@ use crate::store::version::NodeId;
 const CHALLENGE_BYTES: usize = 32;
 
 /// How many items a party introduces itself with.
-const PARTY_ITEMS: usize = 5;
+const PARTY_ITEMS: usize = 4;
 
 /// One side of an exchange, as it introduces itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +52,6 @@ pub(super) struct Party {
     name: String,
     number: NodeId,
     incarnation: Incarnation,
-    /// The fingerprint of how it places keys. Where it differs, every round compares all keys.
-    placement: u64,
     challenge: Vec<u8>,
 }
 
@@ -63,7 +61,9 @@ pub(super) struct Proven {
     pub(super) name: String,
     number: NodeId,
     incarnation: Incarnation,
-    pub(super) placement: u64,
+    /// Whether it places keys as this node does. Where it does not, each round that finds a difference compares all
+    /// keys. Only the initiator is told.
+    pub(super) places_alike: bool,
 }
 
 impl Proven {
@@ -88,30 +88,28 @@ impl Party {
         let mut challenge = vec![0; CHALLENGE_BYTES];
         getrandom::fill(&mut challenge).map_err(|error| format!("the machine gives no random numbers: {error}"))?;
         let Identity { name, node: number, incarnation, .. } = replica.identity().clone();
-        Ok(Self { name, number, incarnation, placement: replica.store().placement().fingerprint(), challenge })
+        Ok(Self { name, number, incarnation, challenge })
     }
 
-    fn proven(&self) -> Proven {
-        let Self { name, number, incarnation, placement, .. } = self.clone();
-        Proven { name, number, incarnation, placement }
+    fn proven(&self, places_alike: bool) -> Proven {
+        let Self { name, number, incarnation, .. } = self.clone();
+        Proven { name, number, incarnation, places_alike }
     }
 
     fn write(&self, out: &mut Vec<u8>) {
         write_bulk(out, self.name.as_bytes());
         write_bulk(out, &self.number.0.to_be_bytes());
         write_bulk(out, &self.incarnation.0.to_be_bytes());
-        write_bulk(out, &self.placement.to_be_bytes());
         write_bulk(out, &self.challenge);
     }
 
     fn from_items(items: &[Vec<u8>]) -> Option<Self> {
-        let [name, number, incarnation, placement, challenge] = items else { return None };
+        let [name, number, incarnation, challenge] = items else { return None };
         let name = String::from_utf8(name.clone()).ok().filter(|name| check_name(name).is_ok())?;
-        let number = NodeId(u16::from_be_bytes(number.as_slice().try_into().ok()?));
+        let number = Some(u16::from_be_bytes(number.as_slice().try_into().ok()?)).filter(|&number| number > 0)?;
         let incarnation = Incarnation(u64::from_be_bytes(incarnation.as_slice().try_into().ok()?));
-        let placement = u64::from_be_bytes(placement.as_slice().try_into().ok()?);
         let challenge = challenge.clone();
-        (challenge.len() == CHALLENGE_BYTES).then_some(Self { name, number, incarnation, placement, challenge })
+        (challenge.len() == CHALLENGE_BYTES).then_some(Self { name, number: NodeId(number), incarnation, challenge })
     }
 }
 
@@ -122,6 +120,14 @@ fn transcript(role: &str, initiator: &Party, responder: &Party) -> Vec<u8> {
     write_bulk(&mut out, role.as_bytes());
     initiator.write(&mut out);
     responder.write(&mut out);
+    out
+}
+
+/// What tells an initiator that knows the secret whether the responder places keys as it does, and tells nobody else
+/// anything: what follows from the secret alone would be something to try secrets against.
+fn placement(replica: &Replica, initiator: &Party, responder: &Party) -> Vec<u8> {
+    let mut out = transcript("placement", initiator, responder);
+    write_bulk(&mut out, &replica.store().placement().fingerprint().to_be_bytes());
     out
 }
 
@@ -160,11 +166,12 @@ pub(super) fn introduce(
     write_bulk(&mut request, b"PROVE");
     write_bulk(&mut request, &secret.prove(&transcript("initiator", &initiator, &responder)));
     let reply = ask(request)?;
-    let proof = reply.first().map(Vec::as_slice).unwrap_or_default();
+    let [proof, placed] = reply.as_slice() else { return Err(PeerError::Malformed("no proof".into())) };
     if !secret.verifies(proof, &transcript("responder", &initiator, &responder)) {
         return Err(PeerError::Refused(format!("{} does not know our secret", responder.name)));
     }
-    Ok((responder.proven(), seals(secret, &initiator, &responder, Direction::Requests)))
+    let places_alike = secret.verifies(placed, &placement(replica, &initiator, &responder));
+    Ok((responder.proven(places_alike), seals(secret, &initiator, &responder, Direction::Requests)))
 }
 
 /// The responder's side of an exchange on one connection.
@@ -221,21 +228,29 @@ impl Guard {
                 let proof = words.get(2).unwrap_or_default();
                 let expected = transcript("initiator", initiator, responder);
                 let Some(secret) = accepted.iter().find(|secret| secret.verifies(proof, &expected)) else {
-                    return Verdict::Refuse(format!("{} does not know the secret of this cluster", initiator.name));
+                    return Verdict::Refuse(format!(
+                        "{} does not know the secret of this cluster's nodes",
+                        initiator.name
+                    ));
                 };
-                write_array(out, 1);
+                write_array(out, 2);
                 write_bulk(out, &secret.prove(&transcript("responder", initiator, responder)));
+                write_bulk(out, &secret.prove(&placement(replica, initiator, responder)));
                 let seals = Box::new(seals(secret, initiator, responder, Direction::Replies));
-                *self = Self::Open { who: initiator.proven(), seals, next: None };
+                *self = Self::Open { who: initiator.proven(true), seals, next: None };
                 Verdict::Answered
             }
-            (Some(_), ..) => Verdict::Refuse("this cluster has a secret: start with --secret-file".into()),
+            (Some(_), b"AUTH" | b"PROVE", _) => Verdict::Refuse("say PEER AUTH, then PEER PROVE, each once".into()),
+            (Some(_), ..) => {
+                let why = "the nodes of this cluster have a secret: start with --peer-secret-file, or --secret-file";
+                Verdict::Refuse(why.into())
+            }
         }
     }
 
     fn challenge(&mut self, replica: &Replica, words: Args<'_>, out: &mut Vec<u8>) -> Result<(), String> {
         let items: Vec<Vec<u8>> = words.iter().map(<[u8]>::to_vec).collect();
-        let usage = "PEER AUTH name number incarnation placement challenge";
+        let usage = "PEER AUTH name number incarnation challenge";
         let initiator = Party::from_items(&items).ok_or(usage)?;
         let responder = Party::new(replica)?;
         if initiator.name == responder.name {
@@ -285,13 +300,17 @@ mod tests {
     use crate::replication::message::Request;
     use crate::rules::Rules;
     use crate::store::clock::Timestamp;
+    use crate::store::placement::Placement;
 
     const RIGHT: &str = "open-sesame-open-sesame";
     const WRONG: &str = "open-barley-open-barley";
 
-    fn replica(name: &str) -> Replica {
+    /// A node that places keys by this secret, as nodes do.
+    fn replica(name: &str, said: Option<&Secret>) -> Replica {
         let identity = Identity::in_memory(name, NodeId(1), Incarnation(7));
-        Replica::new(identity, Rules::default(), Box::new(|| Timestamp::ZERO))
+        let key = said.and_then(|said| said.key_for(b"placement of keys").first_chunk().copied());
+        let placement = key.map_or_else(Placement::default, |key| Placement::new(key, (0, 0)));
+        Replica::with_journal(identity, Rules::default(), Box::new(|| Timestamp::ZERO), placement, None)
     }
 
     fn secret(word: &str) -> Secret {
@@ -311,7 +330,7 @@ mod tests {
         heard: &mut Vec<Vec<u8>>,
     ) -> Result<(Seals, Guard), String> {
         let mut guard = Guard::default();
-        let result = introduce(&secret(ours), &replica(from), |request| {
+        let result = introduce(&secret(ours), &replica(from, Some(&secret(ours))), |request| {
             heard.push(request.clone());
             answer(&mut guard, theirs, to, &request)
         });
@@ -321,7 +340,12 @@ mod tests {
     fn check(guard: &mut Guard, accepted: Option<&Accepted>, name: &str, request: &[u8], out: &mut Vec<u8>) -> Verdict {
         let mut parser = RequestParser::default();
         parser.parse(request).expect("well formed").expect("whole");
-        guard.check(accepted, &replica(name), parser.args(Form::Resp, request), out)
+        guard.check(
+            accepted,
+            &replica(name, accepted.map(|accepted| &accepted.said)),
+            parser.args(Form::Resp, request),
+            out,
+        )
     }
 
     fn answer(
@@ -358,7 +382,7 @@ mod tests {
         let refused = |theirs: Option<&Accepted>, names| speak(RIGHT, theirs, names, &mut Vec::new()).unwrap_err();
         assert_eq!(
             refused(Some(&accepted(WRONG, None)), ("node1", "node2")),
-            "refused: node1 does not know the secret of this cluster"
+            "refused: node1 does not know the secret of this cluster's nodes"
         );
         assert_eq!(refused(None, ("node1", "node2")), "refused: this node was given no secret, and you have one");
         assert_eq!(refused(Some(&accepted(RIGHT, None)), ("node1", "node1")), "refused: node1 is my own name");
@@ -366,7 +390,7 @@ mod tests {
 
     #[test]
     fn a_node_refuses_an_answer_in_its_own_name() {
-        let ours = replica("node1");
+        let ours = replica("node1", None);
         let mirror = Party::new(&ours).expect("random numbers");
         let result = introduce(&secret(RIGHT), &ours, |_| {
             let mut out = Vec::new();
@@ -378,6 +402,23 @@ mod tests {
             }
         });
         assert_eq!(result.map(drop).unwrap_err().to_string(), "refused: it says that it is node1, which we are");
+    }
+
+    #[test]
+    fn who_has_proved_nothing_is_told_nothing_that_follows_from_the_secret() {
+        let challenged = |word: &str| {
+            let (mut guard, theirs, stranger) = (Guard::default(), accepted(word, None), replica("stranger", None));
+            let mut request = Vec::new();
+            write_array(&mut request, 2 + PARTY_ITEMS);
+            ["PEER", "AUTH"].iter().for_each(|word| write_bulk(&mut request, word.as_bytes()));
+            Party::new(&stranger).expect("random numbers").write(&mut request);
+            let mut told = answer(&mut guard, Some(&theirs), "node2", &request).expect("a challenge");
+            let challenge = told.pop().expect("it stands last");
+            (told, challenge)
+        };
+        let (one, other) = (challenged(RIGHT), challenged(WRONG));
+        assert_eq!(one.0, other.0, "all but the challenge is the same for every secret");
+        assert_ne!(one.1, challenged(RIGHT).1, "the challenge is drawn anew");
     }
 
     #[test]
@@ -403,6 +444,6 @@ mod tests {
         let mut guard = Guard::default();
         answer(&mut guard, Some(&theirs), "node2", &heard[0]).expect("any node may introduce itself");
         let replayed = answer(&mut guard, Some(&theirs), "node2", &heard[1]).unwrap_err();
-        assert_eq!(replayed.to_string(), "refused: node1 does not know the secret of this cluster");
+        assert_eq!(replayed.to_string(), "refused: node1 does not know the secret of this cluster's nodes");
     }
 }

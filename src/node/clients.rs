@@ -166,9 +166,10 @@ impl Clients {
         true
     }
 
-    /// Ends the connection with this number. Returns whether it did: not if it is a peer's, or there is none.
+    /// Ends the connection with this number. Returns whether there was one. A peer connects again, and must prove the
+    /// secret that counts by then.
     pub(super) fn end(&self, id: u64) -> bool {
-        let ended = self.open.lock().get(&id).filter(|incoming| incoming.peer.get().is_none()).cloned();
+        let ended = self.open.lock().get(&id).cloned();
         // An error says that the other side has gone already.
         ended.inspect(|incoming| drop(incoming.stream.shutdown(Shutdown::Both))).is_some()
     }

@@ -126,10 +126,10 @@ impl Connection {
             }
         })?;
         self.teller.to = met.member.name.clone();
-        if proven.is_some_and(|who| who.placement != replica.store().placement().fingerprint()) {
+        if proven.is_some_and(|who| !who.places_alike) {
             warn!(
-                "{}: {} places keys by another secret, so every round with it compares all of them, until both have \
-                 started with the same one",
+                "{}: {} places keys by another secret, so a round that finds a difference compares all of them, \
+                 until both have started with the same one",
                 replica.identity().name,
                 met.member.name
             );
@@ -143,7 +143,10 @@ impl Connection {
         self.read(|frame| match frame {
             Frame::Array(items) => Ok(items.iter().map(<[u8]>::to_vec).collect()),
             Frame::Simple(_) => Ok(Vec::new()),
-            Frame::Error(why) => Err(PeerError::Refused(printable_text(why))),
+            Frame::Error(why) => {
+                let why = printable_text(why);
+                Err(PeerError::Refused(why.strip_prefix("REFUSED ").unwrap_or(&why).to_string()))
+            }
             Frame::Bulk(_) | Frame::Integer(_) => Err(PeerError::Malformed("it does not prove itself".into())),
         })
     }
@@ -180,8 +183,8 @@ impl Connection {
         let tag: Tag = self.read(|frame| match frame {
             Frame::Bulk(tag) => tag.try_into().map_err(|_| PeerError::Malformed("a seal of another length".into())),
             // Whoever says so: it ends the connection, and changes nothing else.
-            Frame::Error(why) => Err(PeerError::Lost(String::from_utf8_lossy(why).into_owned())),
-            other => Err(PeerError::Malformed(format!("a reply without a seal: {other:?}"))),
+            Frame::Error(why) => Err(PeerError::Lost(printable_text(why))),
+            _ => Err(PeerError::Malformed("a reply without a seal".into())),
         })?;
         let mut seals = self.seals.take();
         let reply = self.read_raw(|frame, raw| {

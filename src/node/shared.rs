@@ -67,6 +67,8 @@ pub(super) struct Shared {
     pub(super) guesses: Guesses,
     /// What is logged of strangers, and of peers that are refused.
     pub(super) reports: Reports,
+    /// Of addresses from which too many wrong secrets come: apart, so that nobody who guesses hides among the others.
+    guessers: Reports,
     pub(super) stop: Stop,
     /// Where a thread says why the whole node must end.
     fatal: Sender<End>,
@@ -148,6 +150,7 @@ impl Shared {
             peers_refused: AtomicU64::new(0),
             guesses: Guesses::default(),
             reports: Reports::new(1),
+            guessers: Reports::new(1),
             stop,
             fatal,
             faults,
@@ -194,7 +197,11 @@ impl Shared {
 
     /// Logs what a stranger or a refused peer has caused, at a limited rate.
     pub(super) fn report(&self, what: &str) {
-        if self.reports.is_news(what, self.uptime_ms()) {
+        self.report_in(&self.reports, what);
+    }
+
+    fn report_in(&self, reports: &Reports, what: &str) {
+        if reports.is_news(what, self.uptime_ms()) {
             warn!("{}: {what}", self.name());
         }
     }
@@ -203,6 +210,9 @@ impl Shared {
     pub(super) fn report_left_out(&self) {
         if let Some(count) = self.reports.left_out(self.uptime_ms()) {
             warn!("{}: {count} more lines about strangers and refused peers were not logged", self.name());
+        }
+        if let Some(count) = self.guessers.left_out(self.uptime_ms()) {
+            warn!("{}: {count} more lines about addresses with wrong secrets were not logged", self.name());
         }
         self.replica.report_left_out();
     }
@@ -216,7 +226,8 @@ impl Shared {
         let origin = Origin::of(address);
         let attempt = self.guesses.attempt(origin, Instant::now(), is_right);
         if attempt == Attempt::Refused {
-            self.report(&format!("too many wrong secrets from {origin}: for now, none from there is compared"));
+            let what = format!("too many wrong secrets from {origin}: for now, none from there is compared");
+            self.report_in(&self.guessers, &what);
         }
         attempt
     }

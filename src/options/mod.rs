@@ -144,8 +144,9 @@ struct CommonOptions {
     #[arg(long, value_name = "FILE")]
     peer_secret_file: Option<PathBuf>,
 
-    /// A file with the secret of those who may use FORGET, SYNC, KEYS, FLUSHALL, CONFIG SET, CLIENT KILL and the page's
-    /// buttons; or the environment variable KVSTORE_OPERATOR_SECRET [default: every client may]
+    /// A file with the secret of those who may use FORGET, SYNC, KEYS, FLUSHALL, FLUSHDB, BGSAVE, CONFIG SET and
+    /// RESETSTAT, CLIENT KILL, CONFLICTS RESET, the faults of --lab, and the page's buttons; or the environment
+    /// variable KVSTORE_OPERATOR_SECRET [default: every client may]
     #[arg(long, value_name = "FILE")]
     operator_secret_file: Option<PathBuf>,
 

@@ -70,7 +70,23 @@ impl Kinds {
                 Kind::Operator => kinds.operators = Some(accepted),
             }
         }
+        kinds.check_distinct(sources)?;
         Ok(kinds)
+    }
+
+    /// Refuses a secret that stands in two places: who knows one of them would be taken for the other.
+    fn check_distinct(&self, sources: &[Source]) -> Result<(), SourceError> {
+        let all = [(Kind::Client, &self.clients), (Kind::Peer, &self.peers), (Kind::Operator, &self.operators)];
+        for (index, (kind, accepted)) in all.iter().enumerate() {
+            let earlier = all[..index].iter().filter_map(|(_, other)| other.as_ref()).flat_map(Accepted::iter);
+            let is_twice = |secret| accepted.iter().flat_map(Accepted::iter).any(|other| other == secret);
+            if earlier.into_iter().any(is_twice) {
+                let source = sources.iter().find(|source| source.kind == *kind);
+                let place = source.map(|source| source.place.to_string()).unwrap_or_default();
+                return Err(SourceError { place, why: "this secret lets others in, too: give each its own".into() });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -78,12 +94,14 @@ impl Accepted {
     /// One secret, or two, each in a line.
     fn parse(bytes: &[u8]) -> Result<Self, String> {
         let lines = bytes.strip_suffix(b"\n").unwrap_or(bytes).split(|&byte| byte == b'\n');
-        let mut secrets = lines.map(Secret::new);
+        let named =
+            |(index, line): (usize, &[u8])| Secret::new(line).map_err(|why| format!("line {}: {why}", index + 1));
+        let mut secrets = lines.enumerate().map(named);
         let said = secrets.next().ok_or("it is empty")??;
         let also = secrets.next().transpose()?;
         match secrets.next() {
             None => Ok(Self { said, also }),
-            Some(_) => Err("it has more than two lines: the secret, and the one that it replaces".into()),
+            Some(_) => Err("it has more than two lines: one secret, and another that is accepted, too".into()),
         }
     }
 }
@@ -156,7 +174,7 @@ mod tests {
         let three = [&new[..], b"\n", old, b"\n", new].concat();
         assert_eq!(
             Accepted::parse(&three).unwrap_err(),
-            "it has more than two lines: the secret, and the one that it replaces"
+            "it has more than two lines: one secret, and another that is accepted, too"
         );
     }
 }

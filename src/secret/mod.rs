@@ -114,6 +114,10 @@ impl Accepted {
 
     /// Whether a client's word is one of them. Every wrong word takes the same time.
     pub fn has(&self, word: &[u8]) -> bool {
+        // So that nobody makes the node hash megabytes.
+        if word.len() > MAX_SECRET_BYTES {
+            return false;
+        }
         self.iter().fold(false, |found, secret| found | secret.is(word))
     }
 }
@@ -164,6 +168,11 @@ impl Secrets {
     pub fn of(secret: Secret) -> Arc<Self> {
         let clients = Some(Accepted { said: secret, also: None });
         Arc::new(Self { sources: Vec::new(), kinds: RwLock::new(Kinds { clients, ..Kinds::default() }) })
+    }
+
+    /// Whether nothing is read from anywhere.
+    pub fn have_no_source(&self) -> bool {
+        self.sources.is_empty()
     }
 
     /// Reads the files again. From now on their present content counts. Connections that are open stay.

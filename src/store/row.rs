@@ -42,11 +42,27 @@ impl Row {
         let Some(block) = self.blocks.get_mut(index) else { return false };
         let Ok(place) = block.binary_search_by_key(&arrival, |grave| grave.arrival) else { return false };
         block.remove(place);
-        if block.is_empty() {
-            self.blocks.remove(index);
-        }
         self.len -= 1;
+        if block.len() < BLOCK / 4 {
+            self.join(index);
+        }
         true
+    }
+
+    /// Joins a block that has become short with a neighbour, if both fit in half a block: so two neighbours hold more
+    /// than that, and what few graves remain of many take little.
+    fn join(&mut self, index: usize) {
+        if self.blocks[index].is_empty() {
+            self.blocks.remove(index);
+            return;
+        }
+        let fits = |blocks: &[Vec<Grave>]| blocks.iter().map(Vec::len).sum::<usize>() <= BLOCK / 2;
+        let pairs = [index.checked_sub(1), Some(index)].into_iter().flatten();
+        let pair = pairs.map(|first| first..first + 2).find(|pair| self.blocks.get(pair.clone()).is_some_and(fits));
+        if let Some(pair) = pair {
+            let joined = self.blocks[pair.clone()].concat();
+            self.blocks.splice(pair, [joined]);
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -119,6 +135,16 @@ mod tests {
             prop_assert_eq!(all, set.range(1..).copied().collect::<Vec<_>>());
             prop_assert!(row.blocks.iter().all(|block| (1..=BLOCK).contains(&block.len())));
         }
+    }
+
+    #[test]
+    fn few_that_remain_of_many_take_little() {
+        let mut row = Row::default();
+        (1..=200_000).for_each(|number| row.insert(grave(number)));
+        (1..=200_000).filter(|number| number % 1000 > 0).for_each(|number| assert!(row.remove(Arrival(number))));
+        assert_eq!(row.len(), 200);
+        let room: usize = row.blocks.iter().map(Vec::capacity).sum();
+        assert!(room <= 4 * BLOCK, "room for {room}");
     }
 
     #[test]

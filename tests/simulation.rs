@@ -14,7 +14,7 @@
 //! * `script.rs`, `grammar.rs`, `stage.rs` and `cost.rs` belong to the stories, `tests/stories.rs`. They run on the
 //!   same cluster, with a script instead of chance.
 //!
-//! A test runs 500 seeds. `SIM_SEEDS=100000 cargo test --release --test simulation nodes -- --nocapture` runs more,
+//! A test runs 300 seeds. `SIM_SEEDS=100000 cargo test --release --test simulation nodes -- --nocapture` runs more,
 //! and prints how many steps it runs in a millisecond: some 200 on an idle core. A step is a write, a message carried
 //! out, a tick begun, a sync, a snapshot, or a restart. A seed that fails prints the command that replays it:
 //! `SIM_SEED=17 cargo test --test simulation three_nodes -- --nocapture` prints everything that happened, in a column
@@ -256,7 +256,7 @@ use runs::run;
 use trace::Style;
 
 /// How many seeds each test of the whole takes, unless `SIM_SEEDS` says otherwise.
-const SEEDS_AT_ONCE: u64 = 500;
+const SEEDS_AT_ONCE: u64 = 300;
 
 /// Within how many seeds a missing rule is noticed.
 const SEEDS: u64 = 1_000;

@@ -21,6 +21,7 @@ fn node_with_places(places: usize) -> Node {
     config.max_connections = places;
     let node = Node::start(config).expect("a node starts");
     admitted(node.address()).wait_until_it_serves();
+    eventually("the place of that client is free again", DEADLINE, || node.stats().connected == 0);
     node
 }
 

@@ -52,6 +52,9 @@ use version::Version;
 /// How many shards there are, each with a lock of its own: one for each first byte of a hash.
 const SHARDS: usize = 256;
 
+/// How many bits of a hash lie behind those that name its shard.
+const SHARD_SHIFT: u32 = u64::BITS - SHARDS.ilog2();
+
 /// How much the store holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -413,6 +416,11 @@ impl KeyValueStore {
     }
 
     fn shard(&self, hash: u64) -> &RwLock<Shard> {
-        &self.shards[(hash >> (u64::BITS - 8)) as usize]
+        &self.shards[(hash >> SHARD_SHIFT) as usize]
+    }
+
+    /// The first hash of the shard behind that in which a hash stands; `None` after the last.
+    fn next_shard(&self, hash: u64) -> Option<u64> {
+        (hash | ((1 << SHARD_SHIFT) - 1)).checked_add(1)
     }
 }

@@ -45,7 +45,8 @@ impl Placement {
         SipHasher13::new_with_keys(self.key.0, self.key.1).hash(key)
     }
 
-    /// A number that two nodes have in common if they place keys alike. It does not tell the key.
+    /// A number that two nodes have in common if they place keys alike. It follows from the secret alone, so secrets can
+    /// be tried against it: nobody may see it who has not proved the secret.
     pub fn fingerprint(&self) -> u64 {
         self.hash(b"placement")
     }

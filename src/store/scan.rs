@@ -7,7 +7,6 @@ use super::KeyValueStore;
 use super::clock::Timestamp;
 use super::digest::{FANOUT, LEAVES, Prefix};
 use super::record::Record;
-use super::shard::LEAVES_PER_SHARD;
 use crate::limits::{MAX_SCAN_BYTES, MAX_SCAN_LOOKS, WALK_BYTES, WALK_ENTRIES};
 
 /// How many bits of a key's hash a scan's cursor has: few enough for a client that keeps it in a floating-point number.
@@ -78,10 +77,8 @@ impl KeyValueStore {
                 return (at >> REST_BITS, keys);
             }
             let shard = self.shard(at).read();
-            let next_shard = Prefix::leaf_of(at).leaves().start / LEAVES_PER_SHARD + 1;
-            let next_shard = (next_shard < LEAVES / LEAVES_PER_SHARD).then_some((next_shard as u64) << (u64::BITS - 8));
             if shard.live() == 0 {
-                (from, looked) = (next_shard, looked + 1);
+                (from, looked) = (self.next_shard(at), looked + 1);
                 continue;
             }
             let (step, next) = shard.step(at, |record| {
@@ -92,7 +89,7 @@ impl KeyValueStore {
                 let has_room = keys.len() < count && bytes < MAX_SCAN_BYTES;
                 if has_room { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             });
-            (from, looked) = (next.or(next_shard), looked + step);
+            (from, looked) = (next, looked + step);
         }
         (0, keys)
     }

@@ -16,14 +16,12 @@ use std::ops::{ControlFlow, RangeInclusive};
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry as Slot;
 
+use super::SHARD_SHIFT;
 use super::digest::FANOUT;
 use super::placement::Placement;
 use super::record::Record;
 use super::scan::REST_BITS;
 use crate::limits::{MAX_TABLE_KEY_BYTES, MAX_TABLE_RECORDS};
-
-/// How many hex digits of a hash say which shard it is: the tables of a shard begin with the next.
-const SHARD_DIGITS: u32 = 2;
 
 /// The records of one shard.
 pub(super) struct Table {
@@ -72,7 +70,6 @@ impl Table {
         self.make_room(hash, key.len());
         let placement = self.placement;
         let (records, _) = self.around_mut(hash);
-        // Too much if the key is here already: that is put right whenever a table is split.
         records.table.entry(placement.spread(hash), |record| record.key() == key, rehash(placement))
     }
 
@@ -94,8 +91,8 @@ impl Table {
     }
 
     /// Visits the records of the one table in which a hash stands, from there on, in the order of their hashes, until
-    /// `visit` breaks off. Returns how many were looked at, and the hash from which to go on; `None` after the shard's
-    /// last. Records whose hashes only differ in the bits that the cursor of a scan leaves out are visited together.
+    /// `visit` breaks off. Returns how many were looked at, and the hash from which to go on, perhaps in the next shard;
+    /// `None` after the last. Records whose hashes only differ in the bits that the cursor of a scan leaves out are visited together.
     pub(super) fn step<'t>(
         &'t self,
         from: u64,
@@ -115,7 +112,7 @@ impl Table {
                 over_at = Some(place);
             }
         }
-        (looked, last.checked_add(1).filter(|next| next >> SHIFT_OF_SHARD == from >> SHIFT_OF_SHARD))
+        (looked, last.checked_add(1))
     }
 
     /// All records in the tables that hold some of these hashes, smaller hashes first, but in no order within a table.
@@ -145,7 +142,7 @@ impl Table {
 
     /// The table in which a hash stands, and the last hash that stands there.
     fn around(&self, hash: u64) -> (&Records, u64) {
-        let (mut parts, mut shift) = (&self.parts, SHIFT_OF_SHARD - 4);
+        let (mut parts, mut shift) = (&self.parts, SHARD_SHIFT - 4);
         loop {
             match &parts[digit(hash, shift)] {
                 Part::Whole(records) => return (records, hash | ((1 << shift) - 1)),
@@ -156,7 +153,7 @@ impl Table {
 
     /// As [`Table::around`], with the number of bits behind the table's digits.
     fn around_mut(&mut self, hash: u64) -> (&mut Records, u32) {
-        let (mut parts, mut shift) = (&mut self.parts, SHIFT_OF_SHARD - 4);
+        let (mut parts, mut shift) = (&mut self.parts, SHARD_SHIFT - 4);
         loop {
             match &mut parts[digit(hash, shift)] {
                 Part::Whole(records) => return (records, shift),
@@ -186,7 +183,7 @@ impl Table {
 
     /// Puts another part in the place of the table in which a hash stands, behind whose digits are so many bits.
     fn replace(&mut self, hash: u64, at: u32, by: Part) {
-        let (mut parts, mut shift) = (&mut self.parts, SHIFT_OF_SHARD - 4);
+        let (mut parts, mut shift) = (&mut self.parts, SHARD_SHIFT - 4);
         while shift > at {
             let Part::Split(split) = &mut parts[digit(hash, shift)] else { unreachable!("it was found there") };
             (parts, shift) = (split, shift - 4);
@@ -194,9 +191,6 @@ impl Table {
         parts[digit(hash, shift)] = by;
     }
 }
-
-/// How many bits of a hash lie behind the digits of its shard.
-const SHIFT_OF_SHARD: u32 = u64::BITS - 4 * SHARD_DIGITS;
 
 fn empty_parts() -> Box<[Part; FANOUT]> {
     Box::new(std::array::from_fn(|_| Part::Whole(Records::default())))

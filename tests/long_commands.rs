@@ -91,7 +91,7 @@ fn a_scan_ends_after_so_many_bytes_of_keys() {
 
 #[test]
 fn a_transaction_looks_through_the_keys_for_a_moment_only() {
-    let cluster = node_with_long_keys(100);
+    let cluster = node_with_long_keys(30);
     let (mut client, pattern) = (cluster.client(1), hostile_pattern(MAX_PATTERN_BYTES));
     client.send(encode(&["MULTI"]));
     (0..1000).for_each(|_| client.send(encode(&["KEYS", &pattern])));

@@ -411,8 +411,8 @@ pub const MAX_WRONG_SECRETS: u32 = 3;
 /// address say at their start.
 pub const GUESSES_AT_ONCE: u32 = 20;
 
-/// After how long one more wrong secret may come from an address. A guesser gets 172,800 a day; whoever shares the
-/// address with him is admitted so soon after the last guess.
+/// After how long one more wrong secret may come from an address. That makes 172,800 guesses a day. Others at the same
+/// address are admitted this long after the last guess.
 pub const GUESS_INTERVAL: Duration = Duration::from_millis(500);
 
 /// From how many addresses wrong secrets are counted at a time. Each takes some 50 bytes.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::store::visited;
 use kvstore::framing::{RequestParser, resp};
 use kvstore::limits::{LEAF_REQUEST_ENTRIES, MAX_LEAF_REQUEST_ENTRIES, MAX_VALUE_BYTES, REPLY_BYTES};
 use kvstore::replication::message::{Differences, Incarnation, Listed, Reply, Request};
@@ -338,12 +339,6 @@ fn take(replica: &Replica, operation: &Operation) {
     }
 }
 
-fn visited(store: &kvstore::store::KeyValueStore) -> BTreeSet<Vec<u8>> {
-    let mut keys = BTreeSet::new();
-    store.visit_keys(Timestamp::ZERO, |key| assert!(keys.insert(key.to_vec()), "a key was visited twice"));
-    keys
-}
-
 proptest! {
     #![proptest_config(cases(256))]
     #[test]
@@ -387,8 +382,8 @@ proptest! {
         [(0, 1), (1, 2), (2, 0), (0, 1)].into_iter().for_each(|(from, to)| { round(from, to); });
         let roots: BTreeSet<u64> = replicas.iter().map(|replica| replica.store().root().to_bits()).collect();
         prop_assert_eq!(roots.len(), 1);
-        prop_assert_eq!(visited(replicas[0].store()), visited(replicas[1].store()));
-        prop_assert_eq!(visited(replicas[0].store()), visited(replicas[2].store()));
+        prop_assert_eq!(visited(replicas[0].store(), Timestamp::ZERO), visited(replicas[1].store(), Timestamp::ZERO));
+        prop_assert_eq!(visited(replicas[0].store(), Timestamp::ZERO), visited(replicas[2].store(), Timestamp::ZERO));
     }
 
     #[test]

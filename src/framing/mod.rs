@@ -215,7 +215,11 @@ pub fn printable_text(text: &[u8]) -> String {
 
 /// A word from outside as an error message can show it: without control characters, and not at length.
 pub fn printable(word: &[u8]) -> String {
-    const SHOWN_BYTES: usize = 64;
-    let dots = if word.len() > SHOWN_BYTES { "…" } else { "" };
-    format!("{}{dots}", word[..word.len().min(SHOWN_BYTES)].escape_ascii())
+    printable_start(word, 64)
+}
+
+/// As [`printable`], with at most so many bytes.
+pub fn printable_start(word: &[u8], most: usize) -> String {
+    let dots = if word.len() > most { "…" } else { "" };
+    format!("{}{dots}", word[..word.len().min(most)].escape_ascii())
 }

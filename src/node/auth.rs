@@ -23,13 +23,12 @@
 //! - The initiator proves itself first, so an attacker who connects gets no proof against which to try secrets offline.
 //!   An attacker whom a node *dials* does get one, so the secret must be long and random.
 //!
-//! Proofs alone say who was there at the beginning, not who speaks now. Somebody who sits between two nodes (on the
-//! port of a dead one, say) could pass both proofs on, and then speak himself. So both sides derive two keys from the
-//! secret and the exchange, one for each direction, and every message from there on has a seal: see
-//! [`Seal`](super::seal).
+//! A proof says who has opened the connection, not who speaks on it later. A relay between two nodes (on the port of a
+//! dead one, say) could pass both proofs on, and then send requests of its own. So both sides derive two keys from the
+//! secret and the exchange, one for each direction, and every later message has a seal: see [`Seal`](super::seal).
 //!
-//! What this does not give: secrecy. Who can read the packets reads what is stored; and he who sits in between can
-//! still cut the connection, or be slow. Where that matters, run the links through TLS or WireGuard.
+//! What this does not give: secrecy. Whoever sees the packets can read what is stored. And a relay can still cut the
+//! connection, or be slow. Where that matters, run the links through TLS or WireGuard.
 
 use super::seal::{Direction, SEAL, Seal, Tag};
 use crate::framing::Args;
@@ -61,9 +60,6 @@ pub(super) struct Proven {
     pub(super) name: String,
     number: NodeId,
     incarnation: Incarnation,
-    /// Whether it places keys as this node does. Where it does not, each round that finds a difference compares all
-    /// keys. Only the initiator is told.
-    pub(super) places_alike: bool,
 }
 
 impl Proven {
@@ -91,9 +87,9 @@ impl Party {
         Ok(Self { name, number, incarnation, challenge })
     }
 
-    fn proven(&self, places_alike: bool) -> Proven {
+    fn proven(&self) -> Proven {
         let Self { name, number, incarnation, .. } = self.clone();
-        Proven { name, number, incarnation, places_alike }
+        Proven { name, number, incarnation }
     }
 
     fn write(&self, out: &mut Vec<u8>) {
@@ -143,13 +139,25 @@ fn seals(secret: &Secret, initiator: &Party, responder: &Party, sends: Direction
     Seals { sent: seal(sends), received: seal(sends.other()) }
 }
 
+/// What an initiator has learnt when both have proved themselves.
+#[derive(Debug)]
+pub(super) struct Introduced {
+    /// Who the peer is.
+    pub(super) peer: Proven,
+    /// For what follows.
+    pub(super) seals: Seals,
+    /// Whether the peer places keys as this node does. Where it does not, each round that finds a difference compares
+    /// all keys.
+    pub(super) places_alike: bool,
+}
+
 /// The initiator's side: proves itself to a peer, and has the peer prove itself. `ask` sends a request and returns the
-/// items of the reply. Returns who the peer has proved to be, and the seals for what follows.
+/// items of the reply.
 pub(super) fn introduce(
     secret: &Secret,
     replica: &Replica,
     mut ask: impl FnMut(Vec<u8>) -> Result<Vec<Vec<u8>>, PeerError>,
-) -> Result<(Proven, Seals), PeerError> {
+) -> Result<Introduced, PeerError> {
     let initiator = Party::new(replica).map_err(PeerError::Lost)?;
     let mut request = Vec::new();
     write_array(&mut request, 2 + PARTY_ITEMS);
@@ -171,7 +179,8 @@ pub(super) fn introduce(
         return Err(PeerError::Refused(format!("{} does not know our secret", responder.name)));
     }
     let places_alike = secret.verifies(placed, &placement(replica, &initiator, &responder));
-    Ok((responder.proven(places_alike), seals(secret, &initiator, &responder, Direction::Requests)))
+    let seals = seals(secret, &initiator, &responder, Direction::Requests);
+    Ok(Introduced { peer: responder.proven(), seals, places_alike })
 }
 
 /// The responder's side of an exchange on one connection.
@@ -237,7 +246,7 @@ impl Guard {
                 write_bulk(out, &secret.prove(&transcript("responder", initiator, responder)));
                 write_bulk(out, &secret.prove(&placement(replica, initiator, responder)));
                 let seals = Box::new(seals(secret, initiator, responder, Direction::Replies));
-                *self = Self::Open { who: initiator.proven(true), seals, next: None };
+                *self = Self::Open { who: initiator.proven(), seals, next: None };
                 Verdict::Answered
             }
             (Some(_), b"AUTH" | b"PROVE", _) => Verdict::Refuse("say PEER AUTH, then PEER PROVE, each once".into()),
@@ -309,7 +318,7 @@ mod tests {
     fn replica(name: &str, said: Option<&Secret>) -> Replica {
         let identity = Identity::in_memory(name, NodeId(1), Incarnation(7));
         let key = said.and_then(|said| said.key_for(b"placement of keys").first_chunk().copied());
-        let placement = key.map_or_else(Placement::default, |key| Placement::new(key, (0, 0)));
+        let placement = Placement::new(key, [0; 16]);
         Replica::with_journal(identity, Rules::default(), Box::new(|| Timestamp::ZERO), placement, None)
     }
 
@@ -334,7 +343,7 @@ mod tests {
             heard.push(request.clone());
             answer(&mut guard, theirs, to, &request)
         });
-        result.map(|(_, seals)| (seals, guard)).map_err(|error| error.to_string())
+        result.map(|introduced| (introduced.seals, guard)).map_err(|error| error.to_string())
     }
 
     fn check(guard: &mut Guard, accepted: Option<&Accepted>, name: &str, request: &[u8], out: &mut Vec<u8>) -> Verdict {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use log::warn;
 
-use super::auth::{self, Seals};
+use super::auth::{self, Introduced, Seals};
 use super::buffer::ReadBuffer;
 use super::seal::Tag;
 use super::watch::Teller;
@@ -107,9 +107,10 @@ impl Connection {
     ) -> Result<Met, PeerError> {
         let mut proven = None;
         if let Some(secret) = secret {
-            let (who, seals) = auth::introduce(secret, replica, |request| self.call(&request))?;
+            let Introduced { peer, seals, places_alike } =
+                auth::introduce(secret, replica, |request| self.call(&request))?;
             self.seals = Some(seals);
-            proven = Some(who);
+            proven = Some((peer, places_alike));
         }
         let is_it = |name: &str| match expected {
             Some(expected) if expected != name => {
@@ -117,16 +118,16 @@ impl Connection {
             }
             _ => Ok(()),
         };
-        proven.iter().try_for_each(|who| is_it(&who.name))?;
+        proven.iter().try_for_each(|(peer, _)| is_it(&peer.name))?;
         let met = greet(replica, self, |greeting| {
             is_it(&greeting.name)?;
-            match proven.as_ref().is_none_or(|who| who.fits(greeting)) {
+            match proven.as_ref().is_none_or(|(peer, _)| peer.fits(greeting)) {
                 true => Ok(()),
                 false => Err(PeerError::Refused(format!("{} is not who has proved itself", greeting.name))),
             }
         })?;
         self.teller.to = met.member.name.clone();
-        if proven.is_some_and(|who| !who.places_alike) {
+        if proven.is_some_and(|(_, places_alike)| !places_alike) {
             warn!(
                 "{}: {} places keys by another secret, so a round that finds a difference compares all of them, \
                  until both have started with the same one",
@@ -182,7 +183,7 @@ impl Connection {
         }
         let tag: Tag = self.read(|frame| match frame {
             Frame::Bulk(tag) => tag.try_into().map_err(|_| PeerError::Malformed("a seal of another length".into())),
-            // Whoever says so: it ends the connection, and changes nothing else.
+            // Perhaps not the peer has said it. It ends the connection, and changes nothing else.
             Frame::Error(why) => Err(PeerError::Lost(printable_text(why))),
             _ => Err(PeerError::Malformed("a reply without a seal".into())),
         })?;

@@ -126,12 +126,7 @@ impl Shared {
         let wall_clock = faults.as_ref().map_or(Arc::clone(&machine), |faults| faults.clock(machine));
         let mut seed = [0; 16];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
-        let seed = u128::from_ne_bytes(seed);
-        let seed = (seed as u64, (seed >> 64) as u64);
-        let placement = match config.secrets.placement_key() {
-            Some(key) => Placement::new(key, seed),
-            None => Placement::public(seed),
-        };
+        let placement = Placement::new(config.secrets.placement_key(), seed);
         let shared = Self {
             address,
             started: Instant::now(),

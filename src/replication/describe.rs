@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::message::{Confirmation, Differences, Greeting, Heard, Held, Listed, Reply, Request};
+use crate::framing::printable_start;
 use crate::store::clock::Timestamp;
 use crate::store::content::Content;
 use crate::store::counter::Share;
@@ -169,8 +170,7 @@ fn differing(Differences { news, listed, lacking, .. }: &Differences) -> String 
 
 /// A key, or the beginning of a long one.
 fn shown_key(key: &[u8]) -> String {
-    let dots = if key.len() > SHOWN_KEY { "…" } else { "" };
-    format!("{}{dots}", key[..key.len().min(SHOWN_KEY)].escape_ascii())
+    printable_start(key, SHOWN_KEY)
 }
 
 /// The first of the items in words, and how many there are if that is not all.

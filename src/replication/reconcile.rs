@@ -77,7 +77,8 @@ pub struct Met {
     pub arrivals: Arrival,
 }
 
-/// Introduces us to a peer, first on each connection. `check` may refuse whoever answers, before it is remembered.
+/// Introduces us to a peer, first on each connection. `check` may refuse the node that answers, before that node is
+/// remembered.
 ///
 /// # Errors
 /// When the peer does not answer as it should, or does not belong to our cluster.

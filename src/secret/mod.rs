@@ -4,9 +4,9 @@
 //!
 //! | of | what it lets in | without it |
 //! |---|---|---|
-//! | clients | whoever says it may read and write | everybody may |
-//! | nodes | whoever proves it is a node of the cluster, whose entries and confirmations are believed | that of clients does |
-//! | operators | whoever says it may also use the commands that burden or change the whole node | every client may |
+//! | clients | clients, which may read and write | everybody may |
+//! | nodes | nodes of the cluster, whose entries and confirmations are believed | that of clients does |
+//! | operators | clients that may also use the commands that burden or change the whole node | every client may |
 //!
 //! A file has one line, or two while a secret is being replaced: then both are accepted, and a node says the first one.
 //! So no moment is needed in which all nodes and clients change at once ([`Secrets::reload`]).

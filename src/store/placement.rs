@@ -24,20 +24,20 @@ const PUBLIC_KEY: [u8; 16] = *b"kvstore no key!!";
 pub struct Placement {
     /// The two halves of the key.
     key: (u64, u64),
-    /// The second factor is odd, so that no bit of a hash is lost.
+    /// What is added to a hash, bit by bit, and by what it is multiplied then. This is odd, so that no bit is lost.
     seed: (u64, u64),
 }
 
 impl Placement {
-    /// Places keys by `key`, the same on all nodes, and within a table by `seed`, which only this process knows.
-    pub fn new(key: [u8; 16], seed: (u64, u64)) -> Self {
-        let key = u128::from_le_bytes(key);
-        Self { key: (key as u64, (key >> 64) as u64), seed: (seed.0, seed.1 | 1) }
-    }
-
-    /// As in a cluster that has no secret.
-    pub fn public(seed: (u64, u64)) -> Self {
-        Self::new(PUBLIC_KEY, seed)
+    /// Places keys by `key`, the same on all nodes (`None`: as in a cluster without a secret), and within a table by
+    /// `seed`, which only this process knows.
+    pub fn new(key: Option<[u8; 16]>, seed: [u8; 16]) -> Self {
+        let halves = |bytes: [u8; 16]| {
+            let number = u128::from_le_bytes(bytes);
+            (number as u64, (number >> 64) as u64)
+        };
+        let (xor, factor) = halves(seed);
+        Self { key: halves(key.unwrap_or(PUBLIC_KEY)), seed: (xor, factor | 1) }
     }
 
     /// The hash of a key, the same on every node of the cluster. It names the leaf, and orders a scan.
@@ -45,8 +45,8 @@ impl Placement {
         SipHasher13::new_with_keys(self.key.0, self.key.1).hash(key)
     }
 
-    /// A number that two nodes have in common if they place keys alike. It follows from the secret alone, so secrets can
-    /// be tried against it: nobody may see it who has not proved the secret.
+    /// A number that two nodes have in common if they place keys alike. It follows from the secret alone, so secrets
+    /// can be tried against it: nobody may see it who has not proved the secret.
     pub fn fingerprint(&self) -> u64 {
         self.hash(b"placement")
     }
@@ -62,7 +62,7 @@ impl Placement {
 /// For tests, and wherever nobody chooses keys to do harm: everything can be foreseen.
 impl Default for Placement {
     fn default() -> Self {
-        Self::public((0x243f_6a88_85a3_08d3, 0x1319_8a2e_0370_7344))
+        Self::new(None, *b"a seed for tests")
     }
 }
 
@@ -72,8 +72,8 @@ mod tests {
 
     #[test]
     fn nodes_with_the_same_key_agree_whatever_their_seeds_and_others_do_not() {
-        let (one, two) = (Placement::new([1; 16], (1, 2)), Placement::new([1; 16], (3, 4)));
-        let other = Placement::new([2; 16], (1, 2));
+        let (one, two) = (Placement::new(Some([1; 16]), [2; 16]), Placement::new(Some([1; 16]), [3; 16]));
+        let other = Placement::new(Some([2; 16]), [2; 16]);
         assert_eq!((one.hash(b"key"), one.fingerprint()), (two.hash(b"key"), two.fingerprint()));
         assert_ne!(one.hash(b"key"), other.hash(b"key"));
         assert_ne!(one.fingerprint(), other.fingerprint());
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn the_hash_of_a_cluster_without_a_secret_never_changes() {
-        assert_eq!(Placement::default().hash(b"key"), Placement::public((5, 6)).hash(b"key"));
+        assert_eq!(Placement::default().hash(b"key"), Placement::new(None, [5; 16]).hash(b"key"));
         assert_eq!(Placement::default().hash(b""), PINNED);
     }
 

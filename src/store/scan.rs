@@ -7,7 +7,7 @@ use super::KeyValueStore;
 use super::clock::Timestamp;
 use super::digest::{FANOUT, LEAVES, Prefix};
 use super::record::Record;
-use crate::limits::{MAX_SCAN_BYTES, MAX_SCAN_LOOKS, WALK_BYTES, WALK_ENTRIES};
+use crate::limits::{MAX_SCAN_BYTES, MAX_SCAN_LOOKS, WALK_BYTES};
 
 /// How many bits of a key's hash a scan's cursor has: few enough for a client that keeps it in a floating-point number.
 const CURSOR_BITS: u32 = 48;
@@ -46,19 +46,6 @@ impl KeyValueStore {
                 if bytes < WALK_BYTES { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             };
             (_, from) = self.shard(at).read().step(at, visit);
-        }
-    }
-
-    /// Calls `visit` with every key that has a value at `now`. Nothing is locked meanwhile.
-    pub fn visit_keys(&self, now: Timestamp, mut visit: impl FnMut(&[u8])) {
-        let mut cursor = 0;
-        loop {
-            let (next, keys) = self.scan(now, cursor, WALK_ENTRIES);
-            keys.iter().for_each(|key| visit(key));
-            if next == 0 {
-                return;
-            }
-            cursor = next;
         }
     }
 

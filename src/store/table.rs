@@ -91,8 +91,9 @@ impl Table {
     }
 
     /// Visits the records of the one table in which a hash stands, from there on, in the order of their hashes, until
-    /// `visit` breaks off. Returns how many were looked at, and the hash from which to go on, perhaps in the next shard;
-    /// `None` after the last. Records whose hashes only differ in the bits that the cursor of a scan leaves out are visited together.
+    /// `visit` breaks off. Returns how many were looked at, and the hash from which to go on, perhaps in the next
+    /// shard; `None` after the last. Records whose hashes only differ in the bits that the cursor of a scan leaves out
+    /// are visited together.
     pub(super) fn step<'t>(
         &'t self,
         from: u64,

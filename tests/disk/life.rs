@@ -13,13 +13,11 @@ use kvstore::disk::{Log, SyncPolicy};
 use kvstore::limits::{JOURNAL_RELIEF_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, SNAPSHOT_WRITE_BYTES};
 use kvstore::replication::journal::Journal;
 use kvstore::replication::message::{Confirmation, Greeting, Incarnation, Reply, Request};
-use kvstore::replication::replica::{Identity, Replica};
+use kvstore::replication::replica::Identity;
 use kvstore::replication::responder::PeerSession;
-use kvstore::rules::Rules;
 use kvstore::store::arrival::Arrival;
 use kvstore::store::clock::Timestamp;
 use kvstore::store::content::{Content, Entry};
-use kvstore::store::placement::Placement;
 use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};
 use proptest::collection::vec;
@@ -27,7 +25,7 @@ use proptest::prelude::*;
 
 use super::heard;
 use super::memory_disk::{Fault, MemoryDirectory};
-use super::stage::{Contents, NOW, STORE, Stage, owner};
+use super::stage::{Contents, STORE, Stage, owner, replica_on};
 
 // ---- any history ----------------------------------------------------------------------------------------------------
 
@@ -398,13 +396,7 @@ fn the_largest_entry_and_a_load_on_several_threads_come_back_whole() {
         let copy = directory.copy();
         let log = Arc::new(Log::open(Arc::new(copy), &owner(), STORE, SyncPolicy::EverySecond).expect("it is ours"));
         let identity = Identity::in_memory("node1", NodeId(1), Incarnation(9));
-        let replica = Replica::with_journal(
-            identity,
-            Rules::default(),
-            Box::new(|| NOW),
-            Placement::default(),
-            Some(log.clone()),
-        );
+        let replica = replica_on(&log, identity);
         let loaded = log.load_with(&replica, threads).expect("nothing is damaged");
         assert_eq!((loaded.frames, loaded.torn.clone()), (4_001, None), "{threads} threads");
         let again = Stage { log, replica, loaded };

@@ -52,13 +52,7 @@ impl Stage {
         let log = Arc::new(Log::open(directory, &owner(), STORE, policy)?);
         let identity =
             Identity { store: log.store(), ..Identity::in_memory("node1", NodeId(1), Incarnation(fastrand::u64(1..))) };
-        let replica = Replica::with_journal(
-            identity,
-            Rules::default(),
-            Box::new(|| NOW),
-            Placement::default(),
-            Some(log.clone()),
-        );
+        let replica = replica_on(&log, identity);
         let loaded = log.load(&replica)?;
         Ok(Self { log, replica, loaded })
     }
@@ -112,4 +106,10 @@ pub(crate) type Contents = BTreeMap<Box<[u8]>, Box<[u8]>>;
 pub(crate) fn record(key: &str, time: u64, content: Content<'_>) -> Record {
     let version = Version::new(Timestamp::from_millis(time), NodeId(2));
     Record::new(key.as_bytes(), Entry { version, content })
+}
+
+/// A replica that holds nothing yet, and writes to this log.
+pub(crate) fn replica_on(log: &Arc<Log>, identity: Identity) -> Replica {
+    let (wall, journal) = (Box::new(|| NOW), Some(Arc::clone(log) as _));
+    Replica::with_journal(identity, Rules::default(), wall, Placement::default(), journal)
 }

@@ -133,7 +133,7 @@ fn handle_signals(secrets: Arc<Secrets>, has_filter: bool) -> io::Result<Receive
     let stop = move || _ = interrupt.try_send(());
     ctrlc::set_handler(stop.clone()).map_err(io::Error::other)?;
     let mut signals = Signals::new([SIGTERM, SIGHUP])?;
-    let is_read_again = has_filter || !secrets.have_no_source();
+    let is_read_again = has_filter || secrets.are_in_files();
     let reloading = Arc::new(Mutex::new(()));
     let handle = move || {
         for signal in signals.forever() {
@@ -156,7 +156,7 @@ fn handle_signals(secrets: Arc<Secrets>, has_filter: bool) -> io::Result<Receive
 /// Reads the secrets and the log's filter again. What cannot be read, or not be used, stays as it was.
 fn reload(secrets: &Secrets, has_filter: bool) {
     match secrets.reload() {
-        Ok(()) if secrets.have_no_source() => {}
+        Ok(()) if !secrets.are_in_files() => {}
         Ok(()) => info!("SIGHUP: the secrets were read again"),
         Err(error) => warn!("SIGHUP: the secrets are what they were: {error}"),
     }

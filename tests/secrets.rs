@@ -314,9 +314,13 @@ fn what_cannot_be_read_again_changes_nothing() {
 
 #[test]
 fn a_terminal_that_is_closed_ends_a_node_that_has_nothing_to_read_again() {
-    let mut node = node(1, &closed_port(), &[]);
-    node.signal("HUP");
-    assert!(node.wait().0.success());
+    for secret in [None, Some(CLIENTS)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_node1"));
+        command.args(["--listen", "127.0.0.1:0", "--alone"]).envs(secret.map(|secret| ("KVSTORE_SECRET", secret)));
+        let mut node = Process::run(&mut command);
+        node.signal("HUP");
+        assert!(node.wait().0.success(), "a variable does not change");
+    }
 }
 
 #[test]

@@ -170,9 +170,9 @@ impl Secrets {
         Arc::new(Self { sources: Vec::new(), kinds: RwLock::new(Kinds { clients, ..Kinds::default() }) })
     }
 
-    /// Whether nothing is read from anywhere.
-    pub fn have_no_source(&self) -> bool {
-        self.sources.is_empty()
+    /// Whether any of them stands in a file, which may change.
+    pub fn are_in_files(&self) -> bool {
+        self.sources.iter().any(|source| matches!(source.place, Place::File(..)))
     }
 
     /// Reads the files again. From now on their present content counts. Connections that are open stay.

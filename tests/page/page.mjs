@@ -54,6 +54,11 @@ const says = (page, pattern, options = LONG) =>
 /** The row of a key, as text. */
 const row = (page, key) => page.locator("#keys tr", { has: page.locator(`td.key >> text="${key}"`) });
 const differing = (page, index) => page.locator(".node").nth(index).locator(".map .differs").count();
+/** Waits until all that has happened by now is drawn. */
+async function redrawn(page) {
+  const now = await page.evaluate(() => performance.now());
+  await page.waitForFunction(now => timeline.drawn > now, now);
+}
 const isWide = page => page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
 
 // ---- scenes -------------------------------------------------------------------------------------------------------
@@ -149,10 +154,12 @@ const scenes = {
     await page.getByRole("button", { name: "◂ Step" }).click();
     const message = page.locator("#message");
     await message.getByText(/node[12] → node[12]: [A-Z]+/).waitFor();
+    await redrawn(page);
     const arrow = await page.evaluate(() => {
       window.scrollTo(0, 0);
-      const { x, y, height } = document.querySelector("#time .near").getBoundingClientRect();
-      return { x: x + 1, y: y + height / 2 };
+      // The arrow of a slow message leans: only its middle is sure to be on it.
+      const { x, y, width, height } = document.querySelector("#time .near").getBoundingClientRect();
+      return { x: x + width / 2, y: y + height / 2 };
     });
     await page.evaluate(() => {
       view.chosen = null;
@@ -163,8 +170,11 @@ const scenes = {
     const last = await message.textContent();
     await page.getByRole("button", { name: "◂ Step" }).click();
     await page.waitForFunction(last => document.getElementById("message").textContent !== last, last);
+    // What is shown lies back far enough.
+    await page.waitForFunction(() => serverNow() - DELAY_MS > view.at + 100);
     await node(1, "SET later 1");
-    await page.waitForTimeout(1500);
+    await page.waitForFunction(() => known.states.some(state => JSON.stringify(state).includes('"later"')));
+    await redrawn(page);
     check("the past does not change", (await row(page, "later").count()) === 0);
     await page.getByLabel("Speed").selectOption("0.1");
     check("another speed leaves it paused", await page.getByRole("button", { name: "Go on" }).isVisible());

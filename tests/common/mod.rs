@@ -409,6 +409,9 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if thread::panicking() {
+            println!("{} has said:\n{}", self.address, self.log().join("\n"));
+        }
     }
 }
 

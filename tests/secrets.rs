@@ -203,7 +203,9 @@ fn nodes_with_a_secret_of_their_own_do_not_believe_who_knows_that_of_clients() {
     eventually("it is told", DEADLINE, || {
         two.told("refused the peer node9 (127.0.0.1): node9 does not know the secret of this cluster's nodes") == 1
     });
-    assert_eq!(client(&impostor, CLIENTS).line("DBSIZE"), "0");
+    let mut outside = client(&impostor, CLIENTS);
+    outside.wait_until_it_serves();
+    assert_eq!(outside.line("DBSIZE"), "0");
 }
 
 #[test]

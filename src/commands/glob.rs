@@ -106,8 +106,8 @@ impl Bytes {
     }
 }
 
-/// The bytes in the set at the beginning of `rest`, behind its bracket, and what follows it. As in Redis, a set that is
-/// not closed ends with the pattern.
+/// The bytes in the set at the beginning of `rest`, behind its bracket, and what follows it. As in Redis: a set that is
+/// not closed ends with the pattern, and any byte may end a range, a bracket too (but one behind `\` begins none).
 fn set(mut rest: &[u8]) -> (Bytes, &[u8]) {
     let is_negated = rest.first() == Some(&b'^');
     rest = &rest[usize::from(is_negated)..];
@@ -120,9 +120,8 @@ fn set(mut rest: &[u8]) -> (Bytes, &[u8]) {
                 rest = behind;
                 break;
             }
-            [b'\\', low, b'-', high, ref behind @ ..] if high != b']' => (low, high, behind),
-            [b'\\', low, ref behind @ ..] => (low, low, behind),
-            [low, b'-', high, ref behind @ ..] if high != b']' => (low, high, behind),
+            [b'\\', escaped, ref behind @ ..] => (escaped, escaped, behind),
+            [low, b'-', high, ref behind @ ..] => (low, high, behind),
             [low, ref behind @ ..] => (low, low, behind),
         };
         (low.min(high)..=low.max(high)).for_each(|byte| add(&mut bytes.0, byte.into()));
@@ -160,6 +159,8 @@ mod tests {
             ("h[^e]llo", "hallo"),
             ("h[a-b]llo", "hbllo"),
             ("h[b-a]llo", "hbllo"),
+            ("[a-]", "^"),
+            (r"[\a-c]", "-"),
             (r"\*", "*"),
             (r"[\]]", "]"),
             ("a*b*c", "aXbYbZc"),
@@ -178,6 +179,8 @@ mod tests {
             (r"\*", "a"),
             ("a*b", "abc"),
             ("a", "A"),
+            ("[a-]", "-"),
+            (r"[\a-c]", "b"),
         ];
         for (pattern, text) in others {
             assert!(!matches(pattern.as_bytes(), text.as_bytes()), "{pattern} should not match {text}");
@@ -279,12 +282,11 @@ mod tests {
             p += usize::from(negated);
             let mut found = false;
             while p < pattern.len() && pattern[p] != b']' {
-                if pattern[p] == b'\\' && p + 1 < pattern.len() {
+                let (mut low, mut high) = (pattern[p], pattern[p]);
+                if low == b'\\' && p + 1 < pattern.len() {
                     p += 1;
-                }
-                let low = pattern[p];
-                let mut high = low;
-                if pattern.get(p + 1) == Some(&b'-') && p + 2 < pattern.len() && pattern[p + 2] != b']' {
+                    (low, high) = (pattern[p], pattern[p]);
+                } else if pattern.get(p + 1) == Some(&b'-') && p + 2 < pattern.len() {
                     high = pattern[p + 2];
                     p += 2;
                 }

@@ -53,7 +53,8 @@ impl Parser {
             if bytes.len() < end + 2 {
                 return Ok(None);
             }
-            if let Some(&found) = bytes[end..end + 2].iter().zip(b"\r\n").find(|(a, b)| a != b).map(|(a, _)| a) {
+            if bytes[end..end + 2] != *b"\r\n" {
+                let found = if bytes[end] == b'\r' { bytes[end + 1] } else { bytes[end] };
                 return Err(FrameError::Unexpected { expected: "the end of a bulk string", found });
             }
             self.items.push(start..end);
@@ -126,8 +127,36 @@ pub enum Frame<'a> {
     Array(Args<'a>),
 }
 
-/// The length line at `at`: its number, and where it ends.
+/// The length line at `at`: its number, and where it ends. Nearly all are short, and those are read here.
+#[inline(always)]
 fn length(
+    bytes: &[u8],
+    at: usize,
+    kind: u8,
+    expected: &'static str,
+    of: &'static str,
+    limit: usize,
+) -> Result<Option<(usize, usize)>, FrameError> {
+    match bytes.get(at..).and_then(|rest| short_line(rest, kind)) {
+        Some((length, line)) if length <= limit => Ok(Some((length, at + line))),
+        _ => any_length(bytes, at, kind, expected, of, limit),
+    }
+}
+
+/// The number in a line of this kind and few digits, and the length of that line: found in one go.
+fn short_line(bytes: &[u8], kind: u8) -> Option<(usize, usize)> {
+    match *bytes {
+        [first, a @ b'0'..=b'9', b'\r', b'\n', ..] if first == kind => Some((usize::from(a - b'0'), 4)),
+        [first, a @ b'0'..=b'9', b @ b'0'..=b'9', b'\r', b'\n', ..] if first == kind => {
+            Some((10 * usize::from(a - b'0') + usize::from(b - b'0'), 5))
+        }
+        _ => None,
+    }
+}
+
+/// As [`length`], of any line: one that is long, cut off or wrong.
+#[inline(never)]
+fn any_length(
     bytes: &[u8],
     at: usize,
     kind: u8,

@@ -43,7 +43,7 @@ use counter::CannotCount;
 use deadline::Deadline;
 use digest::{DEPTH, Digest, FANOUT, LEAVES, Prefix};
 use merge::Outcome;
-use placement::Placement;
+use placement::{Place, Placement};
 use record::Record;
 use scan::LEAVES_PER_PART;
 use shard::{LEAVES_PER_SHARD, Ledger, Part, Shard};
@@ -117,13 +117,18 @@ impl KeyValueStore {
         self.placement.hash(key)
     }
 
+    /// Where a key stands.
+    fn place(&self, key: &[u8]) -> Place {
+        self.placement.place(key)
+    }
+
     /// Calls `read` with the value of `key`, if it has one that is not past its deadline, and returns what that
     /// returns. The value is not copied: `read` runs while the shard is locked for reading, so it must be short, and
     /// must not come back to the store. The clock is read only if there is a deadline.
     pub fn get<R>(&self, key: &[u8], now: impl FnOnce() -> Timestamp, read: impl FnOnce(Option<&[u8]>) -> R) -> R {
-        let hash = self.hash(key);
-        let shard = self.shard(hash).read();
-        match shard.find(hash, key) {
+        let place = self.place(key);
+        let shard = self.shard(place.hash).read();
+        match shard.find(place, key) {
             Some(record) if record.is_counted() => read(record.value(now).as_ref().map(|(value, _)| &**value)),
             record => {
                 let content = record.map(Record::content).filter(|content| content.is_live(now));
@@ -134,36 +139,36 @@ impl KeyValueStore {
 
     /// A copy of what stands under `key`, tombstones included.
     pub fn record(&self, key: &[u8]) -> Option<Record> {
-        let hash = self.hash(key);
-        self.shard(hash).read().find(hash, key).cloned()
+        let place = self.place(key);
+        self.shard(place.hash).read().find(place, key).cloned()
     }
 
     /// Calls `look` with what stands under `key`, tombstones included. Nothing is copied: as [`KeyValueStore::get`].
     pub fn look<R>(&self, key: &[u8], look: impl FnOnce(Option<&Record>) -> R) -> R {
-        let hash = self.hash(key);
-        look(self.shard(hash).read().find(hash, key))
+        let place = self.place(key);
+        look(self.shard(place.hash).read().find(place, key))
     }
 
     /// How many bytes are counted for `key`, if it has a value at `now`; see [`KeyValueStore::bytes`].
     pub fn value_bytes(&self, key: &[u8], now: Timestamp) -> Option<usize> {
-        let hash = self.hash(key);
-        let shard = self.shard(hash).read();
-        shard.find(hash, key).filter(|record| record.is_live(|| now)).map(shard::bytes_of)
+        let place = self.place(key);
+        let shard = self.shard(place.hash).read();
+        shard.find(place, key).filter(|record| record.is_live(|| now)).map(shard::bytes_of)
     }
 
     /// The version of what stands under `key`, tombstones included.
     pub fn version(&self, key: &[u8]) -> Option<Version> {
-        let hash = self.hash(key);
-        self.shard(hash).read().find(hash, key).map(Record::version)
+        let place = self.place(key);
+        self.shard(place.hash).read().find(place, key).map(Record::version)
     }
 
     /// Writes `content` under `key`. `stamp` gives its version; it is called with the version that is being replaced,
     /// while the shard is locked, so that nothing can come between. The write has seen what it replaces.
     pub fn write(&self, key: &[u8], content: Content<'_>, stamp: impl FnOnce(Option<Version>) -> Version) -> Outcome {
-        let hash = self.hash(key);
-        let mut shard = self.shard(hash).write();
-        let record = self.written(key, content, shard.find(hash, key), stamp);
-        shard.merge(hash, record, &self.ledger)
+        let place = self.place(key);
+        let mut shard = self.shard(place.hash).write();
+        let record = self.written(key, content, shard.find(place, key), stamp);
+        shard.merge(place, record, &self.ledger)
     }
 
     /// Changes what stands under `key`, as `change` says. That is called with what stands there, unless it is deleted
@@ -176,9 +181,9 @@ impl KeyValueStore {
         stamp: impl FnOnce(Option<Version>) -> Version,
         change: impl FnOnce(Option<Content<'_>>) -> (Change<'v>, R),
     ) -> (bool, R) {
-        let hash = self.hash(key);
-        let mut shard = self.shard(hash).write();
-        let replaced = shard.find(hash, key);
+        let place = self.place(key);
+        let mut shard = self.shard(place.hash).write();
+        let replaced = shard.find(place, key);
         let value = replaced.and_then(|replaced| replaced.value(|| now));
         let (change, result) = change(value.as_ref().map(|(value, deadline)| Content::until(value, *deadline)));
         let content = match &change {
@@ -187,7 +192,7 @@ impl KeyValueStore {
             Change::Delete => Content::Tombstone,
         };
         let record = self.written(key, content, replaced, stamp);
-        shard.merge(hash, record, &self.ledger);
+        shard.merge(place, record, &self.ledger);
         (true, result)
     }
 
@@ -203,13 +208,13 @@ impl KeyValueStore {
         (life, now): (u64, Timestamp),
         stamp: impl FnOnce(Timestamp) -> Timestamp,
     ) -> Result<i64, CannotCount> {
-        let hash = self.hash(key);
-        let mut shard = self.shard(hash).write();
+        let place = self.place(key);
+        let mut shard = self.shard(place.hash).write();
         let never = || Cow::Owned(Record::never_written(key));
-        let record = shard.find(hash, key).map_or_else(never, Cow::Borrowed);
+        let record = shard.find(place, key).map_or_else(never, Cow::Borrowed);
         let (shares, sum) = counter::increment(&record, by, (life, now), stamp)?;
         let record = record.with_shares(&shares);
-        shard.merge(hash, record, &self.ledger);
+        shard.merge(place, record, &self.ledger);
         Ok(sum)
     }
 
@@ -237,8 +242,8 @@ impl KeyValueStore {
 
     /// Merges an entry that was written elsewhere.
     pub fn merge(&self, record: Record) -> Outcome {
-        let hash = self.hash(record.key());
-        self.shard(hash).write().merge(hash, record, &self.ledger)
+        let place = self.place(record.key());
+        self.shard(place.hash).write().merge(place, record, &self.ledger)
     }
 
     /// The number of the last entry that was accepted. A thread that looks after this call finds every entry that was
@@ -348,8 +353,8 @@ impl KeyValueStore {
 
     /// Keeps the settled tombstone of a key as if it had settled at `tick`. Nothing if there is none.
     pub fn keep_settled(&self, key: &[u8], tick: TickNumber) {
-        let hash = self.hash(key);
-        self.shard(hash).write().keep_settled(hash, key, tick);
+        let place = self.place(key);
+        self.shard(place.hash).write().keep_settled(place, key, tick);
     }
 
     /// Forgets the tombstones that settled at `tick` or before. Returns how many.
@@ -380,8 +385,8 @@ impl KeyValueStore {
     /// Forgets the tombstone of this version under a key if it stands there: it was forgotten before, and comes from
     /// the disk. The output is not told.
     pub fn forget_again(&self, key: &[u8], version: Version) {
-        let hash = self.hash(key);
-        self.shard(hash).write().forget_again(hash, key, version, &self.ledger);
+        let place = self.place(key);
+        self.shard(place.hash).write().forget_again(place, key, version, &self.ledger);
     }
 
     /// Replaces values that are past their deadline at `now` by tombstones of the same version: in each shard at most

@@ -19,6 +19,15 @@ use siphasher::sip::SipHasher13;
 /// The key that everybody knows.
 const PUBLIC_KEY: [u8; 16] = *b"kvstore no key!!";
 
+/// Where a key stands.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// The hash of the key, the same on every node of the cluster. It names the leaf, and orders a scan.
+    pub(super) hash: u64,
+    /// What a table of this process gets as the hash.
+    pub(super) spread: u64,
+}
+
 /// How one process places its keys.
 #[derive(Clone, Copy)]
 pub struct Placement {
@@ -51,11 +60,16 @@ impl Placement {
         self.hash(b"placement")
     }
 
-    /// The hash as a table gets it: the product with the seed, its two halves folded. All bits count, which a table
-    /// needs as well: below one leaf, the topmost bits of all hashes are the same.
-    pub(super) fn spread(&self, hash: u64) -> u64 {
+    /// The place of a key.
+    pub(super) fn place(&self, key: &[u8]) -> Place {
+        self.place_of(self.hash(key))
+    }
+
+    /// The place of all keys with this hash. A table gets the product with the seed, its two halves folded. All bits
+    /// count, which a table needs as well: below one leaf, the topmost bits of all hashes are the same.
+    pub(super) fn place_of(&self, hash: u64) -> Place {
         let product = u128::from(hash ^ self.seed.0) * u128::from(self.seed.1);
-        product as u64 ^ (product >> 64) as u64
+        Place { hash, spread: product as u64 ^ (product >> 64) as u64 }
     }
 }
 
@@ -77,7 +91,7 @@ mod tests {
         assert_eq!((one.hash(b"key"), one.fingerprint()), (two.hash(b"key"), two.fingerprint()));
         assert_ne!(one.hash(b"key"), other.hash(b"key"));
         assert_ne!(one.fingerprint(), other.fingerprint());
-        assert_ne!(one.spread(7), two.spread(7), "a table's order is the process's own");
+        assert_ne!(one.place_of(7).spread, two.place_of(7).spread, "a table's order is the process's own");
     }
 
     #[test]

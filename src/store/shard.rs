@@ -15,7 +15,7 @@ use super::deadline::Deadlines;
 use super::digest::{Digest, LEAVES, Prefix};
 use super::graveyard::{Grave, Graveyard};
 use super::merge::{Effect, Outcome, merge};
-use super::placement::Placement;
+use super::placement::{Place, Placement};
 use super::record::Record;
 use super::table::Table;
 use super::version::Version;
@@ -114,14 +114,14 @@ impl Shard {
         }
     }
 
-    pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<&Record> {
-        self.records.find(hash, |record| record.key() == key)
+    pub(super) fn find(&self, place: Place, key: &[u8]) -> Option<&Record> {
+        self.records.find(place, |record| record.key() == key)
     }
 
     /// The only way in: merges an entry with what stands under its key.
-    pub(super) fn merge(&mut self, hash: u64, incoming: Record, ledger: &Ledger) -> Outcome {
-        let key_bytes = incoming.key().len();
-        let slot = self.records.entry(hash, incoming.key());
+    pub(super) fn merge(&mut self, place: Place, incoming: Record, ledger: &Ledger) -> Outcome {
+        let (hash, key_bytes) = (place.hash, incoming.key().len());
+        let slot = self.records.entry(place, incoming.key());
         let is_vacant = matches!(slot, Slot::Vacant(_));
         let (outcome, survivor) = match slot {
             Slot::Vacant(slot) => (Outcome::NEW, slot.insert(incoming).into_mut()),
@@ -145,7 +145,7 @@ impl Shard {
             let deadline = survivor.deadline();
             ledger.bytes.fetch_add(bytes, Relaxed);
             if is_vacant {
-                self.records.added(hash, key_bytes);
+                self.records.added(place, key_bytes);
             }
             self.list(hash, digest);
             match is_tombstone {
@@ -236,8 +236,8 @@ impl Shard {
     }
 
     /// Keeps a settled tombstone as if it had settled at `tick`. Does nothing for any other record.
-    pub(super) fn keep_settled(&mut self, hash: u64, key: &[u8], tick: TickNumber) {
-        if let Some(arrival) = self.find(hash, key).and_then(Record::arrival) {
+    pub(super) fn keep_settled(&mut self, place: Place, key: &[u8], tick: TickNumber) {
+        if let Some(arrival) = self.find(place, key).and_then(Record::arrival) {
             self.graveyard.keep_settled(arrival, tick);
         }
     }
@@ -256,11 +256,11 @@ impl Shard {
     }
 
     /// Forgets the tombstone of this version, if it stands there, settled or not: it was forgotten before.
-    pub(super) fn forget_again(&mut self, hash: u64, key: &[u8], version: Version, ledger: &Ledger) {
-        let tombstone = self.find(hash, key).filter(|record| record.version() == version);
+    pub(super) fn forget_again(&mut self, place: Place, key: &[u8], version: Version, ledger: &Ledger) {
+        let tombstone = self.find(place, key).filter(|record| record.version() == version);
         if let Some(arrival) = tombstone.and_then(Record::arrival) {
-            let tombstone = self.remove(Grave { arrival, hash });
-            self.uncount(hash, &tombstone, ledger);
+            let tombstone = self.remove(Grave { arrival, hash: place.hash });
+            self.uncount(place.hash, &tombstone, ledger);
         }
     }
 
@@ -273,8 +273,9 @@ impl Shard {
         for &(deadline, hash) in &past {
             let is_it =
                 |record: &Record| record.deadline() == Some(deadline) && self.records.hash(record.key()) == hash;
-            let expired = self.records.find(hash, is_it).map(Record::expired);
-            expired.into_iter().for_each(|tombstone| drop(self.merge(hash, tombstone, ledger)));
+            let place = self.records.place_of(hash);
+            let expired = self.records.find(place, is_it).map(Record::expired);
+            expired.into_iter().for_each(|tombstone| drop(self.merge(place, tombstone, ledger)));
             // Without the tie-break, the value stays.
             self.deadlines.remove(deadline, hash);
         }
@@ -286,13 +287,14 @@ impl Shard {
     }
 
     fn tombstone_mut(&mut self, grave: Grave) -> &mut Record {
-        self.records
-            .find_mut(grave.hash, |record| record.arrival() == Some(grave.arrival))
-            .expect("a tombstone that is replaced loses its grave at once")
+        let place = self.records.place_of(grave.hash);
+        let found = self.records.find_mut(place, |record| record.arrival() == Some(grave.arrival));
+        found.expect("a tombstone that is replaced loses its grave at once")
     }
 
     fn remove(&mut self, grave: Grave) -> Record {
-        let removed = self.records.remove(grave.hash, |record| record.arrival() == Some(grave.arrival));
+        let place = self.records.place_of(grave.hash);
+        let removed = self.records.remove(place, |record| record.arrival() == Some(grave.arrival));
         removed.expect("a tombstone that is replaced loses its grave at once")
     }
 
@@ -341,7 +343,7 @@ impl Shard {
     pub(super) fn latest_waiting(&self) -> Option<Timestamp> {
         let stamp = |grave: &Grave| {
             let is_it = |record: &Record| record.arrival() == Some(grave.arrival);
-            let tombstone = self.records.find(grave.hash, is_it)?;
+            let tombstone = self.records.find(self.records.place_of(grave.hash), is_it)?;
             Some(tombstone.version().timestamp)
         };
         self.graveyard.waiting_between(Arrival::NONE, Arrival(u64::MAX)).filter_map(|grave| stamp(&grave)).max()
@@ -368,7 +370,7 @@ mod tests {
             (Shard::new(Placement::default()), Version::new(Timestamp::from_millis(1), NodeId(1)));
         for key in (0..TOMBSTONES).map(|number| number.to_string()) {
             let record = Record::new(key.as_bytes(), Entry { version, content: Content::Tombstone });
-            shard.merge(Placement::default().hash(key.as_bytes()), record, &ledger);
+            shard.merge(Placement::default().place(key.as_bytes()), record, &ledger);
         }
         let (all, tick) = (Arrival(u64::MAX), TickNumber(1));
         let parts = |shard: &mut Shard, part: &dyn Fn(&mut Shard, Arrival) -> Part| {

@@ -18,7 +18,7 @@ use hashbrown::hash_table::Entry as Slot;
 
 use super::SHARD_SHIFT;
 use super::digest::FANOUT;
-use super::placement::Placement;
+use super::placement::{Place, Placement};
 use super::record::Record;
 use super::scan::REST_BITS;
 use crate::limits::{MAX_TABLE_KEY_BYTES, MAX_TABLE_RECORDS};
@@ -26,7 +26,7 @@ use crate::limits::{MAX_TABLE_KEY_BYTES, MAX_TABLE_RECORDS};
 /// The records of one shard.
 pub(super) struct Table {
     placement: Placement,
-    parts: Box<[Part; FANOUT]>,
+    parts: [Part; FANOUT],
 }
 
 /// The records of all hashes that begin with the same digits.
@@ -54,38 +54,41 @@ impl Table {
         self.placement.hash(key)
     }
 
-    /// The record of this hash for which `is_it` holds.
-    pub(super) fn find(&self, hash: u64, is_it: impl FnMut(&Record) -> bool) -> Option<&Record> {
-        self.around(hash).0.table.find(self.placement.spread(hash), is_it)
+    /// The place of all keys with this hash.
+    pub(super) fn place_of(&self, hash: u64) -> Place {
+        self.placement.place_of(hash)
+    }
+
+    /// The record in a place for which `is_it` holds.
+    pub(super) fn find(&self, place: Place, is_it: impl FnMut(&Record) -> bool) -> Option<&Record> {
+        self.around(place.hash).0.table.find(place.spread, is_it)
     }
 
     /// As [`Table::find`]. The key must stay what it is.
-    pub(super) fn find_mut(&mut self, hash: u64, is_it: impl FnMut(&Record) -> bool) -> Option<&mut Record> {
-        let spread = self.placement.spread(hash);
-        self.around_mut(hash).0.table.find_mut(spread, is_it)
+    pub(super) fn find_mut(&mut self, place: Place, is_it: impl FnMut(&Record) -> bool) -> Option<&mut Record> {
+        let (records, _) = around_mut(&mut self.parts, place.hash);
+        records.table.find_mut(place.spread, is_it)
     }
 
-    /// The place of the record with this key: the record, or where to put one.
-    pub(super) fn entry(&mut self, hash: u64, key: &[u8]) -> Slot<'_, Record> {
-        self.make_room(hash, key.len());
-        let placement = self.placement;
-        let (records, _) = self.around_mut(hash);
-        records.table.entry(placement.spread(hash), |record| record.key() == key, rehash(placement))
+    /// The slot of the key that stands in this place: its record, or where to put one.
+    pub(super) fn entry(&mut self, place: Place, key: &[u8]) -> Slot<'_, Record> {
+        self.make_room(place.hash, key.len());
+        let (records, _) = around_mut(&mut self.parts, place.hash);
+        records.table.entry(place.spread, |record| record.key() == key, rehash(&self.placement))
     }
 
-    /// Notes that a record with this key was put where [`Table::entry`] has said.
-    pub(super) fn added(&mut self, hash: u64, key_bytes: usize) {
-        self.around_mut(hash).0.key_bytes += key_bytes;
+    /// Notes that a record with a key of this length was put where [`Table::entry`] has said.
+    pub(super) fn added(&mut self, place: Place, key_bytes: usize) {
+        around_mut(&mut self.parts, place.hash).0.key_bytes += key_bytes;
     }
 
-    /// Removes the record of this hash for which `is_it` holds. A table that is nearly empty becomes smaller.
-    pub(super) fn remove(&mut self, hash: u64, is_it: impl FnMut(&Record) -> bool) -> Option<Record> {
-        let placement = self.placement;
-        let (records, _) = self.around_mut(hash);
-        let (record, _) = records.table.find_entry(placement.spread(hash), is_it).ok()?.remove();
+    /// Removes the record in a place for which `is_it` holds. A table that is nearly empty becomes smaller.
+    pub(super) fn remove(&mut self, place: Place, is_it: impl FnMut(&Record) -> bool) -> Option<Record> {
+        let (records, _) = around_mut(&mut self.parts, place.hash);
+        let (record, _) = records.table.find_entry(place.spread, is_it).ok()?.remove();
         records.key_bytes -= record.key().len();
         if records.table.len() < records.table.capacity() / 4 {
-            records.table.shrink_to(records.table.len() * 2, rehash(placement));
+            records.table.shrink_to(records.table.len() * 2, rehash(&self.placement));
         }
         Some(record)
     }
@@ -147,38 +150,26 @@ impl Table {
         loop {
             match &parts[digit(hash, shift)] {
                 Part::Whole(records) => return (records, hash | ((1 << shift) - 1)),
-                Part::Split(split) => (parts, shift) = (split, shift - 4),
-            }
-        }
-    }
-
-    /// As [`Table::around`], with the number of bits behind the table's digits.
-    fn around_mut(&mut self, hash: u64) -> (&mut Records, u32) {
-        let (mut parts, mut shift) = (&mut self.parts, SHARD_SHIFT - 4);
-        loop {
-            match &mut parts[digit(hash, shift)] {
-                Part::Whole(records) => return (records, shift),
-                Part::Split(split) => (parts, shift) = (split, shift - 4),
+                Part::Split(split) => (parts, shift) = (&**split, shift - 4),
             }
         }
     }
 
     /// Splits the table in which a hash stands if it has no room for another key of this length.
     fn make_room(&mut self, hash: u64, key_bytes: usize) {
-        let placement = self.placement;
-        let (records, shift) = self.around_mut(hash);
+        let (records, shift) = around_mut(&mut self.parts, hash);
         let is_full = records.table.len() >= MAX_TABLE_RECORDS || records.key_bytes + key_bytes > MAX_TABLE_KEY_BYTES;
         if !is_full || records.table.len() < 2 || shift == 0 {
             return;
         }
         let mut split = empty_parts();
         for record in mem::take(&mut records.table) {
-            let hash = placement.hash(record.key());
-            let Part::Whole(part) = &mut split[digit(hash, shift - 4)] else { unreachable!("all are new") };
+            let place = self.placement.place(record.key());
+            let Part::Whole(part) = &mut split[digit(place.hash, shift - 4)] else { unreachable!("all are new") };
             part.key_bytes += record.key().len();
-            part.table.insert_unique(placement.spread(hash), record, rehash(placement));
+            part.table.insert_unique(place.spread, record, rehash(&self.placement));
         }
-        self.replace(hash, shift, Part::Split(split));
+        self.replace(hash, shift, Part::Split(Box::new(split)));
         self.make_room(hash, key_bytes);
     }
 
@@ -193,8 +184,19 @@ impl Table {
     }
 }
 
-fn empty_parts() -> Box<[Part; FANOUT]> {
-    Box::new(std::array::from_fn(|_| Part::Whole(Records::default())))
+fn empty_parts() -> [Part; FANOUT] {
+    std::array::from_fn(|_| Part::Whole(Records::default()))
+}
+
+/// The table in which a hash stands, and the number of bits behind the table's digits.
+fn around_mut(parts: &mut [Part; FANOUT], hash: u64) -> (&mut Records, u32) {
+    let (mut parts, mut shift) = (parts, SHARD_SHIFT - 4);
+    loop {
+        match &mut parts[digit(hash, shift)] {
+            Part::Whole(records) => return (records, shift),
+            Part::Split(split) => (parts, shift) = (split, shift - 4),
+        }
+    }
 }
 
 /// The digit of a hash behind which there are so many bits.
@@ -203,6 +205,6 @@ fn digit(hash: u64, shift: u32) -> usize {
 }
 
 /// The hash of a record as a table gets it, for a table that grows or shrinks.
-fn rehash(placement: Placement) -> impl Fn(&Record) -> u64 {
-    move |record| placement.spread(placement.hash(record.key()))
+fn rehash(placement: &Placement) -> impl Fn(&Record) -> u64 {
+    |record| placement.place(record.key()).spread
 }

@@ -284,8 +284,7 @@ fn a_peer_that_lists_what_it_does_not_bring_ends_the_round() {
     assert!(error.error.to_string().contains("more than a message holds below the one hash"), "{error:?}");
 }
 
-// ---- whatever was written
-// ------------------------------------------------------------------------------------------------
+// ---- whatever was written ------------------------------------------------------------------------------------------
 
 /// A replica whose wall clock stands at the beginning of time, so that only versions decide.
 fn early_replica(node: u16) -> Replica {

@@ -373,8 +373,7 @@ fn the_outcome_says_what_an_entry_has_replaced() {
     assert_eq!(store.arrivals(), Arrival(2));
 }
 
-// ---- the output
-// --------------------------------------------------------------------------------------------------------
+// ---- the output ----------------------------------------------------------------------------------------------------
 
 /// Keeps what the store's output is told.
 #[derive(Default)]

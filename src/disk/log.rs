@@ -123,8 +123,7 @@ impl Log {
         self.buffer.lock().is_open = true;
     }
 
-    // ---- appending
-    // ----------------------------------------------------------------------------------------------------
+    // ---- appending -------------------------------------------------------------------------------------------------
 
     pub(super) fn append(&self, kind: Kind, payload: &[&[u8]], is_change: bool) {
         let head = frame::head(self.salt(), kind, payload);
@@ -146,8 +145,7 @@ impl Log {
         self.buffer.lock().end
     }
 
-    // ---- writing and syncing
-    // ------------------------------------------------------------------------------------------
+    // ---- writing and syncing ---------------------------------------------------------------------------------------
 
     /// Makes everything that was appended up to now as safe as an answer needs it: written, or synced with
     /// [`SyncPolicy::Always`].

@@ -77,8 +77,7 @@ pub struct Mark {
 }
 
 impl Delivery {
-    // ---- the queue
-    // ----------------------------------------------------------------------------------------------------
+    // ---- the queue -------------------------------------------------------------------------------------------------
 
     /// Gives a key its place in the queue, if fewer than `most` keys are in it. A place that was given must be used.
     pub(super) fn put(&self, most: usize) -> bool {
@@ -108,8 +107,7 @@ impl Delivery {
         self.dropped.load(SeqCst)
     }
 
-    // ---- the peer
-    // -----------------------------------------------------------------------------------------------------
+    // ---- the peer --------------------------------------------------------------------------------------------------
 
     /// The peer is connected, in this incarnation. Called before anything is sent to it on the connection.
     pub fn opened(&self, incarnation: Incarnation) {
@@ -155,8 +153,7 @@ impl Delivery {
         self.repairs.wake(..);
     }
 
-    // ---- those that wait
-    // ----------------------------------------------------------------------------------------------
+    // ---- those that wait -------------------------------------------------------------------------------------------
 
     /// Marks this moment. All that the calling thread has written before it stands in the store, and its keys have
     /// their places.

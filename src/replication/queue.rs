@@ -22,8 +22,7 @@ pub(super) fn bytes_of(key: &Key) -> usize {
     key.len() + KEY_OVERHEAD_BYTES
 }
 
-// ---- the writers' side
-// -------------------------------------------------------------------------------------------------
+// ---- the writers' side ---------------------------------------------------------------------------------------------
 
 /// Where writers leave the keys that have changed: the near ends of all peers' queues. Each thread that may write has a
 /// clone. When the last one is dropped, the queues are closed.
@@ -97,8 +96,7 @@ impl Inlet {
     }
 }
 
-// ---- the replicator's side
-// ---------------------------------------------------------------------------------------------
+// ---- the replicator's side -----------------------------------------------------------------------------------------
 
 /// What waits for one peer: the far end of its queue.
 pub struct Queue {

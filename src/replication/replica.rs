@@ -129,8 +129,7 @@ impl Replica {
         self.clock.last()
     }
 
-    // ---- what clients write
-    // -------------------------------------------------------------------------------------------
+    // ---- what clients write ----------------------------------------------------------------------------------------
 
     /// Calls `read` with the value of a key, if it has one now, and returns what that returns. `read` must be short,
     /// and must not come back to the store.
@@ -240,8 +239,7 @@ impl Replica {
         self.clock.now(self.wall())
     }
 
-    // ---- what members send
-    // --------------------------------------------------------------------------------------------
+    // ---- what members send -----------------------------------------------------------------------------------------
 
     /// Merges entries that `sender` has sent in a round; returns those for which something newer, or the same, stands
     /// here, or something that says more.
@@ -315,8 +313,7 @@ impl Replica {
         self.clock_drift_rejected.load(Relaxed)
     }
 
-    // ---- members
-    // ------------------------------------------------------------------------------------------------------
+    // ---- members ---------------------------------------------------------------------------------------------------
 
     /// Who we are, for the other side. The first greeting on a connection says what we have heard of other stores.
     pub fn greeting(&self, is_first: bool) -> Greeting {
@@ -405,8 +402,7 @@ impl Replica {
         self.stores.finish_acquainting();
     }
 
-    // ---- ticks
-    // --------------------------------------------------------------------------------------------------------
+    // ---- ticks -----------------------------------------------------------------------------------------------------
 
     /// Tells the log of conflicts that it was not told of yet. Called after each tick.
     pub fn report_conflicts(&self) {

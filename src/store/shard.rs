@@ -190,8 +190,7 @@ impl Shard {
         self.total.remove(digest);
     }
 
-    // ---- tombstones
-    // -----------------------------------------------------------------------------------------------------
+    // ---- tombstones ------------------------------------------------------------------------------------------------
 
     /// Looks at some waiting tombstones that arrived after `after` and up to `up_to`, and settles those that do not lie
     /// ahead of `clock`.
@@ -264,8 +263,7 @@ impl Shard {
         }
     }
 
-    // ---- deadlines
-    // -----------------------------------------------------------------------------------------------------
+    // ---- deadlines -------------------------------------------------------------------------------------------------
 
     /// Replaces values that are past their deadline by tombstones; at most so many. Returns how many.
     pub(super) fn sweep(&mut self, now: Timestamp, most: usize, ledger: &Ledger) -> usize {
@@ -298,8 +296,7 @@ impl Shard {
         removed.expect("a tombstone that is replaced loses its grave at once")
     }
 
-    // ---- what is here
-    // ---------------------------------------------------------------------------------------------------
+    // ---- what is here ----------------------------------------------------------------------------------------------
 
     /// A step of a walk: see [`Table::step`].
     pub(super) fn step<'t>(

@@ -133,8 +133,7 @@ impl Cluster {
         (0..self.nodes.len()).filter(move |&peer| peer != node)
     }
 
-    // ---- clients
-    // ------------------------------------------------------------------------------------------------------
+    // ---- clients ---------------------------------------------------------------------------------------------------
 
     /// A client's SET or DEL: applied, queued for each peer, acknowledged. If the disk fails in the middle of it, the
     /// client gets an error, and what it has written may stand or not.
@@ -173,8 +172,7 @@ impl Cluster {
         self.before_answer(node, life);
     }
 
-    // ---- the threads of a node
-    // ----------------------------------------------------------------------------------------
+    // ---- the threads of a node -------------------------------------------------------------------------------------
 
     /// The replicator: sends the next batch of changed keys to a peer, and keeps it if that fails.
     pub(crate) fn replicate(&self, node: usize, peer: usize) {
@@ -294,8 +292,7 @@ impl Cluster {
         Ok(report)
     }
 
-    // ---- what befalls a node
-    // ------------------------------------------------------------------------------------------
+    // ---- what befalls a node ---------------------------------------------------------------------------------------
 
     /// Ends a node at once and starts it again with nothing in its memory, nor on its disk.
     pub(crate) fn restart(&self, node: usize) {

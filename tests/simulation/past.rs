@@ -101,8 +101,7 @@ impl Disks {
 }
 
 impl Judge {
-    // ---- while nodes live
-    // ---------------------------------------------------------------------------------------------
+    // ---- while nodes live ------------------------------------------------------------------------------------------
 
     /// Everything that a node has accepted is in its log now, or durable.
     pub(crate) fn is_written(&mut self, cluster: &Cluster, node: usize, is_durable: bool) {
@@ -211,8 +210,7 @@ impl Judge {
         }
     }
 
-    // ---- when they start again
-    // ----------------------------------------------------------------------------------------
+    // ---- when they start again -------------------------------------------------------------------------------------
 
     pub(crate) fn does_not_start(&mut self, name: &str, error: &StartError) {
         self.violate(Invariant::StartsAgain, format!("{name}: {error}"));

@@ -46,8 +46,8 @@ impl Log {
         self.figures.log_bytes.load(Relaxed) > least.max(replica.store().bytes() as u64)
     }
 
-    /// Writes a snapshot and begins a new log. Heals a disk that has failed. `goes_on` is asked after
-    /// every part of the store.
+    /// Writes a snapshot and begins a new log. Heals a disk that has failed. `goes_on` is asked after every part of the
+    /// store.
     ///
     /// # Errors
     /// Why it could not be written. The logs are still good, unless the disk has failed.

@@ -157,8 +157,8 @@ impl Clients {
         if incoming.peer.get().is_some() {
             return false;
         }
-        // If the session has turned it away already, this write fails, and the session has counted it.
-        // One whose socket takes no more does not read either: it is not waited for.
+        // If the session has turned it away already, this write fails, and the session has counted it. One whose socket
+        // takes no more does not read either: it is not waited for.
         if SockRef::from(&incoming.stream).send_with_flags(last_words, MSG_DONTWAIT).is_ok() {
             self.rejected.fetch_add(1, Relaxed);
         }

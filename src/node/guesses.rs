@@ -14,9 +14,9 @@
 //! Each node counts for itself, and the page with the first node of its process that runs; behind a reverse proxy, all
 //! who open the page share its address. The log names the address, at a limited rate.
 //!
-//! The last [`MAX_GUESSING_ADDRESSES`] addresses are remembered. When all of these guess
-//! at once, the one that may guess again soonest is forgotten for the next: an attacker who has more addresses guesses
-//! faster, bounded by his connections, and no other client is refused for it.
+//! The last [`MAX_GUESSING_ADDRESSES`] addresses are remembered. When all of these guess at once, the one that may
+//! guess again soonest is forgotten for the next: an attacker who has more addresses guesses faster, bounded by his
+//! connections, and no other client is refused for it.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

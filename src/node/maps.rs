@@ -1,7 +1,7 @@
-//! How many memory maps the connections of this process need. Linux gives a process only so many
-//! (`vm.max_map_count`); a thread needs some of them for its stack. When there are none left, no connection is served,
-//! and an allocation may fail, which ends the process. So the operator is told at the start. Everybody who connects
-//! counts, admitted or not, since each has a thread.
+//! How many memory maps the connections of this process need. Linux gives a process only so many (`vm.max_map_count`);
+//! a thread needs some of them for its stack. When there are none left, no connection is served, and an allocation may
+//! fail, which ends the process. So the operator is told at the start. Everybody who connects counts, admitted or not,
+//! since each has a thread.
 
 use std::fs;
 

@@ -30,9 +30,9 @@
 //!   other's greeting: does it remember more of us than we can show?
 //!
 //! **What remains.** A store that no living node remembers is accepted: all others started empty, or it is older than
-//! [`MAX_HEARD`] other stores. And a new node that can reach only the old copy cannot know. Suppose an old
-//! copy was accepted and goes on confirming. Its numbers then reach those of the lost disk. An older copy, put back
-//! later, can show a number that looks right.
+//! [`MAX_HEARD`] other stores. And a new node that can reach only the old copy cannot know. Suppose an old copy was
+//! accepted and goes on confirming. Its numbers then reach those of the lost disk. An older copy, put back later, can
+//! show a number that looks right.
 //!
 //! To read on: Active Directory has had this trouble under the name *USN rollback*, and cures it in the same way.
 //!

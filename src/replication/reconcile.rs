@@ -24,8 +24,8 @@
 //! the moment in which it read its), and its versions only grow. Where they differ, the walk goes on. So at the end
 //! this replica holds all that the responder held when it said `arrivals`, or something newer, and may say so.
 //!
-//! That sentence is worth nothing if it reaches another responder than the one that said the number: one
-//! that has lost its memory in between, say. So a round must stay on one connection, and fails when that breaks.
+//! That sentence is worth nothing if it reaches another responder than the one that said the number: one that has lost
+//! its memory in between, say. So a round must stay on one connection, and fails when that breaks.
 //!
 //! Memory is bounded: at most a level of the tree (some hundred kilobytes) and one batch of leaves are held at a time.
 

@@ -68,8 +68,7 @@
 //!
 //! **Left out.** Replacing a node under its old name without its starting empty. And FORGET is remembered only by the
 //! node that was told: a node that is to be forgotten must be stopped for good first. To read on: the argument is a
-//! small form of *causal stability* (Baquero, Almeida & Shoker, "Making Operation-based CRDTs
-//! Operation-based", 2014).
+//! small form of *causal stability* (Baquero, Almeida & Shoker, "Making Operation-based CRDTs Operation-based", 2014).
 
 use std::sync::Arc;
 

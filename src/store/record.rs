@@ -20,10 +20,10 @@
 //! [`causality`](super::causality).
 //!
 //! The flags say what the record consists of: whether it is a tombstone, whether there are the parts *seen*, *deadline*
-//! and *shares* ([`counter`]). A tombstone has two marks besides: whether it was seen by all, and
-//! whether it stands for a value that has expired; then it has that value's deadline. The marks are not hashed either.
-//! The other bits are room for more parts, a bit for each. A record with a flag that this node does not know is
-//! malformed: a node that cannot read a part must not accept the entry without it.
+//! and *shares* ([`counter`]). A tombstone has two marks besides: whether it was seen by all, and whether it stands for
+//! a value that has expired; then it has that value's deadline. The marks are not hashed either. The other bits are
+//! room for more parts, a bit for each. A record with a flag that this node does not know is malformed: a node that
+//! cannot read a part must not accept the entry without it.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -54,8 +54,7 @@ struct Setting {
     queue: usize,
 }
 
-/// A node from a start to its end. Activities hold on to the life they began in and end when it is
-/// over.
+/// A node from a start to its end. Activities hold on to the life they began in and end when it is over.
 pub(crate) struct Life {
     pub(crate) replica: Replica,
     /// What it writes to its disk, if it has one.

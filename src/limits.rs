@@ -178,6 +178,9 @@ pub const LEAF_REQUEST_ENTRIES: usize = 8192;
 /// each of which takes a look at all of it: so no fewer than this.
 pub const MAX_LEAF_REQUEST_ENTRIES: usize = 65_536;
 
+/// How many leaves a round leaves out because they cannot be compared, before it gives up. There should be none.
+pub const MAX_BAD_LEAVES: usize = 16;
+
 /// About how many bytes of entries one reply holds. A larger entry travels alone, in the reply to FETCH.
 pub const REPLY_BYTES: usize = 1024 * 1024;
 

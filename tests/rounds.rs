@@ -264,6 +264,44 @@ fn settled_tombstones_beyond_a_reply_hold_no_round_up() {
 }
 
 #[test]
+fn one_bad_leaf_fails_alone() {
+    /// As `Near`, but it never gets beyond one key.
+    struct Stuck<'a>(Near<'a>, u64);
+    impl Peer for Stuck<'_> {
+        fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
+            let mut requests = prepare();
+            match &mut requests[..] {
+                [Request::Leaf(held)] => {
+                    held.truncate(held.iter().take_while(|held| !held.branch.hashes().contains(&self.1)).count());
+                    if held.is_empty() {
+                        return Ok(vec![Reply::Leaf(Differences::default())]);
+                    }
+                }
+                [Request::Confirm(..)] => panic!("this side does not hold all"),
+                _ => {}
+            }
+            self.0.exchange(&mut || std::mem::take(&mut requests))
+        }
+    }
+    for rules in [Rules::default(), Rules::default().without(Rule::Digests)] {
+        let (ours, theirs) = (replica(1, rules), replica(2, rules));
+        let keys: Vec<String> = (0..2000).map(|number| format!("key {number}")).collect();
+        for (number, key) in keys.iter().enumerate() {
+            if number % 2 == 0 { &ours } else { &theirs }.set(key.as_bytes(), b"v");
+        }
+        let bad = Placement::default().hash(keys[1].as_bytes());
+        let error = reconcile(&ours, &mut Stuck(near(&theirs), bad)).unwrap_err();
+        assert!(error.error.to_string().contains("more than a message holds below the one hash"), "{error:?}");
+        let leaf = |key: &String| Prefix::leaf_of(Placement::default().hash(key.as_bytes()));
+        for key in keys.iter().filter(|key| leaf(key) != leaf(&keys[1])) {
+            let (here, there) = (ours.store().version(key.as_bytes()), theirs.store().version(key.as_bytes()));
+            assert!(here.is_some() && here == there, "{key}: {here:?}, {there:?}, {rules:?}");
+        }
+        assert_eq!(ours.store().version(keys[1].as_bytes()), None);
+    }
+}
+
+#[test]
 fn a_peer_that_lists_what_it_does_not_bring_ends_the_round() {
     struct Lies<'a>(&'a Replica, PeerSession);
     impl Peer for Lies<'_> {

@@ -39,7 +39,7 @@ use super::message::{Differences, Greeting, Held, Incarnation, Listed, Reply, Re
 use super::propagate::push;
 use super::replica::Replica;
 use super::{Peer, PeerError, unexpected};
-use crate::limits::{DIGEST_BATCH, LEAF_BATCH, PUSH_BATCH_BYTES};
+use crate::limits::{DIGEST_BATCH, LEAF_BATCH, MAX_BAD_LEAVES, PUSH_BATCH_BYTES};
 use crate::rules::Rule;
 use crate::store::arrival::Arrival;
 use crate::store::digest::{DEPTH, DIGITS, FANOUT, Prefix};
@@ -172,10 +172,12 @@ impl Round<'_> {
     }
 
     /// Makes both sides equal below some branches, in ascending order: below several at a time, and below one that is
-    /// too full for a message in parts.
+    /// too full for a message in parts. A leaf in which that does not end is left out; the round fails when the others
+    /// are done.
     fn reconcile_all(&mut self, branches: Vec<Prefix>) -> Result<(), PeerError> {
         let (store, mut most) = (self.replica.store(), LEAF_BATCH);
         let mut rest: VecDeque<Prefix> = branches.into();
+        let mut bad: Vec<Prefix> = Vec::new();
         while let Some(&first) = rest.front() {
             let next = most.min(rest.len());
             let asked: Vec<Prefix> = affordable(store, &rest.make_contiguous()[..next]).to_vec();
@@ -188,8 +190,17 @@ impl Round<'_> {
                 (1.., _) => {}
                 // All together hold too much; perhaps half of them do not.
                 (0, 2..) => most = asked.len() / 2,
+                // This leaf alone fails.
                 (0, _) if first.len() == DIGITS => {
-                    return Err(PeerError::Malformed(format!("more than a message holds below the one hash {first}")));
+                    let is_here = |next: &Prefix| next.len() >= DEPTH && next.leaves() == first.leaves();
+                    while rest.front().is_some_and(is_here) {
+                        rest.pop_front();
+                    }
+                    bad.push(first);
+                    most = LEAF_BATCH;
+                    if bad.len() == MAX_BAD_LEAVES {
+                        break;
+                    }
                 }
                 (0, _) => {
                     rest.pop_front();
@@ -197,7 +208,10 @@ impl Round<'_> {
                 }
             }
         }
-        Ok(())
+        match bad.first() {
+            None => Ok(()),
+            Some(hash) => Err(PeerError::Malformed(format!("more than a message holds below the one hash {hash}"))),
+        }
     }
 
     /// Compares with the peer what we hold below some branches, and makes both sides equal there. Returns below how

@@ -641,11 +641,8 @@ fn kvstore_says_where_its_page_is_unless_it_has_none() {
 
 #[test]
 fn a_port_that_is_taken_is_an_error_only_if_it_was_asked_for() {
-    let mut taken = None;
-    eventually("the default port is taken", DEADLINE, || {
-        taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 5080)).ok();
-        taken.is_some()
-    });
+    // If this fails, another program has the port, which is as good.
+    let _taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 5080));
     let (said, log) = output_of_kvstore(&[]);
     assert!(said.contains("node1 listens on") && !said.contains("http://"), "{said}{log}");
     assert!(log.contains("there is no page: 127.0.0.1:5080: "), "{log}");

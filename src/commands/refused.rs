@@ -225,7 +225,8 @@ const FAMILIES: &[Family] = &[
         names: &["FAILOVER", "REPLICAOF", "ROLE", "SLAVEOF"],
     },
     Family {
-        reason: "there is one user; start the node with --secret-file, and say AUTH and the secret",
+        reason: "there are no users, but secrets of clients and of operators (--secret-file and \
+                 --operator-secret-file of a node); type AUTH and one of them",
         names: &["ACL"],
     },
     Family { reason: "this store loads no modules; type HELP for what it can do", names: &["MODULE"] },

@@ -16,6 +16,8 @@ pub enum Holdup {
     NotAPeer(String),
     /// Two of the configured addresses lead to this member. The name.
     Twice(String),
+    /// The disk of this node has failed: what settles now would not be known as settled after a restart.
+    OwnDisk,
 }
 
 impl fmt::Display for Holdup {
@@ -26,6 +28,7 @@ impl fmt::Display for Holdup {
             Self::NeverMet(address) => write!(f, "{address}=never-met"),
             Self::NotAPeer(name) => write!(f, "{name}=not-a-peer"),
             Self::Twice(name) => write!(f, "{name}=configured-twice"),
+            Self::OwnDisk => f.write_str("own-disk=failed"),
         }
     }
 }

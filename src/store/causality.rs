@@ -64,7 +64,9 @@
 //! writes can pass for something that others had seen.
 //!
 //! An [old copy](crate::replication::old_copies) of a disk can be accepted, and bring back a write that was replaced on
-//! purpose. If the others have forgotten the delete that followed, they report that write as lost.
+//! purpose. If the others have forgotten the delete that followed, they report that write as lost. A node whose disk
+//! fails when a delete has just settled, and which starts again, does not know of it that all have seen it, and may
+//! report that a write undoes it, though its writer knew.
 
 use std::cmp::Reverse;
 

@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 
 use kvstore::disk::SyncPolicy;
 use kvstore::limits::SNAPSHOT_WRITE_BYTES;
+use kvstore::replication::holdup::Holdup;
 use kvstore::replication::journal::Journal;
 use kvstore::replication::message::Confirmation;
+use kvstore::replication::tombstones::{PeerRound, Rounds, Tick};
 use kvstore::store::content::Content;
 
 use super::heard;
@@ -286,4 +288,27 @@ fn a_log_that_heals_forgets_no_delete_without_the_confirmation_that_let_it() {
     assert!(killed.loaded.torn.is_none(), "the log after the torn one is not empty");
     let is_forgotten = killed.replica.store().record(b"deleted").is_none();
     assert!(!is_forgotten || killed.replica.notes().contains(&heard(5)));
+}
+
+/// Otherwise the node would not know, when it starts again, that all others may have forgotten the delete: what they
+/// write afterwards would look as if they had never seen it.
+#[test]
+fn a_node_without_its_disk_settles_no_delete() {
+    /// The ticks of a node that has no peers.
+    struct Alone;
+    impl Rounds for Alone {
+        fn run(&mut self) -> Option<Vec<PeerRound>> {
+            Some(Vec::new())
+        }
+    }
+    let directory = MemoryDirectory::default();
+    let node = Stage::start(&directory);
+    node.merge("deleted", 1, Content::Tombstone);
+    let tick = || Tick::run(&node.replica, &mut Alone).expect("the node goes on").holdups;
+    let settled = || node.replica.store().counts().settled;
+    directory.fail_after(0, Fault::Once);
+    node.log.before_answer().expect_err("the disk fails");
+    assert_eq!((tick(), settled()), (vec![Holdup::OwnDisk], 0));
+    node.log.rewrite(&node.replica, &|| true).expect("the disk works again");
+    assert_eq!((tick(), settled()), (vec![], 1));
 }

@@ -14,6 +14,7 @@ use kvstore::replication::message::StoreId;
 use kvstore::replication::replica::Identity;
 
 use super::cluster::Cluster;
+use super::judge::Judge;
 use super::memory_disk::{Fault, MemoryDirectory};
 use super::node::Life;
 use super::past::{Past, Start};
@@ -178,7 +179,7 @@ impl Cluster {
         let counted = self.judge.as_ref().map(|judge| {
             let mut judge = judge.borrow_mut();
             judge.look_at_losses(self, node);
-            judge.counted_by_one(self, node)
+            (judge.counted_by_one(self, node), Judge::knows_seen_by_all(self, node))
         });
         machine.disk.iter().for_each(|disk| disk.leave(end));
         self.trace.note(node, || match (end, &machine.disk) {
@@ -192,7 +193,7 @@ impl Cluster {
             let judge = self.judge.as_ref().unwrap_or_else(|| panic!("{error}"));
             return judge.borrow_mut().does_not_start(&machine.name, &error);
         }
-        if let Some((judge, counted)) = self.judge.as_ref().zip(counted) {
+        if let Some((judge, (counted, known))) = self.judge.as_ref().zip(counted) {
             judge.borrow_mut().counts_again(self, node, counted);
             let start = match end {
                 _ if machine.disk.is_none() => Start::Empty,
@@ -202,6 +203,7 @@ impl Cluster {
                 End::PutBack(backup) => Start::PutBack(&backup.past),
             };
             judge.borrow_mut().started_again(self, node, before, start);
+            judge.borrow_mut().knows_no_more(self, node, &known);
         }
     }
 

@@ -25,8 +25,9 @@
 //!
 //! A conflict is false if a writer had seen the other write, if both say the same, or if the one that is lost has
 //! expired: it is past its deadline by the clock of the node that lists it, or a tombstone that no client has
-//! written. One thing excuses it: an old copy of a disk was accepted, which brings back what the others have forgotten;
-//! see [`past`](super::past).
+//! written. Two things excuse it: an old copy of a disk was accepted, which brings back what the others have forgotten;
+//! see [`past`](super::past). And a node came back with a delete of which it does not know any more that all have seen
+//! it: its disk had failed before that was written.
 //!
 //! A node lists 10,000 conflicts, more than a run has writes: none is pushed out.
 
@@ -353,6 +354,25 @@ impl Judge {
     pub(super) fn brings_back(&mut self, node: usize) {
         for (history, stands) in self.losses.keys.iter_mut().zip(self.losses.nodes[node].stands) {
             stands.iter().for_each(|&number| history.brought_back.insert(number));
+        }
+    }
+
+    /// For each key, whether a node knows that all have seen what stands there: a marked tombstone, or one that it has
+    /// forgotten.
+    pub(super) fn knows_seen_by_all(cluster: &Cluster, node: usize) -> [bool; KEYS.len()] {
+        let life = cluster.nodes[node].life();
+        KEYS.map(|key| life.replica.store().record(key.as_bytes()).is_none_or(|record| record.is_seen_by_all()))
+    }
+
+    /// A node has started again. Of some tombstones it does not know any more what it has `known`: its disk had failed,
+    /// or lost what was not synced.
+    pub(super) fn knows_no_more(&mut self, cluster: &Cluster, node: usize, known: &[bool; KEYS.len()]) {
+        let (life, knows) = (cluster.nodes[node].life(), Self::knows_seen_by_all(cluster, node));
+        let is_tombstone =
+            |k: usize| life.replica.store().look(KEYS[k].as_bytes(), |it| it.is_some_and(Record::is_tombstone));
+        let is_back = |&(k, _): &(usize, _)| known[k] && !knows[k] && is_tombstone(k);
+        for (k, stands) in self.losses.nodes[node].stands.iter().enumerate().filter(is_back) {
+            stands.iter().for_each(|&number| self.losses.keys[k].brought_back.insert(number));
         }
     }
 

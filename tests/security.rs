@@ -597,7 +597,7 @@ fn a_peer_with_malformed_replies_is_named_and_costs_no_client_an_answer() {
         client.wait_until_it_serves();
         assert_eq!(client.line("SET k v"), "OK");
         eventually("rounds fail", DEADLINE, || client.count("rounds_failed") >= 2);
-        assert_eq!(node.told(&format!(" node1: no answer from {address}: ")), 1, "once: {:?}", node.log());
+        assert_eq!(node.told(&format!(" node1: no link to {address} yet: ")), 1, "once: {:?}", node.log());
         assert_eq!(client.line("GET k"), "v");
     }
 }

@@ -157,23 +157,28 @@ impl Link {
             return;
         }
         match state.status {
-            Status::Untried => info!("{node}: no answer from {peer}: {error}; retrying at least every {retry:.0?}"),
+            Status::Untried => info!("{node}: no link to {peer} yet: {error}; retrying at least every {retry:.0?}"),
             Status::Up => warn!("{node}: link to {peer} lost: {error}; retrying in {retry:.0?}"),
             Status::Down => {
-                debug!("{node}: still no answer from {peer}: {error}; retrying in {retry:.0?}");
+                debug!("{node}: still no link to {peer}: {error}; retrying in {retry:.0?}");
                 return;
             }
         }
         (state.status, state.since) = (Status::Down, Instant::now());
     }
 
-    /// Notes why the two nodes refuse each other. Logs each reason once; the first one is told by
-    /// [`report_lost`](Link::report_lost).
+    /// Notes why the two nodes refuse each other. Warns of each reason once. How a link ends is told by
+    /// [`report_lost`](Link::report_lost), and so is how the first attempt has failed; but that is no warning, since a
+    /// node that has just started may be refused for a moment. So the second attempt warns.
     fn report_refusal(&self, node: &str, error: &PeerError) {
         let PeerError::Refused(why) = error else { return };
         let mut state = self.state.lock();
-        if state.status == Status::Down && state.refused.as_ref() != Some(why) {
-            warn!("{node}: no link to {}: {error}", self.address);
+        match state.status {
+            Status::Untried => return,
+            Status::Down if state.refused.as_ref() != Some(why) => {
+                warn!("{node}: no link to {}: {error}", self.address)
+            }
+            Status::Up | Status::Down => {}
         }
         state.refused = Some(why.clone());
     }

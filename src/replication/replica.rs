@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use log::{Level, log, log_enabled, trace, warn};
 use parking_lot::{Mutex, RwLock};
@@ -283,9 +284,10 @@ impl Replica {
         self.clock_drift_rejected.fetch_add(1, Relaxed);
         if !progress.drift_reported {
             progress.drift_reported = true;
-            let (name, by_ms) = (&sender.name, too_far.by_ms);
-            let what = format!("{name} sent something from {by_ms} ms ahead of our clock");
-            self.report(Level::Warn, &format!("{what}; check the clocks of both (reported once)"));
+            let (name, by) = (&sender.name, Duration::from_millis(too_far.by_ms));
+            let what = format!("{name} sent something from {by:.0?} ahead of our clock");
+            let whose = "ours is behind, its own is ahead, or it has replaced a write of a clock that is";
+            self.report(Level::Warn, &format!("{what}: {whose} (reported once)"));
         }
     }
 

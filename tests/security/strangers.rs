@@ -220,7 +220,7 @@ fn what_a_peer_says_is_made_printable_and_cut_before_it_is_logged_or_answered() 
         client.wait_until_it_serves();
         let answer = client.lines("SYNC").join("\n");
         assert!(answer.contains(": failed: "), "{answer}");
-        eventually("it is logged", DEADLINE, || node.told(" no answer from ") > 0);
+        eventually("it is logged", DEADLINE, || node.told(" no link to ") > 0);
         for said in node.log().iter().chain([&answer]) {
             let is_bad = |char: char| char != '\n' && (char.is_control() || char == '\u{202e}');
             assert!(!said.contains(is_bad) && said.len() < 1000, "{} bytes: {said:.2000?}", said.len());

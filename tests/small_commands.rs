@@ -390,6 +390,7 @@ fn a_client_can_end_another_one_and_a_peer_comes_back() {
     let address = |client: &Client| client.stream().local_addr().expect("is connected").to_string();
     let peer_id = |client: &mut Client| {
         let listed = client.lines("CLIENT LIST TYPE replica");
+        assert!(listed.iter().all(|line| line.contains(" name=node2 ") && line.contains(" flags=S ")), "{listed:?}");
         listed.first().and_then(|line| line.strip_prefix("id=")?.split(' ').next().map(str::to_string))
     };
     eventually("the peer is connected", DEADLINE, || peer_id(&mut client).is_some());

@@ -182,7 +182,7 @@ pub struct ConnectionInfo {
     pub address: SocketAddr,
     /// The address at which this node took it; `None` if it has just ended.
     pub local: Option<SocketAddr>,
-    /// What the client calls itself; may be empty.
+    /// What the client calls itself, which may be empty; the name of a peer.
     pub name: Vec<u8>,
     /// Since when it is connected.
     pub age: Duration,

@@ -191,7 +191,7 @@ impl Clients {
             id: incoming.id,
             address: incoming.address,
             local: incoming.local,
-            name: incoming.name.lock().clone(),
+            name: incoming.peer.get().map_or_else(|| incoming.name.lock().clone(), |peer| peer.clone().into_bytes()),
             age: incoming.since.elapsed(),
             is_peer: incoming.peer.get().is_some(),
         };

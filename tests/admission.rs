@@ -154,6 +154,31 @@ fn a_full_memory_takes_no_more_writes_but_reads_and_deletes() {
     cluster.wait_until_it_agrees();
 }
 
+/// The buffer into which a pipeline is read may not grow then, and need not: each request fits.
+#[test]
+fn a_long_pipeline_is_answered_to_its_end_though_the_memory_is_full() {
+    let cluster = Cluster::start_with(1, |config| config.max_memory = 2 * 1024 * 1024);
+    let mut client = cluster.client(1);
+    let value = "v".repeat(1000);
+    let mut written = 0;
+    eventually("the memory is full", DEADLINE, || {
+        let is_full = client.line(format!("SET k{written} {value}")) != "OK";
+        written += usize::from(!is_full);
+        is_full
+    });
+    const COMMANDS: usize = 500;
+    let reads: Vec<u8> = (0..COMMANDS).flat_map(|_| encode(&["GET", "k7"])).collect();
+    let writes: Vec<u8> = (0..COMMANDS).flat_map(|n| encode(&["SET", &format!("new{n}"), &value])).collect();
+    client.send(&reads);
+    (0..COMMANDS).for_each(|n| assert_eq!(client.read_value().to_string(), format!("${value}"), "{n}"));
+    client.send(&writes);
+    (0..COMMANDS).for_each(|n| {
+        let answer = client.read_value().to_string();
+        assert!(answer.starts_with("-OOM memory is full"), "{n}: {answer}");
+    });
+    assert_eq!(client.line("GET k7"), value, "and the connection is still good");
+}
+
 #[test]
 fn a_silent_client_is_ended_after_the_idle_timeout_and_a_peer_is_not() {
     let cluster = Cluster::start_with(2, |config| {

@@ -43,6 +43,13 @@ impl ReadBuffer {
         }
     }
 
+    /// Moves what is not used yet to the front. Then the next [`ReadBuffer::fill`] needs no larger buffer, unless all of
+    /// this one is not used yet.
+    pub(super) fn move_up(&mut self) {
+        self.bytes.copy_within(self.start..self.end, 0);
+        (self.start, self.end) = (0, self.end - self.start);
+    }
+
     /// Reads once, and returns how many bytes came: 0 at the end of the input.
     pub(super) fn fill(&mut self, source: &mut impl Read) -> io::Result<usize> {
         self.make_room();
@@ -62,8 +69,7 @@ impl ReadBuffer {
         let next_capacity = self.next_capacity();
         if self.start == self.end || self.end == self.bytes.len() {
             // To move at most half of a large buffer keeps the cost for each byte constant.
-            self.bytes.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
+            self.move_up();
         }
         match next_capacity {
             grown if grown > self.bytes.len() => self.bytes.resize(grown, 0),

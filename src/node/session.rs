@@ -117,8 +117,13 @@ impl Session<'_> {
             if input.unused().is_empty() {
                 parser.shrink();
             }
-            let buffers = self.output.unread.spare_capacity() + parser.capacity() + input.next_capacity();
-            if let Err((code, why)) = self.check_growth(buffers, input.unused()) {
+            let others = self.output.unread.spare_capacity() + parser.capacity();
+            let checked = self.check_growth(others + input.next_capacity(), input.unused()).or_else(|_| {
+                // A pipeline is read in larger pieces where there is room for that, and otherwise in smaller ones.
+                input.move_up();
+                self.check_growth(others + input.next_capacity(), input.unused())
+            });
+            if let Err((code, why)) = checked {
                 Answer::new(Form::of(input.unused()), self.output.unread.buffer()).failure(code, why);
                 return self.output.drain();
             }

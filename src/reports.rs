@@ -100,4 +100,20 @@ mod tests {
         assert_eq!(logged(later()), MAX_REPORTS);
         assert_eq!(logged(START), MAX_REPORTS, "a clock that was set back");
     }
+
+    #[test]
+    fn what_is_left_out_is_counted_also_if_the_next_interval_has_begun_meanwhile() {
+        let reports = Reports::new(1);
+        (0..=MAX_REPORTS).for_each(|n| _ = reports.is_news(&format!("name{n}"), START));
+        assert!(reports.is_news("another", later()));
+        assert_eq!(reports.left_out(later()), None, "it may become more in this one");
+        assert_eq!(reports.left_out(2 * later()), Some(1));
+    }
+
+    #[test]
+    fn a_line_counts_each_time_that_it_is_logged() {
+        let reports = Reports::new(MAX_REPORTS - 1);
+        let logged = |line| (0..MAX_REPORTS).filter(|_| reports.is_news(line, START)).count();
+        assert_eq!((logged("one"), logged("other")), (MAX_REPORTS - 1, 1));
+    }
 }

@@ -430,6 +430,100 @@ mod tests {
         assert_ne!(one.1, challenged(RIGHT).1, "the challenge is drawn anew");
     }
 
+    /// A request PEER AUTH of these items.
+    fn introduction(items: &[&[u8]]) -> Vec<u8> {
+        let mut request = Vec::new();
+        write_array(&mut request, 2 + items.len());
+        [&b"PEER"[..], b"AUTH"].iter().chain(items).for_each(|word| write_bulk(&mut request, word));
+        request
+    }
+
+    #[test]
+    fn who_introduces_himself_with_what_no_node_says_is_refused() {
+        let theirs = accepted(RIGHT, None);
+        let introduce = |name: &[u8], number: &[u8], incarnation: &[u8], challenge: &[u8]| {
+            let request = introduction(&[name, number, incarnation, challenge]);
+            answer(&mut Guard::default(), Some(&theirs), "node2", &request)
+        };
+        let (number, incarnation, challenge) = ([0, 1], [7; 8], [5; CHALLENGE_BYTES]);
+        assert_eq!(introduce(b"node1", &number, &incarnation, &challenge).expect("a good one").len(), PARTY_ITEMS);
+        for (name, number, incarnation, challenge) in [
+            (&b"two words"[..], &number[..], &incarnation[..], &challenge[..]),
+            (b"", &number, &incarnation, &challenge),
+            (b"node1", &[0, 0], &incarnation, &challenge),
+            (b"node1", &[1], &incarnation, &challenge),
+            (b"node1", &number, &incarnation[1..], &challenge),
+            (b"node1", &number, &incarnation, &challenge[1..]),
+            (b"node1", &number, &incarnation, &[5; CHALLENGE_BYTES + 1]),
+            (b"node1", &number, &incarnation, b""),
+        ] {
+            let refused = introduce(name, number, incarnation, challenge).unwrap_err();
+            assert_eq!(refused.to_string(), "refused: PEER AUTH name number incarnation challenge");
+        }
+    }
+
+    #[test]
+    fn each_step_is_taken_once_and_only_the_proof_opens() {
+        let (mut guard, theirs) = (Guard::default(), accepted(RIGHT, None));
+        let first = introduction(&[b"node1", &[0, 1], &[7; 8], &[5; CHALLENGE_BYTES]]);
+        let mut proof = Vec::new();
+        write_array(&mut proof, 3);
+        [&b"PEER"[..], b"PROVE", b"any"].iter().for_each(|word| write_bulk(&mut proof, word));
+        let refused =
+            |guard: &mut Guard, request: &[u8]| answer(guard, Some(&theirs), "node2", request).unwrap_err().to_string();
+        let once = "refused: say PEER AUTH, then PEER PROVE, each once";
+        assert_eq!(refused(&mut guard, &proof), once, "before the challenge");
+        answer(&mut guard, Some(&theirs), "node2", &first).expect("a challenge");
+        assert!(!guard.is_open() && guard.seal().is_none(), "a challenge is no proof");
+        assert_eq!(refused(&mut guard, &first), once, "another challenge");
+        assert!(!guard.is_open());
+    }
+
+    #[test]
+    fn what_one_side_has_sealed_cannot_be_sent_back_to_it() {
+        let theirs = accepted(RIGHT, None);
+        let (mut seals, mut guard) =
+            speak(RIGHT, Some(&theirs), ("node1", "node2"), &mut Vec::new()).expect("admitted");
+        let sealed = |seal: &mut Seal| -> Tag {
+            let mut out = Vec::new();
+            seal.write_reply(&mut out, |out| out.extend_from_slice(b"+OK\r\n"));
+            *out[b"$16\r\n".len()..].first_chunk().expect("a tag")
+        };
+        let (ours, answer) = (sealed(&mut seals.sent), sealed(guard.seal().expect("it is open")));
+        assert_ne!(ours, answer, "each direction has a key of its own");
+        assert!(seals.received.fits_reply(&answer, b"+OK\r\n"));
+    }
+
+    /// What a node answers to a proof, and whether the initiator finds that it places keys alike.
+    fn placed(ours: &str, theirs: &Accepted, placed_by: &str) -> (Vec<u8>, bool) {
+        let (mut guard, mut last) = (Guard::default(), Vec::new());
+        let node2 = replica("node2", Some(&secret(placed_by)));
+        let introduced = introduce(&secret(ours), &replica("node1", Some(&secret(ours))), |request| {
+            let (mut parser, mut out) = (RequestParser::default(), Vec::new());
+            parser.parse(&request).expect("well formed").expect("whole");
+            let verdict = guard.check(Some(theirs), &node2, parser.args(Form::Resp, &request), &mut out);
+            assert!(matches!(verdict, Verdict::Answered));
+            match resp::Parser::default().parse_reply(&out).expect("well formed").expect("whole").0 {
+                resp::Frame::Array(items) => last = items.iter().map(<[u8]>::to_vec).collect(),
+                other => panic!("{other:?}"),
+            }
+            Ok(last.clone())
+        });
+        (last[1].clone(), introduced.expect("admitted").places_alike)
+    }
+
+    #[test]
+    fn an_initiator_learns_whether_the_other_places_keys_alike_and_nobody_else_does() {
+        let theirs = accepted(RIGHT, None);
+        let (one, alike) = placed(RIGHT, &theirs, RIGHT);
+        assert!(alike);
+        assert_ne!(one, placed(RIGHT, &theirs, RIGHT).0, "what is told is of this exchange alone");
+        assert!(!placed(RIGHT, &theirs, WRONG).1);
+        let replaced = accepted(WRONG, Some(RIGHT));
+        assert!(placed(RIGHT, &replaced, RIGHT).1, "a node places as it has begun, while its secret is replaced");
+        assert!(!placed(RIGHT, &replaced, WRONG).1);
+    }
+
     #[test]
     fn while_a_secret_is_replaced_both_are_accepted() {
         for ours in [RIGHT, WRONG] {

@@ -198,3 +198,136 @@ impl Clients {
         some.iter().map(info).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+    use std::thread;
+
+    /// After so long something has failed.
+    const DEADLINE: Duration = Duration::from_secs(20);
+
+    /// A connection that a node has taken, and its other end.
+    fn connect(clients: &Clients) -> (Arc<Incoming>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let far = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+        let (near, address) = listener.accept().expect("it has connected");
+        (clients.add(near, address).0, far)
+    }
+
+    /// What was said on a connection before it was ended.
+    fn last_words(mut far: &TcpStream) -> String {
+        far.set_read_timeout(Some(DEADLINE)).expect("a socket");
+        let mut said = String::new();
+        far.read_to_string(&mut said).expect("it is ended");
+        said
+    }
+
+    /// Whether nothing was said on a connection, and it was not ended.
+    fn is_untouched(mut far: &TcpStream) -> bool {
+        far.set_nonblocking(true).expect("a socket");
+        let read = far.read(&mut [0]);
+        far.set_nonblocking(false).expect("a socket");
+        read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
+    #[test]
+    fn a_peers_new_connection_ends_its_older_ones_and_no_others() {
+        let clients = Clients::default();
+        let [client, other, oldest, old, newest, later] = [(); 6].map(|()| connect(&clients));
+        clients.end_older(&other.0, "node3");
+        clients.end_older(&oldest.0, "node2");
+        clients.end_older(&old.0, "node2");
+        clients.end_older(&later.0, "node2");
+        // Its number is smaller than that of a connection that has greeted before.
+        clients.end_older(&newest.0, "node2");
+        [&oldest, &old].into_iter().for_each(|(_, far)| assert_eq!(last_words(far), ""));
+        assert!([&client, &other, &newest, &later].into_iter().all(|(_, far)| is_untouched(far)));
+        clients.end_all_of("node2");
+        [&newest, &later].into_iter().for_each(|(_, far)| assert_eq!(last_words(far), ""));
+        assert!(is_untouched(&client.1) && is_untouched(&other.1));
+    }
+
+    #[test]
+    fn a_peer_makes_room_for_nobody_and_a_client_is_told_why() {
+        let clients = Clients::default();
+        let (client, peer) = (connect(&clients), connect(&clients));
+        clients.end_older(&peer.0, "node2");
+        assert!(!clients.turn_away(&peer.0, b"-ERR no room\r\n") && is_untouched(&peer.1));
+        assert_eq!(clients.rejected.load(Relaxed), 0);
+        assert!(clients.turn_away(&client.0, b"-ERR no room\r\n"));
+        assert_eq!((last_words(&client.1).as_str(), clients.rejected.load(Relaxed)), ("-ERR no room\r\n", 1));
+    }
+
+    #[test]
+    fn a_client_that_reads_nothing_is_turned_away_at_once() {
+        let clients = Arc::new(Clients::default());
+        let (client, far) = connect(&clients);
+        client.stream.set_nonblocking(true).expect("a socket");
+        while (&client.stream).write(&[0; 64 * 1024]).is_ok() {}
+        client.stream.set_nonblocking(false).expect("a socket");
+        let (done, is_done) = mpsc::channel();
+        thread::spawn({
+            let clients = Arc::clone(&clients);
+            move || done.send(clients.turn_away(&client, b"-ERR no room\r\n"))
+        });
+        assert_eq!(is_done.recv_timeout(DEADLINE), Ok(true), "it waits for a client that does not read");
+        assert_eq!(clients.rejected.load(Relaxed), 0, "it was told nothing");
+        drop(far);
+    }
+
+    #[test]
+    fn only_strangers_make_room() {
+        let clients = Clients::default();
+        let [admitted, gone, peer, stranger] = [(); 4].map(|()| connect(&clients));
+        [&admitted, &gone, &peer, &stranger].into_iter().for_each(|(incoming, _)| clients.add_stranger(incoming));
+        clients.admit(&admitted.0);
+        clients.remove(&gone.0);
+        clients.end_older(&peer.0, "node2");
+        assert_eq!(clients.connected(), 3);
+        assert!(clients.make_room());
+        assert_eq!(last_words(&stranger.1), format!("-ERR {TOO_MANY_STRANGERS}\r\n"));
+        assert!(!clients.make_room(), "there is no other");
+        assert!(is_untouched(&admitted.1) && is_untouched(&peer.1));
+        clients.add_stranger(&admitted.0);
+        assert!(clients.make_room(), "one that has given its admission back");
+    }
+
+    #[test]
+    fn a_list_has_so_many_from_a_number_on() {
+        let clients = Clients::default();
+        let open = [(); 5].map(|()| connect(&clients));
+        clients.end_older(&open[2].0, "node2");
+        clients.remove(&open[1].0);
+        let listed = |from, most| -> Vec<(u64, bool)> {
+            clients.list(from, most).iter().map(|info| (info.id, info.is_peer)).collect()
+        };
+        assert_eq!(listed(0, 2), [(1, false), (3, true)]);
+        assert_eq!(listed(2, 10), [(3, true), (4, false), (5, false)]);
+        assert!(listed(6, 10).is_empty());
+        assert!(clients.end(5));
+        assert_eq!(last_words(&open[4].1), "");
+        assert!(!clients.end(2) && !clients.end(6), "there is none of this number");
+    }
+
+    #[test]
+    fn who_waits_does_so_until_the_node_ends_the_connection_whatever_the_client_does() {
+        let clients = Clients::default();
+        let (client, far) = connect(&clients);
+        (&far).write_all(b"more").expect("a socket");
+        far.shutdown(Shutdown::Write).expect("a socket");
+        let began = Instant::now();
+        client.wait(Duration::from_millis(100));
+        assert!(began.elapsed() >= Duration::from_millis(100), "what the client sends does not end it");
+        let (done, is_done) = mpsc::channel();
+        thread::spawn({
+            let client = Arc::clone(&client);
+            move || done.send(client.wait(Duration::from_secs(3600)))
+        });
+        assert!(clients.end(client.id));
+        assert_eq!(is_done.recv_timeout(DEADLINE), Ok(()));
+    }
+}

@@ -108,4 +108,18 @@ mod tests {
         assert_eq!(guesses.attempt(origin(0), start, || false), Attempt::Refused, "the worst is kept");
         assert_eq!(guesses.attempt(origin(usize::MAX / 2), start, || true), Attempt::Right);
     }
+
+    #[test]
+    fn an_address_that_is_remembered_already_makes_none_be_forgotten() {
+        let (guesses, start) = (Guesses::default(), Instant::now());
+        (0..MAX_GUESSING_ADDRESSES).for_each(|number| _ = guesses.attempt(origin(number), start, || false));
+        for _ in 1..GUESSES_AT_ONCE {
+            assert_eq!(guesses.attempt(origin(0), start, || false), Attempt::Wrong);
+        }
+        assert_eq!(guesses.0.lock().len(), MAX_GUESSING_ADDRESSES);
+        // Nothing of the others counts any more, and something of this one does.
+        let later = start + 2 * GUESS_INTERVAL;
+        assert_eq!(guesses.attempt(origin(MAX_GUESSING_ADDRESSES), later, || false), Attempt::Wrong);
+        assert_eq!(guesses.0.lock().len(), 2, "what no longer counts is forgotten at once");
+    }
 }

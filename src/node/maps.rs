@@ -40,6 +40,7 @@ mod tests {
             "20000 clients (--max-connections) may need 81536 memory maps, and this machine allows 65530: sysctl -w \
              vm.max_map_count=131072 allows enough"
         );
+        assert_eq!(complaint(20_000, 1, 81_536), None, "exactly enough");
         assert!(complaint(10_000, 2, 65_530).is_none() && complaint(2 * 10_000, 2, 65_530).is_some());
     }
 }

@@ -143,6 +143,7 @@ mod tests {
         let changed = [&first[..first.len() - 3], b"Y\r\n"].concat();
         assert!(!check(&mut pair().1, &changed));
         assert!(!check(&mut Seal::new([8; 32]), &first), "another key");
+        assert_eq!(format!("{ours:?}"), "Seal(number 2)", "the key is not shown");
     }
 
     #[test]

@@ -159,6 +159,90 @@ fn read_private(path: &Path) -> Result<Vec<u8>, String> {
 mod tests {
     use super::*;
 
+    use std::fs::{self, Permissions};
+    use std::io::{Write, pipe};
+    use std::os::fd::AsRawFd;
+    use std::os::unix::fs::{PermissionsExt, chown};
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    /// A file that is removed in the end.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str, bytes: &[u8], mode: u32) -> Self {
+            let path = env::temp_dir().join(format!("kvstore-secret-{}-{name}", std::process::id()));
+            fs::write(&path, bytes).expect("room on the disk");
+            fs::set_permissions(&path, Permissions::from_mode(mode)).expect("it is ours");
+            Self(path)
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+
+    #[test]
+    fn what_others_can_read_or_change_is_no_secret() {
+        for mode in (0..0o1000).filter(|mode| mode & 0o400 != 0) {
+            let file = Scratch::new("mode", b"a-word", mode);
+            assert_eq!(read_private(&file.0).is_ok(), mode & 0o027 == 0, "mode {mode:o}");
+        }
+        assert_eq!(read_private(Path::new("/dev/null")), Ok(Vec::new()), "what is no file is as its owner has made it");
+    }
+
+    #[test]
+    fn a_file_of_another_user_is_no_secret() {
+        let file = Scratch::new("owner", b"a-word", 0o600);
+        // Only root may give a file away.
+        if chown(&file.0, Some(Uid::effective().as_raw() + 1), None).is_ok() {
+            assert_eq!(read_private(&file.0).unwrap_err(), "it belongs to another user, who can change it");
+        }
+    }
+
+    #[test]
+    fn a_file_has_a_bound_and_is_not_read_beyond() {
+        let longest = Scratch::new("longest", &[b'x'; MAX_SECRET_FILE_BYTES], 0o600);
+        assert_eq!(read_private(&longest.0).map(|bytes| bytes.len()), Ok(MAX_SECRET_FILE_BYTES));
+        let (reader, mut writer) = pipe().expect("a pipe");
+        writer.write_all(&[b'x'; MAX_SECRET_FILE_BYTES + 1]).expect("it has room for that");
+        let path = PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd()));
+        let (done, is_done) = mpsc::channel();
+        thread::spawn(move || done.send(read_private(&path)));
+        // More could come: nobody has closed the pipe.
+        let read = is_done.recv_timeout(Duration::from_secs(20)).expect("it does not wait for more");
+        assert_eq!(read.unwrap_err(), format!("it has more than {MAX_SECRET_FILE_BYTES} bytes"));
+    }
+
+    #[test]
+    fn no_two_kinds_have_a_secret_in_common_be_it_said_or_accepted() {
+        const SHARED: &str = "a-word-in-two-places";
+        let kinds = [Kind::Client, Kind::Peer, Kind::Operator];
+        let options = ["--secret-file", "--peer-secret-file", "--operator-secret-file"];
+        let files = |number: usize| Place::File(options[number], "it".into());
+        let sources: Vec<Source> = (0..3).map(|n| Source { kind: kinds[n], place: files(n) }).collect();
+        let accepted = |number: usize, shared: Option<usize>| {
+            let mut words = [format!("a-word-of-kind-{number}"), format!("an-old-word-of-kind-{number}")];
+            shared.iter().for_each(|&at| words[at] = SHARED.into());
+            Accepted::parse(words.join("\n").as_bytes()).expect("two lines")
+        };
+        let check = |shared: [Option<usize>; 3]| {
+            let [clients, peers, operators] = [0, 1, 2].map(|number| Some(accepted(number, shared[number])));
+            Kinds { clients, peers, operators }.check_distinct(&sources).map_err(|error| error.place)
+        };
+        assert_eq!(check([None, None, Some(0)]), Ok(()));
+        for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+            for (of_one, of_other) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+                let mut shared = [None; 3];
+                (shared[one], shared[other]) = (Some(of_one), Some(of_other));
+                assert_eq!(check(shared), Err(format!("{} it", options[other])), "{shared:?}");
+            }
+        }
+    }
+
     #[test]
     fn a_file_has_one_secret_or_two_in_a_line_each() {
         let (new, old) = (b"a-new-word-for-the-cluster", b"an-old-word-for-the-cluster");
@@ -171,6 +255,8 @@ mod tests {
         {
             assert!(Accepted::parse(bad).is_err(), "{}", String::from_utf8_lossy(bad));
         }
+        let second = Accepted::parse(&[&new[..], b"\nshort"].concat()).unwrap_err();
+        assert!(second.starts_with("line 2: "), "{second}");
         let three = [&new[..], b"\n", old, b"\n", new].concat();
         assert_eq!(
             Accepted::parse(&three).unwrap_err(),

@@ -267,4 +267,53 @@ mod tests {
         let peers = of(Some(client), Some(operator)).of_peers().expect("that of clients");
         assert!(peers.has(client.as_bytes()) && !peers.has(operator.as_bytes()));
     }
+
+    #[test]
+    fn a_secret_is_as_long_as_the_bounds_and_no_shorter_or_longer() {
+        let of = |bytes: usize| vec![b'x'; bytes];
+        for (bytes, is_good) in [(MIN_SECRET_BYTES, true), (MAX_SECRET_BYTES, true), (MAX_SECRET_BYTES + 1, false)] {
+            assert_eq!(Secret::new(&of(bytes)).is_ok(), is_good, "{bytes} bytes");
+            assert_eq!(Secret::of_another_server(&of(bytes)).is_ok(), is_good, "{bytes} bytes");
+        }
+        assert!(Secret::new(&of(MIN_SECRET_BYTES - 1)).is_err());
+        assert!(Secret::of_another_server(&of(1)).is_ok() && Secret::of_another_server(b"").is_err());
+        let longest = Secrets::of(Secret::new(&of(MAX_SECRET_BYTES)).expect("a good one"));
+        assert_eq!(longest.role_of(&of(MAX_SECRET_BYTES)), Some(Role::Operator));
+    }
+
+    #[test]
+    fn nodes_place_and_prove_by_the_secret_of_nodes_or_else_of_clients_and_never_by_that_of_operators() {
+        let of = |[clients, peers, operators]: [Option<&str>; 3]| {
+            let accepted = |word: &str| Accepted { said: secret(word), also: Some(secret("a-word-that-is-replaced")) };
+            let kinds = Kinds {
+                clients: clients.map(accepted),
+                peers: peers.map(accepted),
+                operators: operators.map(accepted),
+            };
+            Secrets { sources: Vec::new(), kinds: RwLock::new(kinds) }
+        };
+        let (clients, peers, operators) = ("a-word-for-clients", "a-word-for-nodes", "a-word-for-operators");
+        let alone = |word: &str| Secrets::of(secret(word)).placement_key();
+        for (secrets, by) in [
+            (of([Some(clients), Some(peers), Some(operators)]), Some(peers)),
+            (of([None, Some(peers), Some(operators)]), Some(peers)),
+            (of([Some(clients), None, Some(operators)]), Some(clients)),
+            (of([None, None, Some(operators)]), None),
+            (of([None, None, None]), None),
+        ] {
+            assert_eq!(secrets.of_peers().map(|accepted| accepted.said), by.map(secret));
+            assert_eq!(secrets.placement_key(), by.and_then(alone));
+        }
+        assert_ne!(alone(peers), alone(clients));
+    }
+
+    #[test]
+    fn a_key_follows_from_its_purpose_too_and_that_for_placement_never_changes() {
+        let secret = secret("open-sesame-open-sesame");
+        assert_ne!(secret.key_for(b"one purpose"), secret.key_for(b"another"));
+        assert_eq!(Secrets::of(secret).placement_key().map(u128::from_be_bytes), Some(PINNED));
+    }
+
+    /// If this changes, nodes of two builds disagree about every leaf: raise the version of the protocol.
+    const PINNED: u128 = 0x7efca4bc914cbbcbbb3fdfcac3932c11;
 }

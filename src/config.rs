@@ -266,7 +266,8 @@ fn default_max_memory() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::secret::Secret;
+    use crate::secret::{Kind, Place, Secret, Source};
+    use std::os::unix::fs::PermissionsExt;
 
     fn error(config: &Config) -> String {
         config.check().expect_err("should be refused").to_string()
@@ -303,6 +304,45 @@ mod tests {
         assert!(error(&Config { node: 0, ..good.clone() }).contains("from 1 to 65535"));
         assert!(error(&Config { name: "two words".into(), ..good.clone() }).contains("--name two words"));
         assert!(error(&Config { listen: "nowhere".into(), ..good }).contains("host:port"));
+    }
+
+    #[test]
+    fn a_peer_is_told_apart_by_its_address_alone() {
+        assert_eq!(parse_peer("127.0.0.1:5009"), (None, "127.0.0.1:5009"));
+        assert_eq!(parse_peer("node2@127.0.0.1:5009"), (Some("node2"), "127.0.0.1:5009"));
+        let with_peers = |listen: &str, peers: &[&str]| {
+            let peers = peers.iter().map(|&peer| peer.into()).collect();
+            Config { insecure: true, ..Config::new(1, listen, peers) }
+        };
+        let own = "127.0.0.1:5008";
+        let twice = with_peers(own, &["node2@a:1", "node3@a:1"]);
+        assert_eq!(error(&twice), "--peer node3@a:1 is given twice");
+        assert!(error(&with_peers(own, &["node2@node3@a:1"])).contains("with one @"));
+        for bad in ["node2@:1", ":1", "a:", "a:65536", "a", ""] {
+            assert!(error(&with_peers(own, &[bad])).contains("a peer is given as host:port"), "{bad}");
+        }
+        let most: Vec<String> = (1..=MAX_PEERS + 1).map(|port| format!("127.0.0.2:{port}")).collect();
+        let most: Vec<&str> = most.iter().map(String::as_str).collect();
+        assert_eq!(with_peers(own, &most[1..]).check(), Ok(()));
+        assert_eq!(error(&with_peers(own, &most)), format!("a node has at most {MAX_PEERS} peers"));
+        assert_eq!(with_peers("127.0.0.1:0", &["127.0.0.1:0"]).check(), Ok(()), "the machine chooses another port");
+        assert_eq!(with_peers("0.0.0.0:5008", &["127.0.0.1:5009", "192.0.2.1:5008"]).check(), Ok(()));
+        assert!(error(&with_peers("0.0.0.0:5008", &["node2@127.0.0.9:5008"])).contains("is this node itself"));
+    }
+
+    #[test]
+    fn a_secret_of_operators_alone_leaves_a_node_open_to_strangers() {
+        let reachable = |kind| {
+            let path = std::env::temp_dir().join(format!("kvstore-config-{}-{kind:?}", std::process::id()));
+            fs::write(&path, "open-sesame-open-sesame").expect("room on the disk");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("it is ours");
+            let place = Place::File("--a-secret-file", path.clone());
+            let secrets = Secrets::read(vec![Source { kind, place }]).expect("a good secret");
+            fs::remove_file(&path).expect("it is ours");
+            Config { secrets, ..Config::new(1, "192.0.2.1:5008", Vec::new()) }.check()
+        };
+        assert_eq!(reachable(Kind::Client), Ok(()));
+        assert!(reachable(Kind::Operator).unwrap_err().0.contains("give --secret-file, or --insecure"));
     }
 
     #[test]

@@ -87,8 +87,9 @@ fn read_filter(file: &Path) -> io::Result<String> {
     }
     // A word that is no level would count as the name of a module, and silence all others.
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let is_name = |word: &str| !word.is_empty() && !word.contains(char::is_whitespace);
     let is_usable =
-        |part: &str| part.split_once('=').map_or(is_level(part), |(name, level)| !name.is_empty() && is_level(level));
+        |part: &str| part.split_once('=').map_or(is_level(part), |(name, level)| is_name(name) && is_level(level));
     match text.trim() {
         "" => Ok("info".into()),
         words => match words.split(',').find(|part| !is_usable(part.trim())) {
@@ -99,5 +100,51 @@ fn read_filter(file: &Path) -> io::Result<String> {
                 Err(io::Error::other(why))
             }
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Write, pipe};
+    use std::os::fd::AsRawFd;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    /// What is read of a pipe with this text, which nobody closes if it is too long.
+    fn read(text: &str) -> io::Result<String> {
+        let (reader, mut writer) = pipe()?;
+        writer.write_all(text.as_bytes())?;
+        let kept = (text.len() as u64 > MAX_LOG_FILTER_BYTES).then_some(writer);
+        let path = PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd()));
+        let (done, is_done) = mpsc::channel();
+        thread::spawn(move || done.send(read_filter(&path)));
+        let read = is_done.recv_timeout(Duration::from_secs(20)).expect("it does not wait for more");
+        drop(kept);
+        read
+    }
+
+    #[test]
+    fn a_filter_names_levels_alone_and_nothing_stands_for_info() {
+        for (text, filter) in [
+            ("", "info"),
+            (" \n", "info"),
+            ("warn\n", "warn"),
+            (" off , kvstore::node=debug\n", "off,kvstore::node=debug"),
+        ] {
+            assert_eq!(read(text).expect(text), filter);
+        }
+        for bad in ["inof", "kvstore", "=debug", "kvstore=", "kvstore=inof", "warn,,info", "warn kvstore=debug"] {
+            assert!(read(bad).unwrap_err().to_string().contains("is neither a level"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_filter_has_a_bound_and_is_not_read_beyond() {
+        let long = |bytes: u64| format!("{:1$}", "warn", bytes as usize);
+        assert_eq!(read(&long(MAX_LOG_FILTER_BYTES)).expect("it is not too long"), "warn");
+        let error = read(&long(MAX_LOG_FILTER_BYTES + 1)).unwrap_err();
+        assert_eq!(error.to_string(), format!("it has more than {MAX_LOG_FILTER_BYTES} bytes"));
     }
 }

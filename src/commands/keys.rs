@@ -260,3 +260,62 @@ fn write_keys(keys: &[Box<[u8]>], call: &mut Call<'_>) {
     keys.iter().for_each(|key| call.answer.value(Some(key)));
     call.answer.end();
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::commands::bare::Bare;
+    use crate::framing::RequestParser;
+    use crate::limits::{MAX_ANSWER_BYTES, MAX_KEY_BYTES};
+    use crate::replication::message::Incarnation;
+    use crate::replication::replica::{Identity, Replica};
+    use crate::rules::Rules;
+    use crate::store::clock::Timestamp;
+    use crate::store::version::NodeId;
+
+    /// A client of a replica that holds these keys.
+    fn client(keys: impl Iterator<Item = Vec<u8>>) -> Bare {
+        let identity = Identity::in_memory("node1", NodeId(1), Incarnation(9));
+        let replica = Replica::new(identity, Rules::default(), Box::new(|| Timestamp::from_millis(1_700_000_000_000)));
+        keys.for_each(|key| replica.set(&key, b"v"));
+        Bare::new(replica)
+    }
+
+    fn long_keys(count: u32) -> impl Iterator<Item = Vec<u8>> {
+        (0..count).map(|number| [&number.to_be_bytes()[..], &[b'k'; MAX_KEY_BYTES - 4]].concat())
+    }
+
+    fn ask(client: &mut Bare, line: &str) -> Vec<u8> {
+        let (bytes, mut parser, mut out) = (format!("{line}\n"), RequestParser::default(), Vec::new());
+        assert_eq!(parser.parse(bytes.as_bytes()), Ok(Some((Form::Plain, bytes.len()))));
+        client.execute(Form::Resp, parser.args(Form::Plain, bytes.as_bytes()), &mut out);
+        out
+    }
+
+    #[test]
+    fn keys_collects_no_more_than_an_answer_holds() {
+        // Alone they would fit. What each takes beside counts, too.
+        let too_many = (MAX_ANSWER_BYTES / MAX_KEY_BYTES) as u32;
+        let mut client = client(long_keys(too_many));
+        let refused = ask(&mut client, "KEYS *");
+        assert!(refused.starts_with(b"-ERR the answer would be longer than"), "{} bytes", refused.len());
+        assert!(long_keys(1).all(|key| client.replica().delete(&key)));
+        let answer = ask(&mut client, "KEYS *");
+        assert!(answer.len() <= MAX_ANSWER_BYTES && answer.len() > MAX_ANSWER_BYTES / 100 * 99);
+    }
+
+    #[test]
+    fn any_key_may_be_the_random_one_also_the_only_one_and_none_is_preferred() {
+        let keys = |count: u32| (0..count).map(|number| number.to_string().into_bytes());
+        assert_eq!(ask(&mut client(keys(0)), "RANDOMKEY"), b"$-1\r\n");
+        let mut alone = client(keys(1));
+        (0..100).for_each(|_| assert_eq!(ask(&mut alone, "RANDOMKEY"), b"$1\r\n0\r\n"));
+        let mut two = client(keys(2));
+        let mut seen = BTreeMap::<Vec<u8>, usize>::new();
+        (0..1000).for_each(|_| *seen.entry(ask(&mut two, "RANDOMKEY")).or_default() += 1);
+        // Half of a thousand each; ten standard deviations are 158.
+        assert!(seen.len() == 2 && seen.values().all(|times| (342..=658).contains(times)), "{seen:?}");
+    }
+}

@@ -220,6 +220,51 @@ mod tests {
     }
 
     #[test]
+    fn nothing_of_a_line_is_left_for_the_next_one() {
+        let mut parser = new_parser();
+        for (line, expected) in [
+            (&b"MGET \"a b\" c\n"[..], Some(&[&b"MGET"[..], b"a b", b"c"][..])),
+            (b"GET a\n", Some(&[b"GET", b"a"])),
+            (b"GET \"a b\n", None),
+            (b"GET b\n", Some(&[b"GET", b"b"])),
+            (b"MGET 'a' \"b\n", None),
+            (b"MGET 'c'\n", Some(&[b"MGET", b"c"])),
+            (b"\n", Some(&[])),
+        ] {
+            assert_eq!(parser.parse(line), Ok(Some(line.len())));
+            let words = parser.args(line);
+            let found: Vec<&[u8]> = words.iter().collect();
+            assert_eq!(words.unbalanced.is_some(), expected.is_none(), "{}", line.escape_ascii());
+            assert!(expected.is_none_or(|expected| found == expected), "{}: {found:?}", line.escape_ascii());
+        }
+        assert_eq!(parser.parse(b"GET"), Ok(None));
+        assert_eq!(parser.parse_last(b"GET a long key"), Ok(14));
+        assert_eq!(parser.parse(b"GET\n"), Ok(Some(4)));
+    }
+
+    #[test]
+    fn what_is_known_to_hold_no_newline_is_not_searched_again() {
+        let mut parser = new_parser();
+        for end in 1..=5 {
+            assert_eq!(parser.parse(&b"GET a\n"[..end]), Ok(None));
+            assert_eq!(parser.searched, end);
+        }
+        assert_eq!((parser.parse(b"GET a\n"), parser.searched), (Ok(Some(6)), 0));
+    }
+
+    #[test]
+    fn the_memory_of_a_large_line_is_counted_and_given_back() {
+        let long = format!("MGET {}\n", "'k' ".repeat(10_000));
+        let mut parser = new_parser();
+        assert_eq!(parser.parse(long.as_bytes()), Ok(Some(long.len())));
+        let items = 10_001 * size_of::<Range<usize>>();
+        assert!(parser.capacity() >= items + 10_004, "the words themselves count, too");
+        parser.shrink();
+        let kept = KEPT_ITEMS * size_of::<Range<usize>>() + FIRST_BUFFER_BYTES;
+        assert!(parser.capacity() <= 2 * kept, "{} bytes are kept", parser.capacity());
+    }
+
+    #[test]
     fn words_are_separated_by_spaces_and_tabs() {
         assert_eq!(words("GET a"), ["GET", "a"]);
         assert_eq!(words("  MGET   a  b "), ["MGET", "a", "b"]);

@@ -312,8 +312,16 @@ mod tests {
 
     #[test]
     fn impossible_lengths_are_refused_before_anything_is_allocated_for_them() {
-        let bad =
-            ["*-\r\n", "*1000000000\r\n", "*x\r\n", "*\r\n", "*1\r\n$-1\r\n", "*1\r\n$99999999999\r\n", "*+1\r\n"];
+        let bad = [
+            "*-\r\n",
+            "*1000000000\r\n",
+            "*x\r\n",
+            "*\r\n",
+            "*1\r\n$-1\r\n",
+            "*1\r\n$99999999999\r\n",
+            "*+1\r\n",
+            "*18446744073709551617\r\n",
+        ];
         for bytes in bad {
             let mut parser = Parser::default();
             let error = parser.parse(bytes.as_bytes()).expect_err(bytes);
@@ -337,5 +345,40 @@ mod tests {
         let value = vec![b'x'; MAX_VALUE_BYTES];
         let bytes = encoded(&[value.clone(), value.clone(), value]);
         assert_eq!(Parser::default().parse(&bytes), Err(FrameError::FrameTooLong));
+    }
+
+    #[test]
+    fn a_reply_is_found_once_it_is_whole() {
+        for reply in ["+OK\r\n", "-ERR no\r\n", ":12\r\n", "$2\r\nab\r\n", "$0\r\n\r\n", "*1\r\n$1\r\na\r\n"] {
+            let mut parser = Parser::default();
+            for end in 0..reply.len() {
+                let found = parser.parse_reply(&reply.as_bytes()[..end]).expect("well formed");
+                assert!(found.is_none(), "{:?} of {reply:?}", &reply[..end]);
+            }
+            let (_, length) = parser.parse_reply(reply.as_bytes()).expect("well formed").expect("whole");
+            assert_eq!(length, reply.len());
+        }
+    }
+
+    #[test]
+    fn a_line_ends_with_both_its_bytes_within_its_bound() {
+        for bytes in ["*1\rx", "*111\rx", "$1\rx", "+OK\rx", "+O\rK\r\n"] {
+            assert!(Parser::default().parse_reply(bytes.as_bytes()).is_err(), "{bytes:?}");
+        }
+        let line = |len: usize| format!("+{}\r\n", "x".repeat(len - 3));
+        assert!(Parser::default().parse_reply(line(MAX_STATUS_LINE).as_bytes()).is_ok());
+        let endless = Parser::default().parse_reply(line(MAX_STATUS_LINE + 1).as_bytes()).map(|_| ());
+        assert_eq!(endless, Err(FrameError::LineTooLong));
+    }
+
+    #[test]
+    fn the_memory_of_a_large_array_is_counted_and_given_back() {
+        let bytes = encoded(&vec![b"k".to_vec(); 10_000]);
+        let mut parser = Parser::default();
+        assert_eq!(parser.parse(&bytes), Ok(Some(bytes.len())));
+        assert!(parser.capacity() >= 10_000 * size_of::<Range<usize>>());
+        parser.shrink();
+        let kept = KEPT_ITEMS * size_of::<Range<usize>>();
+        assert!(parser.capacity() <= 2 * kept, "{} bytes are kept", parser.capacity());
     }
 }

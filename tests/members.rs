@@ -13,6 +13,7 @@ use kvstore::rules::{Rule, Rules};
 use kvstore::store::accepted::Accepted;
 use kvstore::store::arrival::Arrival;
 use kvstore::store::clock::Timestamp;
+use kvstore::store::content::{Content, Entry};
 use kvstore::store::placement::Placement;
 use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};
@@ -170,6 +171,15 @@ fn a_newer_connection_and_a_new_incarnation_revoke_what_is_older() {
     assert_eq!((progress().incarnation, progress().confirmed), (Some(Incarnation(7)), Arrival(1)));
     let mut second = connects(&replica, "node2", 2, 7).expect("is admitted");
     assert!(!is_served(&replica, &mut first) && is_served(&replica, &mut second));
+    let again = replica.handle(&mut first, Request::Peer(greeting("node2", 2, 7)));
+    let is_revoked = |reply: &Reply| matches!(reply, Reply::Refused(why) if why.contains("revoked by a newer one"));
+    assert!(is_revoked(&again), "{again:?}");
+    let old = Entry { version: Version::new(Timestamp::from_millis(5), NodeId(2)), content: Content::Value(b"old") };
+    let late = replica.handle(&mut first, Request::Propagate(Record::new(b"late", old)));
+    assert!(is_revoked(&late) && replica.store().record(b"late").is_none(), "{late:?}");
+    let in_time = replica.handle(&mut second, Request::Propagate(Record::new(b"late", old)));
+    assert_eq!(in_time, Reply::Merged(true));
+    assert!(is_served(&replica, &mut second));
     assert_eq!(progress().confirmed, Arrival(1), "its memory is the same");
     // The replica learns of the restart on its own connection to the peer.
     dials(&replica, "node2", 2, 8).expect("is the same peer");
@@ -203,6 +213,35 @@ fn a_peer_confirms_no_more_than_has_arrived_and_its_number_only_grows() {
         assert_eq!(reply == Reply::Ok, is_good, "{number}: {reply:?}");
         assert_eq!(confirmed(), Arrival(expected));
     }
+}
+
+#[test]
+fn what_a_peer_has_on_its_disk_is_told_apart_and_only_grows_too() {
+    let replica = replica();
+    [b"k", b"l", b"m"].into_iter().for_each(|key| replica.set(key, b"v"));
+    let mut session = connects(&replica, "node2", 2, 7).expect("is admitted");
+    let steps = [(1, 0, None), (2, 5, Some(2)), (3, 0, Some(2)), (1, 6, Some(2)), (3, 7, Some(3))];
+    for (number, confirmation, durable) in steps {
+        let confirm = Request::Confirm(Arrival(number), Confirmation(confirmation));
+        assert_eq!(replica.handle(&mut session, confirm), Reply::Ok);
+        let progress = replica.member("node2").expect("is a member").progress();
+        assert_eq!(progress.durable, durable.map(Arrival), "after {number} with {confirmation}");
+    }
+}
+
+#[test]
+fn a_node_that_the_caller_refuses_is_not_remembered() {
+    struct Answers;
+    impl Peer for Answers {
+        fn exchange(&mut self, prepare: &mut dyn FnMut() -> Vec<Request>) -> Result<Vec<Reply>, PeerError> {
+            let answer = |_| Reply::Peer { greeting: greeting("node3", 3, 7), arrivals: Arrival::NONE };
+            Ok(prepare().into_iter().map(answer).collect())
+        }
+    }
+    let replica = replica();
+    let another = |_: &Greeting| Err(PeerError::Refused("node3 listens there".into()));
+    refused(greet(&replica, &mut Answers, another).map(drop), "node3 listens there");
+    assert_eq!(names(&replica), [""; 0]);
 }
 
 // ---- old copies of a disk -------------------------------------------------------------------------------------------

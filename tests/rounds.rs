@@ -2,16 +2,19 @@
 //! is said is encoded and decoded, and so has the bounds of what travels.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::store::visited;
 use kvstore::framing::{RequestParser, resp};
 use kvstore::limits::{LEAF_REQUEST_ENTRIES, MAX_LEAF_REQUEST_ENTRIES, MAX_VALUE_BYTES, REPLY_BYTES};
-use kvstore::replication::message::{Differences, Incarnation, Listed, Reply, Request};
+use kvstore::replication::journal::{DiskFailed, Journal, Note};
+use kvstore::replication::message::{Confirmation, Differences, Held, Incarnation, Listed, Reply, Request};
 use kvstore::replication::reconcile::{RoundReport, reconcile};
 use kvstore::replication::replica::{Identity, Replica};
 use kvstore::replication::responder::PeerSession;
 use kvstore::replication::{Peer, PeerError};
 use kvstore::rules::{Rule, Rules};
+use kvstore::store::accepted::Accepted;
 use kvstore::store::arrival::{Arrival, TickNumber};
 use kvstore::store::clock::Timestamp;
 use kvstore::store::content::{Content, Entry};
@@ -253,14 +256,63 @@ fn settled_tombstones_beyond_a_reply_hold_no_round_up() {
     }
     // At first contact nothing is settled.
     round(&ours, &theirs);
-    assert_eq!(ours.store().settle(Arrival(u64::MAX), Timestamp::YEAR_2200, TickNumber(1)), 60);
+    let settled_at = TickNumber(0);
+    assert_eq!(ours.store().settle(Arrival(u64::MAX), Timestamp::YEAR_2200, settled_at), 60);
     let mut peer = near(&theirs);
     let report = reconcile(&ours, &mut peer).expect("an honest peer");
     assert_eq!((report.pulled, report.pushed), (0, 0));
     assert!(peer.leaf_requests >= 4, "60 keys of 60,000 bytes do not fit in {} replies", peer.leaf_requests);
     assert_eq!(theirs.member("node1").expect("it has spoken").progress().confirmed, Arrival(60));
     // All of them were seen in the peer's list, and are kept.
-    assert_eq!(ours.store().forget(TickNumber(0)), 0);
+    assert_eq!(ours.store().forget(settled_at), 0);
+}
+
+#[test]
+fn what_only_one_side_has_counted_reaches_the_other_whichever_version_is_greater() {
+    for ours_is_greater in [false, true] {
+        let (ours, theirs) = (replica(1, Rules::default()), replica(2, Rules::default()));
+        let (smaller, greater) = if ours_is_greater { (&theirs, &ours) } else { (&ours, &theirs) };
+        let keys: Vec<_> = keys_below(Prefix::leaf(7), 16).take(2).collect();
+        smaller.increment(&keys[0], 1).expect("a number");
+        (0..3).for_each(|_| greater.set(&keys[0], b"10"));
+        greater.increment(&keys[0], 20).expect("a number");
+        // Later than all, so that nothing of theirs is certainly news.
+        (0..100).for_each(|_| ours.set(&keys[1], b"last"));
+        // It checks that both are equal then.
+        round(&ours, &theirs);
+    }
+}
+
+#[test]
+fn what_could_not_be_made_durable_is_not_confirmed_and_the_round_succeeds() {
+    /// A disk that has failed.
+    struct Failed;
+    impl Accepted for Failed {
+        fn accepted(&self, _: &Record, _: Arrival) {}
+        fn learned(&self, _: &Record) {}
+        fn forgotten(&self, _: &[u8], _: Version) {}
+    }
+    impl Journal for Failed {
+        fn note(&self, _: &Note) {}
+        fn confirmation(&self) -> Confirmation {
+            Confirmation(1)
+        }
+        fn confirm(&self) -> Result<Confirmation, DiskFailed> {
+            Err(DiskFailed("no space".into()))
+        }
+        fn relieve(&self) {}
+    }
+    let identity = Identity::in_memory("node1", NodeId(1), Incarnation(1));
+    let wall = Box::new(|| Timestamp::from_millis(1_800_000_000_000));
+    let ours = Replica::with_journal(identity, Rules::default(), wall, Placement::default(), Some(Arc::new(Failed)));
+    ours.finish_restoring();
+    let theirs = replica(2, Rules::default());
+    theirs.finish_acquainting();
+    theirs.set(b"k", b"v");
+    let (report, ..) = round(&ours, &theirs);
+    assert_eq!((report.pulled, report.pushed), (1, 0));
+    let progress = theirs.member("node1").expect("it has spoken").progress();
+    assert_eq!((progress.confirmed, progress.durable), (Arrival::NONE, None));
 }
 
 #[test]
@@ -481,4 +533,19 @@ fn a_reply_to_fetch_holds_as_much_as_a_reply_may() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[test]
+fn a_reply_to_leaf_holds_as_much_as_a_reply_may_and_names_what_it_leaves_out() {
+    let (ours, theirs) = (replica(1, Rules::default()), replica(2, Rules::default()));
+    let keys: Vec<_> = keys_below(Prefix::leaf(7), 16).take(3).collect();
+    keys.iter().for_each(|key| theirs.set(key, &vec![b'v'; REPLY_BYTES / 4 * 3]));
+    let mut peer = near(&theirs);
+    peer.ask(Request::Peer(ours.greeting(true))).expect("is admitted");
+    let held = Held { branch: Prefix::leaf(7), newest: Timestamp::ZERO, digests: Vec::new() };
+    match peer.ask(Request::Leaf(vec![held])).expect("is answered") {
+        Reply::Leaf(told) => assert_eq!((told.covered, told.news.len(), told.listed.len()), (1, 1, 2)),
+        other => panic!("{other:?}"),
+    }
+    assert!(peer.longest < REPLY_BYTES, "{} bytes in one reply", peer.longest);
 }

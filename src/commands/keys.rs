@@ -273,6 +273,7 @@ mod tests {
     use crate::replication::replica::{Identity, Replica};
     use crate::rules::Rules;
     use crate::store::clock::Timestamp;
+    use crate::store::placement::Placement;
     use crate::store::version::NodeId;
 
     /// A client of a replica that holds these keys.
@@ -312,10 +313,13 @@ mod tests {
         assert_eq!(ask(&mut client(keys(0)), "RANDOMKEY"), b"$-1\r\n");
         let mut alone = client(keys(1));
         (0..100).for_each(|_| assert_eq!(ask(&mut alone, "RANDOMKEY"), b"$1\r\n0\r\n"));
-        let mut two = client(keys(2));
+        // One at the beginning of a scan and one at its end: the second comes behind nearly every cursor.
+        let sixteenth = |key: &Vec<u8>| Placement::default().hash(key) >> 60;
+        let at = |place: u64| keys(1000).find(|key| sixteenth(key) == place).expect("one in sixteen");
+        let mut two = client([at(0), at(15)].into_iter());
         let mut seen = BTreeMap::<Vec<u8>, usize>::new();
-        (0..1000).for_each(|_| *seen.entry(ask(&mut two, "RANDOMKEY")).or_default() += 1);
-        // Half of a thousand each; ten standard deviations are 158.
-        assert!(seen.len() == 2 && seen.values().all(|times| (342..=658).contains(times)), "{seen:?}");
+        (0..4000).for_each(|_| *seen.entry(ask(&mut two, "RANDOMKEY")).or_default() += 1);
+        // Half of them each; 250 are eight standard deviations.
+        assert!(seen.len() == 2 && seen.values().all(|times| (1750..=2250).contains(times)), "{seen:?}");
     }
 }

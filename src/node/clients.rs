@@ -325,7 +325,10 @@ mod tests {
         let (done, is_done) = mpsc::channel();
         thread::spawn({
             let client = Arc::clone(&client);
-            move || done.send(client.wait(Duration::from_secs(3600)))
+            move || {
+                client.wait(Duration::from_secs(3600));
+                done.send(())
+            }
         });
         assert!(clients.end(client.id));
         assert_eq!(is_done.recv_timeout(DEADLINE), Ok(()));

@@ -60,3 +60,31 @@ impl Strangers {
         Some(oldest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::clients::Clients;
+    use std::net::{TcpListener, TcpStream};
+
+    #[test]
+    fn nothing_is_left_of_an_address_whose_strangers_are_gone() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let (clients, strangers) = (Clients::default(), Strangers::default());
+        let all: Vec<Arc<Incoming>> = (1..=3)
+            .map(|host| {
+                let stream = TcpStream::connect(address).expect("it listens");
+                clients.add(stream, ([192, 0, 2, host], 5000).into()).0
+            })
+            .collect();
+        all.iter().for_each(|incoming| strangers.add(incoming));
+        assert_eq!(strangers.0.lock().len(), 3);
+        strangers.remove(&all[1]);
+        strangers.remove(&all[1]);
+        assert_eq!(strangers.0.lock().len(), 2);
+        let taken: Vec<u64> = std::iter::from_fn(|| strangers.take_one()).map(|stranger| stranger.id).collect();
+        assert_eq!(taken, [all[0].id, all[2].id], "the oldest first, where no address has more than another");
+        assert!(strangers.0.lock().is_empty());
+    }
+}

@@ -199,6 +199,10 @@ fn a_connection_begins_with_peer_and_belongs_to_one_node() {
     assert!(matches!(again, Reply::Peer { .. }), "at the start of each round");
     let other = replica.handle(&mut session, Request::Peer(greeting("node3", 3, 7)));
     assert!(matches!(other, Reply::Refused(_)), "{other:?}");
+    // Also if the other's newest connection has the same number.
+    connects(&replica, "node4", 4, 7).expect("is admitted");
+    let other = replica.handle(&mut session, Request::Peer(greeting("node4", 4, 7)));
+    assert_eq!(other, Reply::Refused("this connection belongs to node2".into()));
 }
 
 #[test]

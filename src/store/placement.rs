@@ -95,6 +95,20 @@ mod tests {
     }
 
     #[test]
+    fn both_halves_of_a_seed_and_all_bits_of_a_hash_count_in_a_table() {
+        let spread = |xor: u64, factor: u64, hash: u64| {
+            let seed = u128::from(xor) | u128::from(factor) << 64;
+            Placement::new(None, seed.to_le_bytes()).place_of(hash).spread
+        };
+        assert_ne!(spread(1, 5, 7), spread(2, 5, 7));
+        assert_ne!(spread(1, 5, 7), spread(1, 9, 7));
+        assert_ne!(spread(0, 0, 7), spread(0, 0, 8), "a factor of nothing would put all keys in one place");
+        // Tables take the lower bits: without the upper half of the product, the upper bits of a hash would not count.
+        let factor = 0x9E37_79B9_7F4A_7C15;
+        assert_ne!(spread(1, factor, 7) & 0xFFFF, spread(1, factor, 7 | 0xFFFF << 48) & 0xFFFF);
+    }
+
+    #[test]
     fn the_hash_of_a_cluster_without_a_secret_never_changes() {
         assert_eq!(Placement::default().hash(b"key"), Placement::new(None, [5; 16]).hash(b"key"));
         assert_eq!(Placement::default().hash(b""), PINNED);

@@ -179,6 +179,28 @@ fn a_long_pipeline_is_answered_to_its_end_though_the_memory_is_full() {
     assert_eq!(client.line("GET k7"), value, "and the connection is still good");
 }
 
+/// What many keys take in a request is no write, and is how one gets out of a full memory.
+#[test]
+fn many_keys_can_be_read_and_deleted_at_once_though_the_memory_is_full() {
+    let cluster = Cluster::start_with(1, |config| config.max_memory = 2 * 1024 * 1024);
+    let mut client = cluster.client(1);
+    let key = |number: usize| format!("a-key-of-some-length-{number}");
+    let fill =
+        |client: &mut Client| (0..).take_while(|&number| client.line(format!("SET {} v", key(number))) == "OK").count();
+    let keys: Vec<String> = (0..fill(&mut client)).map(key).collect();
+    let all = |verb: &'static str| [verb].into_iter().chain(keys.iter().take(2000).map(String::as_str)).collect();
+    let (reads, deletes): (Vec<&str>, Vec<&str>) = (all("EXISTS"), all("DEL"));
+    assert!(encode(&reads).len() > 3 * FREE_BUFFER_BYTES);
+    assert_eq!(client.resp(&reads).to_string(), ":2000");
+    assert_eq!(client.resp(&deletes).to_string(), ":2000");
+    // Beyond its tenth a request finds no room, and is told so.
+    let mut other = cluster.client(1);
+    fill(&mut other);
+    other.send(&encode(&["SET", "k", &"v".repeat(1024 * 1024)]));
+    let answer = other.read_value().to_string();
+    assert!(answer.starts_with("-OOM memory is full (--max-memory), and this request is too long"), "{answer}");
+}
+
 #[test]
 fn a_silent_client_is_ended_after_the_idle_timeout_and_a_peer_is_not() {
     let cluster = Cluster::start_with(2, |config| {

@@ -1,5 +1,6 @@
 //! What a node tells about itself: INFO, and the log.
 
+use std::process::Command;
 use std::time::Duration;
 
 use crate::common::{Client, Cluster, DEADLINE, Links, Mode, Process, Value, eventually, peer_words, with_word};
@@ -359,4 +360,17 @@ fn a_peer_that_is_refused_again_and_again_is_named_once_in_a_while() {
     (0..200).for_each(|n| refused("99", &format!("name{n}")));
     eventually("all are counted", DEADLINE, || node.client().count("peers_refused") == 206);
     assert!(node.told("refused the peer ") < 100, "the log does not fill up");
+}
+
+#[test]
+fn the_log_says_once_in_a_while_that_all_places_are_taken() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_node1"));
+    let node = Process::run(command.args(["--listen", "127.0.0.1:0", "--alone", "--max-connections", "1"]));
+    let mut first = node.client();
+    first.wait_until_it_serves();
+    for _ in 0..3 {
+        assert!(node.client().line("PING").contains("max number of clients reached"));
+    }
+    eventually("it is told", DEADLINE, || node.told("all 1 places for connections are taken (--max-connections)") > 0);
+    assert_eq!(node.told("places for connections"), 1);
 }

@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::Duration;
 
-use crate::common::{Client, DEADLINE, Links, Process, Value, cut_log, encode, eventually, newest_log};
+use crate::common::{Client, DEADLINE, Links, Process, Value, cut_log, encode, eventually, newest_log, output_of};
 
 /// So long that no tick runs during a test, but that of the start.
 const NEVER: &str = "1h";
@@ -437,7 +437,7 @@ fn complaint(output: &Output) -> String {
 fn fails_to_start(number: u16, data: &Path) -> String {
     let mut command = Command::new(program(number));
     command.args(["--listen", "127.0.0.1:0", "--alone", "--data"]).arg(data).env_remove("RUST_LOG");
-    complaint(&command.output().expect("the program was built"))
+    complaint(&output_of(&mut command))
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 
-use crate::common::{Client, DEADLINE, File, Process, encode, eventually};
+use crate::common::{Client, DEADLINE, File, Process, encode, eventually, output_of};
 use kvstore::store::content::{Content, Entry};
 use kvstore::store::record::Record;
 use kvstore::store::version::{NodeId, Version};
@@ -353,7 +353,7 @@ fn one_secret_does_not_let_two_kinds_in() {
     for option in ["--peer-secret-file", "--operator-secret-file"] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_node1"));
         command.args(["--listen", "127.0.0.1:0", "--secret-file", &path(&secret), option, &path(&secret)]);
-        let output = command.output().expect("the program was built");
+        let output = output_of(&mut command);
         let said = String::from_utf8_lossy(&output.stderr);
         let why = format!("error: {option} {}: this secret lets others in, too: give each its own\n", path(&secret));
         assert_eq!((said.as_ref(), output.status.success()), (why.as_str(), false));
@@ -391,7 +391,7 @@ fn a_secret_that_others_could_read_or_change_is_refused() {
             Process::run(&mut command).kill();
             continue;
         }
-        let output = command.output().expect("the program was built");
+        let output = output_of(&mut command);
         let said = String::from_utf8_lossy(&output.stderr);
         let expected =
             format!("error: --secret-file {0}: others can read or change it: chmod 600 {0}\n", path(&secret));

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::common::{Client, DEADLINE, File, Process, Value, encode, eventually, peer_words, with_word};
+use crate::common::{Client, DEADLINE, File, Process, Value, encode, eventually, output_of, peer_words, with_word};
 use kvstore::commands;
 use kvstore::config::Config;
 use kvstore::framing::resp::write_bulk;
@@ -610,7 +610,7 @@ fn fails_to_start(arguments: &[&str], secret: Option<&str>) -> Output {
     secret.into_iter().for_each(|secret| {
         command.env("KVSTORE_SECRET", secret);
     });
-    let output = command.output().expect("the program was built");
+    let output = output_of(&mut command);
     assert!(output.status.code().is_some_and(|code| code != 0), "{arguments:?}: {output:?}");
     output
 }

@@ -68,7 +68,11 @@ impl Failure {
 pub(super) const TOO_MANY_ANSWERS: &str = "too many large answers wait to be read: try again";
 
 /// Sent for a request that needs more memory than there is.
-pub const MEMORY_IS_FULL: &str = "memory is full (--max-memory): only reads and deletes are possible";
+pub(super) const MEMORY_IS_FULL: &str = "memory is full (--max-memory): only reads and deletes are possible";
+
+/// Sent for a request of any kind for whose words there is no room. The connection ends.
+pub const NO_ROOM_FOR_REQUEST: &str =
+    "memory is full (--max-memory), and this request is too long for what is left: send it in parts";
 
 /// Sent for a delete of a key that this node does not hold, when there is no memory to remember the delete.
 pub(super) const NO_MEMORY_TO_DELETE: &str =

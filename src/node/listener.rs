@@ -78,7 +78,11 @@ fn serve(
     stream.set_write_timeout(Some(READ_ON_AFTER))?;
     SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER))?;
     let (client, connected) = node.clients.add(stream, address);
-    let welcome = match connected.saturating_sub(node.config.max_connections) {
+    let most = node.config.max_connections;
+    if connected > most {
+        node.report(&format!("all {most} places for connections are taken (--max-connections)"));
+    }
+    let welcome = match connected.saturating_sub(most) {
         0 => Welcome::Everybody,
         _ if node.clients.make_room() => Welcome::Everybody,
         beyond => reserve.admit(&client, beyond, &node.clients),

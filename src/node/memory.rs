@@ -3,8 +3,9 @@
 //! Counted are the bytes of records with their places in the tables, the keys that wait for peers, and the buffers of
 //! the connections. Not counted are threads' stacks and what the allocator keeps.
 //!
-//! Beyond the limit clients can read and delete, but not write, and a connection whose request would need a larger
-//! buffer is ended. A delete of a key that is not held here costs as much as a write, and has a limit of its own: see
+//! Beyond the limit clients can read and delete, but not write. Requests with many keys need large buffers, so these
+//! have a tenth of the limit in any case ([`Memory::request_reserve`]); a connection whose request would need more is
+//! ended. A delete of a key that is not held here costs as much as a write, and has a limit of its own: see
 //! [`Memory::delete_limit`]. Peers are not limited: if this node refused writes that another node has acknowledged, the
 //! nodes would no longer agree.
 //!
@@ -81,6 +82,12 @@ impl Memory {
         self.limit().saturating_add(self.limit() / 10)
     }
 
+    /// How many bytes the requests' buffers may take though the memory is full: a tenth of the limit. Otherwise nobody
+    /// could delete, or read, many keys at once.
+    fn request_reserve(&self) -> usize {
+        self.limit() / 10
+    }
+
     /// How many bytes the queue of one peer may take if there are so many peers. All queues together get at most an
     /// eighth of the limit: the rest stays for clients, however many peers are away.
     pub(super) fn queue_limit(&self, peers: usize) -> usize {
@@ -123,7 +130,8 @@ impl Usage {
     /// Whether the buffers for a request may have this many bytes; if so, they are counted.
     pub(super) fn may_request(&mut self, bytes: usize, node: &Shared) -> bool {
         let growth = bytes.saturating_sub(self.request);
-        let may = growth == 0 || bytes <= FREE_BUFFER_BYTES || growth <= node.memory_left();
+        let reserve = self.memory.request_reserve().saturating_sub(self.memory.requests());
+        let may = growth == 0 || bytes <= FREE_BUFFER_BYTES || growth <= node.memory_left().max(reserve);
         if may {
             self.set_request(bytes);
         }

@@ -16,7 +16,7 @@ use super::clients::Incoming;
 use super::output::Output;
 use super::speaker::Speaker;
 use crate::commands::answer::Answer;
-use crate::commands::failure::MEMORY_IS_FULL;
+use crate::commands::failure::NO_ROOM_FOR_REQUEST;
 use crate::commands::{Flow, words_before_text};
 use crate::framing::{Args, Form, RequestParser};
 use crate::limits::{ADMISSION_PATIENCE, COMMANDS_PER_SAMPLE, FREE_BUFFER_BYTES, LINGER_TIME, RESERVE_PATIENCE};
@@ -255,7 +255,7 @@ impl Session<'_> {
         } else if !is_admitted && bytes > FREE_BUFFER_BYTES {
             return Err(("NOAUTH", "Authentication required before a request of this size"));
         } else if !self.output.usage.may_request(bytes, self.node) {
-            return Err(("OOM", MEMORY_IS_FULL));
+            return Err(("OOM", NO_ROOM_FOR_REQUEST));
         }
         Ok(())
     }

@@ -14,7 +14,7 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -413,6 +413,22 @@ impl Drop for Process {
             println!("{} has said:\n{}", self.address, self.log().join("\n"));
         }
     }
+}
+
+/// What a program says that must end by itself.
+#[track_caller]
+pub(crate) fn output_of(command: &mut Command) -> Output {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program was built");
+    let started = Instant::now();
+    while child.try_wait().expect("it is ours").is_none() && started.elapsed() < DEADLINE {
+        thread::sleep(Duration::from_millis(3));
+    }
+    let has_ended = child.try_wait().expect("it is ours").is_some();
+    let _ = child.kill();
+    let output = child.wait_with_output().expect("it has ended");
+    assert!(has_ended, "it does not end: {}", String::from_utf8_lossy(&output.stderr));
+    output
 }
 
 // ---- data directories -----------------------------------------------------------------------------------------------

@@ -25,9 +25,10 @@
 //!
 //! A conflict is false if a writer had seen the other write, if both say the same, or if the one that is lost has
 //! expired: it is past its deadline by the clock of the node that lists it, or a tombstone that no client has
-//! written. Two things excuse it: an old copy of a disk was accepted, which brings back what the others have forgotten;
-//! see [`past`](super::past). And a node came back with a delete of which it does not know any more that all have seen
-//! it: its disk had failed before that was written.
+//! written. Three things excuse it: an old copy of a disk was accepted, which brings back what the others have
+//! forgotten; see [`past`](super::past). A node came back with a delete of which it does not know any more that all
+//! have seen it: its disk had failed before that was written. Or a node that has lost its memory has given out the same
+//! version twice.
 //!
 //! A node lists 10,000 conflicts, more than a run has writes: none is pushed out.
 
@@ -97,6 +98,9 @@ struct History {
     brought_back: Set,
     /// Those that some node has swept.
     expired: Set,
+    /// Those whose version was given out twice, by two lives of a node whose memory was lost and whose clock stood
+    /// still or was put back. Which of the two a tombstone is, the judge cannot tell.
+    twins: Set,
 }
 
 /// What the judge knows of one node in its present life.
@@ -216,9 +220,14 @@ impl Judge {
             }
         }
         history.seen.unite(&seen);
-        history.numbers.insert(written.clone(), history.writes.len());
+        let number = history.writes.len();
+        for twin in (0..number).filter(|&twin| history.writes[twin].rank.0 == written.0) {
+            history.twins.insert(twin);
+            history.twins.insert(number);
+        }
+        history.numbers.insert(written.clone(), number);
         if written.3.is_some() {
-            history.expiries.insert(written.0, history.writes.len());
+            history.expiries.insert(written.0, number);
         }
         history.writes.push(Write { rank: written.clone(), life: cluster.nodes[node].lives(), seen });
         self.look_at_losses(cluster, node);
@@ -329,7 +338,10 @@ impl Judge {
         history.listed.insert(lost);
         history.passed_on.unite(&history.writes[lost].seen);
         let [kept_rank, lost_rank] = &sides;
-        let is_excused = history.brought_back.contains(lost) || sides.iter().any(|side| self.disks.is_excused(k, side));
+        let is_excused = history.brought_back.contains(lost)
+            || history.twins.contains(kept)
+            || history.twins.contains(lost)
+            || sides.iter().any(|side| self.disks.is_excused(k, side));
         match () {
             () if has_expired => Some("what is lost has expired"),
             () if kept_rank.1 == lost_rank.1 && (&kept_rank.2, kept_rank.3) == (&lost_rank.2, lost_rank.3) => {

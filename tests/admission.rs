@@ -196,7 +196,7 @@ fn many_keys_can_be_read_and_deleted_at_once_though_the_memory_is_full() {
     // Beyond its tenth a request finds no room, and is told so.
     let mut other = cluster.client(1);
     fill(&mut other);
-    other.send(&encode(&["SET", "k", &"v".repeat(1024 * 1024)]));
+    other.send(encode(&["SET", "k", &"v".repeat(1024 * 1024)]));
     let answer = other.read_value().to_string();
     assert!(answer.starts_with("-OOM memory is full (--max-memory), and this request is too long"), "{answer}");
 }

@@ -43,8 +43,8 @@ impl ReadBuffer {
         }
     }
 
-    /// Moves what is not used yet to the front. Then the next [`ReadBuffer::fill`] needs no larger buffer, unless all of
-    /// this one is not used yet.
+    /// Moves what is not used yet to the front. Then the next [`ReadBuffer::fill`] needs no larger buffer, unless this
+    /// one is full.
     pub(super) fn move_up(&mut self) {
         self.bytes.copy_within(self.start..self.end, 0);
         (self.start, self.end) = (0, self.end - self.start);

@@ -782,6 +782,28 @@ fn a_peer_that_was_never_met_is_named_and_can_be_dismissed_by_its_address() {
 }
 
 #[test]
+fn deletes_that_lie_ahead_of_the_clock_are_named_as_what_holds_them_up() {
+    let cluster = Cluster::start_with(2, |config| {
+        config.interval = Duration::from_millis(20);
+        config.lab = true;
+    });
+    let (mut one, mut two) = (cluster.client(1), cluster.client(2));
+    let waiting = |client: &mut Client| {
+        let info = client.info();
+        let count = |field: &str| info[field].parse::<i64>().expect("a number");
+        count("tombstones") - count("tombstones_settled")
+    };
+    for (ahead, held_by) in [("30s", ""), ("1h", "clocks=apart")] {
+        assert!(one.line(format!("CLOCK +{ahead}")).starts_with("OK"));
+        assert_eq!((one.line("SET k v"), one.line("DEL k")), ("OK".into(), "OK".into()));
+        eventually("node 1 has settled or forgotten it", DEADLINE, || waiting(&mut one) == 0);
+        let told = |two: &mut Client| (two.info()["tombstones_held_by"].clone(), waiting(two));
+        let expected = (held_by.to_string(), i64::from(!held_by.is_empty()));
+        eventually("INFO says why it waits", DEADLINE, || told(&mut two) == expected);
+    }
+}
+
+#[test]
 fn a_node_that_only_the_other_side_names_as_a_peer_is_named_as_what_holds_deletes_up() {
     let start = |number, peers| {
         let mut config = Config::new(number, "127.0.0.1:0", peers);

@@ -415,6 +415,6 @@ fn the_trace_of_one_node_shows_what_it_asks_and_what_it_is_asked() {
     // The first node does not dial this one. This is a peer that does.
     let mut guest = process.client();
     guest.resp(&common::peer_words(b"guest", b"9", b"77"));
-    eventually("what it is asked", DEADLINE, || !told(&process, "guest ──▶ node2  PEER guest").is_empty());
-    assert!(!told(&process, "guest ◀── node2  node2 incarnation").is_empty());
+    eventually("what it answers", DEADLINE, || !told(&process, "guest ◀── node2  node2 incarnation").is_empty());
+    assert!(!told(&process, "guest ──▶ node2  PEER guest").is_empty());
 }

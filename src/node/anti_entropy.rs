@@ -20,6 +20,7 @@ use super::shared::{PeerHandle, TickRequest};
 use super::{End, Shared};
 use crate::commands::stats::{Moved, RoundSummary};
 use crate::replication::delivery::repair;
+use crate::replication::holdup::Holdup;
 use crate::replication::message::{Reply, Request};
 use crate::replication::propagate::Backoff;
 use crate::replication::reconcile::{FailedRound, RoundReport};
@@ -87,7 +88,8 @@ fn tick(node: &Shared) -> Vec<PeerRound> {
     if report.forgotten > 0 {
         info!("{}: tombstones forgotten that every peer holds: {}", node.name(), report.forgotten);
     }
-    node.holdups.note(node.name(), report.holdups);
+    let clocks = (report.ahead > 0).then_some(Holdup::Clocks);
+    node.holdups.note(node.name(), report.holdups.into_iter().chain(clocks).collect());
     node.replica.report_conflicts();
     report.rounds
 }

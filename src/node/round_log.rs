@@ -77,7 +77,7 @@ impl Holdups {
         let now: BTreeMap<Holdup, u32> = holdups.into_iter().map(count).collect();
         for (holdup, _) in now.iter().filter(|&(_, &ticks)| ticks == HELD_TICKS) {
             let why = match holdup {
-                Holdup::Away(_) | Holdup::JustMet(_) | Holdup::OwnDisk => continue,
+                Holdup::Away(_) | Holdup::JustMet(_) | Holdup::OwnDisk | Holdup::Clocks => continue,
                 Holdup::NeverMet(address) => {
                     format!("no node was ever met at {address}; start it, correct --peer, or type FORGET {address}")
                 }

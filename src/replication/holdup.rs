@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A node for which deletes cannot be forgotten, and why.
+/// Why deletes cannot be forgotten; mostly a node that they wait for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Holdup {
     /// The round with this member failed: it is away. The name.
@@ -18,6 +18,9 @@ pub enum Holdup {
     Twice(String),
     /// The disk of this node has failed: what settles now would not be known as settled after a restart.
     OwnDisk,
+    /// Some deletes lie ahead of this node's clock, by more than it follows: it is behind, or the clock was ahead
+    /// that has stamped them. They wait until their time has come.
+    Clocks,
 }
 
 impl fmt::Display for Holdup {
@@ -29,6 +32,7 @@ impl fmt::Display for Holdup {
             Self::NotAPeer(name) => write!(f, "{name}=not-a-peer"),
             Self::Twice(name) => write!(f, "{name}=configured-twice"),
             Self::OwnDisk => f.write_str("own-disk=failed"),
+            Self::Clocks => f.write_str("clocks=apart"),
         }
     }
 }

@@ -140,6 +140,8 @@ pub struct TickReport {
     pub rounds: Vec<PeerRound>,
     /// How many tombstones were forgotten.
     pub forgotten: usize,
+    /// How many wait though all members have confirmed them: they lie ahead of the clock.
+    pub ahead: usize,
     /// The nodes for which deletes must wait. If there is none, the tick is complete.
     pub holdups: Vec<Holdup>,
 }
@@ -151,14 +153,14 @@ impl Tick {
         let tick = Self::begin(replica);
         let ended = rounds.run()?;
         replica.finish_acquainting();
-        let (forgotten, holdups) = match tick.check(replica, &ended) {
+        let ((forgotten, ahead), holdups) = match tick.check(replica, &ended) {
             Ok(permit) => {
                 rounds.about_to_settle();
                 (permit.settle(), Vec::new())
             }
-            Err(holdups) => (0, holdups),
+            Err(holdups) => ((0, 0), holdups),
         };
-        Some(TickReport { rounds: ended, forgotten, holdups })
+        Some(TickReport { rounds: ended, forgotten, ahead, holdups })
     }
 
     fn begin(replica: &Replica) -> Self {
@@ -218,16 +220,17 @@ struct Permit<'a> {
 
 impl Permit<'_> {
     /// Settles the tombstones that all members have confirmed, and forgets those that have been settled for long
-    /// enough. Returns how many were forgotten.
-    fn settle(self) -> usize {
+    /// enough. Returns how many were forgotten, and how many must wait since they lie ahead of the clock.
+    fn settle(self) -> (usize, usize) {
         let (replica, store) = (self.replica, self.replica.store());
         let (tick, ticks_kept) = match replica.rules().has(Rule::Confirmation) {
             true => (replica.current_tick(), TICKS_KEPT),
             false => (TickNumber(0), 0),
         };
         store.settle(self.up_to, self.clock, tick);
+        let ahead = store.tombstones_after(Arrival::NONE).saturating_sub(store.tombstones_after(self.up_to));
         let forgotten = store.forget(TickNumber(tick.0.saturating_sub(ticks_kept)));
         replica.complete_tick(tick, forgotten);
-        forgotten
+        (forgotten, ahead)
     }
 }

@@ -208,3 +208,103 @@ fn digit(hash: u64, shift: u32) -> usize {
 fn rehash(placement: &Placement) -> impl Fn(&Record) -> u64 {
     |record| placement.place(record.key()).spread
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::MAX_KEY_BYTES;
+    use crate::store::content::{Content, Entry};
+    use crate::store::version::Version;
+
+    /// Different keys of this length whose hashes have 0 for the first digit behind those of the shard.
+    fn keys_of_one_part(len: usize) -> impl Iterator<Item = Vec<u8>> {
+        let key = move |number: u32| [&number.to_be_bytes()[..], &vec![b'k'; len - 4]].concat();
+        let is_here = |key: &Vec<u8>| digit(Placement::default().hash(key), SHARD_SHIFT - 4) == 0;
+        (0..).map(key).filter(is_here)
+    }
+
+    fn add(table: &mut Table, key: &[u8]) {
+        let place = Placement::default().place(key);
+        let record = Record::new(key, Entry { version: Version::NEVER, content: Content::Tombstone });
+        let Slot::Vacant(slot) = table.entry(place, key) else { panic!("it is there already") };
+        slot.insert(record);
+        table.added(place, key.len());
+    }
+
+    fn remove(table: &mut Table, key: &[u8]) {
+        let removed = table.remove(Placement::default().place(key), |record| record.key() == key);
+        assert!(removed.is_some_and(|record| record.key() == key));
+    }
+
+    /// How many records and bytes of keys stand in each table of the part with the digit 0; and that all are found.
+    fn tables(table: &Table, keys: &[Vec<u8>]) -> Vec<(usize, usize)> {
+        let holds =
+            |key: &&Vec<u8>| table.find(Placement::default().place(key), |record| record.key() == **key).is_some();
+        assert_eq!((keys.iter().filter(holds).count(), table.iter().count()), (keys.len(), keys.len()));
+        let (mut tables, mut from) = (Vec::new(), Some(0));
+        while let Some(at) = from.filter(|&at| digit(at, SHARD_SHIFT - 4) == 0) {
+            let (mut records, mut bytes) = (0, 0);
+            let (looked, next) = table.step(at, |record| {
+                (records, bytes) = (records + 1, bytes + record.key().len());
+                ControlFlow::Continue(())
+            });
+            assert_eq!(looked, records.max(1), "a step looks at one table, all of it");
+            tables.push((records, bytes));
+            from = next;
+        }
+        tables
+    }
+
+    #[test]
+    fn a_table_is_split_when_it_is_full_and_its_parts_are_when_they_are() {
+        let mut table = Table::new(Placement::default());
+        let keys: Vec<_> = keys_of_one_part(8).take(20 * MAX_TABLE_RECORDS).collect();
+        keys[..MAX_TABLE_RECORDS].iter().for_each(|key| add(&mut table, key));
+        assert_eq!(tables(&table, &keys[..MAX_TABLE_RECORDS]).len(), 1);
+        add(&mut table, &keys[MAX_TABLE_RECORDS]);
+        assert_eq!(tables(&table, &keys[..=MAX_TABLE_RECORDS]).len(), FANOUT);
+        keys[MAX_TABLE_RECORDS + 1..].iter().for_each(|key| add(&mut table, key));
+        let split_twice = tables(&table, &keys);
+        assert!(split_twice.len() > FANOUT && split_twice.iter().all(|&(records, _)| records <= MAX_TABLE_RECORDS));
+    }
+
+    #[test]
+    fn a_table_is_split_when_its_keys_are_too_long_together() {
+        let mut table = Table::new(Placement::default());
+        let fitting = MAX_TABLE_KEY_BYTES / MAX_KEY_BYTES;
+        let keys: Vec<_> = keys_of_one_part(MAX_KEY_BYTES).take(2 * fitting).collect();
+        let (first, second) = keys.split_at(fitting);
+        first.iter().for_each(|key| add(&mut table, key));
+        assert_eq!(tables(&table, first), [(fitting, fitting * MAX_KEY_BYTES)]);
+        // What was removed counts no more.
+        first.iter().for_each(|key| remove(&mut table, key));
+        second.iter().for_each(|key| add(&mut table, key));
+        assert_eq!(tables(&table, second), [(fitting, fitting * MAX_KEY_BYTES)]);
+        add(&mut table, &first[0]);
+        let split = tables(&table, &[second, &first[..1]].concat());
+        assert!(split.len() == FANOUT && split.iter().all(|&(_, bytes)| bytes < MAX_TABLE_KEY_BYTES), "{split:?}");
+    }
+
+    #[test]
+    fn a_table_that_is_nearly_empty_becomes_smaller() {
+        let mut table = Table::new(Placement::default());
+        let keys: Vec<_> = keys_of_one_part(8).take(1000).collect();
+        keys.iter().for_each(|key| add(&mut table, key));
+        keys[10..].iter().for_each(|key| remove(&mut table, key));
+        tables(&table, &keys[..10]);
+        assert!(table.around(0).0.table.capacity() < 100, "{}", table.around(0).0.table.capacity());
+    }
+
+    #[test]
+    fn who_asks_for_some_hashes_gets_the_records_of_their_tables_only() {
+        let mut table = Table::new(Placement::default());
+        let keys: Vec<_> = keys_of_one_part(8).take(2 * MAX_TABLE_RECORDS).collect();
+        keys.iter().for_each(|key| add(&mut table, key));
+        // The first two of the sixteen tables into which the first was split.
+        let (from, to) = (0, (2 << (SHARD_SHIFT - 8)) - 1);
+        let near: Vec<&[u8]> = table.near(&(from..=to)).map(Record::key).collect();
+        let are_there = |key: &&Vec<u8>| digit(table.hash(key), SHARD_SHIFT - 8) < 2;
+        assert_eq!(near.len(), keys.iter().filter(are_there).count());
+        assert!(near.iter().all(|key| digit(table.hash(key), SHARD_SHIFT - 8) < 2));
+    }
+}

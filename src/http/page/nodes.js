@@ -213,6 +213,8 @@ const HOLDUPS = {
   "never-met": "was never met",
   "not-a-peer": "is no peer of this node",
   "configured-twice": "is configured twice",
+  apart: "are apart",
+  failed: "has failed",
 };
 /** Why deletes cannot be forgotten: `node2=away`. */
 function holdup(text) {

@@ -210,6 +210,10 @@ impl Journal for Waiting {
         Ok(Confirmation::NONE)
     }
 
+    fn has_failed(&self) -> bool {
+        false
+    }
+
     fn relieve(&self) {
         self.now.store(0, Relaxed);
     }

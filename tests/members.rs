@@ -286,6 +286,10 @@ impl Journal for Notes {
         Ok(self.confirmation)
     }
 
+    fn has_failed(&self) -> bool {
+        false
+    }
+
     fn relieve(&self) {}
 }
 

@@ -300,6 +300,9 @@ fn what_could_not_be_made_durable_is_not_confirmed_and_the_round_succeeds() {
         fn confirm(&self) -> Result<Confirmation, DiskFailed> {
             Err(DiskFailed("no space".into()))
         }
+        fn has_failed(&self) -> bool {
+            true
+        }
         fn relieve(&self) {}
     }
     let identity = Identity::in_memory("node1", NodeId(1), Incarnation(1));

@@ -61,6 +61,10 @@ impl Journal for Log {
         Ok(confirmation)
     }
 
+    fn has_failed(&self) -> bool {
+        self.check_works().is_err()
+    }
+
     fn relieve(&self) {
         let (waiting, end) = {
             let buffer = self.buffer.lock();

@@ -82,6 +82,9 @@ pub trait Journal: Accepted {
     /// When the disk has failed. Then nothing may be confirmed.
     fn confirm(&self) -> Result<Confirmation, DiskFailed>;
 
+    /// Whether the disk has failed, so that what was written since may be nowhere.
+    fn has_failed(&self) -> bool;
+
     /// Called between the merges of a long round, and in a long sweep: writes what waits in memory, if it is much.
     fn relieve(&self);
 }

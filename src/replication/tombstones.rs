@@ -172,7 +172,6 @@ impl Tick {
     /// Checks that all members have confirmed and live, after the rounds. If not, says for which nodes deletes must
     /// wait.
     fn check<'a>(&self, replica: &'a Replica, rounds: &[PeerRound]) -> Result<Permit<'a>, Vec<Holdup>> {
-        let disk = replica.make_durable();
         // The clock moves only when it is read. A tombstone from ahead of it would otherwise wait for the next write.
         let (clock, no_new_incarnation) = (replica.advance_clock(), replica.settling.lock());
         let permit = |up_to| Permit { replica, up_to, clock, _no_new_incarnation: no_new_incarnation };
@@ -183,7 +182,8 @@ impl Tick {
         let is_awaited = |round: &&PeerRound| round.member.is_none() && !round.dismissed && round.result.is_err();
         let mut holdups: Vec<Holdup> =
             rounds.iter().filter(is_awaited).map(|round| Holdup::NeverMet(round.address.clone())).collect();
-        holdups.extend(disk.is_err().then_some(Holdup::OwnDisk));
+        let has_failed = replica.journal.as_ref().is_some_and(|journal| journal.has_failed());
+        holdups.extend(has_failed.then_some(Holdup::OwnDisk));
         for member in replica.members() {
             match self.confirmed_by(&member, rounds) {
                 Ok(number) => confirmed = confirmed.min(number),

@@ -190,6 +190,10 @@ impl Journal for AcceptedEntries {
         self.log.as_ref().map_or(Ok(Confirmation::NONE), |log| log.confirm())
     }
 
+    fn has_failed(&self) -> bool {
+        self.log.as_ref().is_some_and(|log| log.has_failed())
+    }
+
     fn relieve(&self) {
         self.log.iter().for_each(|log| log.relieve());
     }

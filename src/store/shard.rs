@@ -121,6 +121,7 @@ impl Shard {
     /// The only way in: merges an entry with what stands under its key.
     pub(super) fn merge(&mut self, place: Place, incoming: Record, ledger: &Ledger) -> Outcome {
         let (hash, key_bytes) = (place.hash, incoming.key().len());
+        debug_assert_eq!(hash, self.records.hash(incoming.key()), "this is the place of another key");
         let slot = self.records.entry(place, incoming.key());
         let is_vacant = matches!(slot, Slot::Vacant(_));
         let (outcome, survivor) = match slot {

@@ -213,7 +213,7 @@ const CONVERSATION: &[(&str, &str, &str)] = &[
     ("FROB x", "ERROR: unknown command 'FROB': type HELP*", "-ERR unknown command 'FROB': type HELP*"),
     ("GET", "ERROR: wrong number * type GET key", "-ERR wrong number of arguments for 'get' command*"),
     ("GET a b", "ERROR: wrong number * type GET key", "-ERR wrong number of arguments for 'get' command*"),
-    ("SET k", "ERROR: wrong number * type SET key value *", "-ERR wrong number of arguments for 'set' command*"),
+    ("SET k", "ERROR: wrong number * type SET key value", "-ERR wrong number * type SET key value [[]NX|*"),
     ("DEL", "ERROR: wrong number *", "-ERR wrong number *"),
     ("EXISTS", "ERROR: wrong number *", "-ERR wrong number *"),
     ("MGET", "ERROR: wrong number *", "-ERR wrong number *"),

@@ -63,7 +63,7 @@ pub fn execute(
     let before = out.len();
     conversation.replies.begin();
     let mut answer = Answer::new(conversation.form_of_answer(form), out);
-    let allowed = allow(host, conversation, words);
+    let allowed = allow(host, conversation, (form, words));
     if let (Err(_), Some(transaction)) = (&allowed, &mut conversation.transaction) {
         transaction.abort();
     }
@@ -103,8 +103,12 @@ enum Allowed {
 }
 
 /// Finds the command, and queues it if it belongs to a transaction.
-fn allow(host: &mut dyn Host, conversation: &mut Conversation, words: Args<'_>) -> Result<Allowed, Failure> {
-    let found = find(words);
+fn allow(
+    host: &mut dyn Host,
+    conversation: &mut Conversation,
+    (form, words): (Form, Args<'_>),
+) -> Result<Allowed, Failure> {
+    let found = find(form, words);
     let spec = refusal(host, conversation, found.as_ref().ok().copied()).map_or(found, Err)?;
     let watched = conversation.watches.bytes();
     match &mut conversation.transaction {
@@ -116,13 +120,13 @@ fn allow(host: &mut dyn Host, conversation: &mut Conversation, words: Args<'_>) 
 }
 
 /// The command that these words ask for, with as many words as it takes.
-fn find(words: Args<'_>) -> Result<&'static Spec, Failure> {
+fn find(form: Form, words: Args<'_>) -> Result<&'static Spec, Failure> {
     if let Some(why) = words.unbalanced() {
         return Err(Failure::unbalanced_quotes(why));
     }
     let name = words.get(0).unwrap_or_default();
     let spec = super::find(name).ok_or_else(|| refuse(name).unwrap_or_else(|| Failure::unknown(name)))?;
-    if spec.takes(words.len()) { Ok(spec) } else { Err(Failure::wrong_arity(spec)) }
+    if spec.takes(words.len()) { Ok(spec) } else { Err(Failure::wrong_arity(spec, form)) }
 }
 
 /// Why the client may not have this command now; `None` stands for words that are no command.
@@ -180,7 +184,7 @@ impl<'a> Call<'a> {
 
     /// Refuses more than `most` words behind the name.
     pub(super) fn at_most(&self, most: usize) -> Result<(), Failure> {
-        if self.args.len() > most { Err(Failure::wrong_arity(self.spec)) } else { Ok(()) }
+        if self.args.len() > most { Err(Failure::wrong_arity(self.spec, self.answer.form())) } else { Ok(()) }
     }
 
     /// Answers with the lines of a command's HELP, as Redis writes them.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::spec::Spec;
-use crate::framing::printable;
+use crate::framing::{Form, printable};
 use crate::replication::journal::DiskFailed;
 
 /// Why a command was not carried out, and what to type instead. The data is as it was, and the session goes on.
@@ -42,8 +42,8 @@ impl Failure {
     }
 
     /// Too few words, or too many.
-    pub(super) fn wrong_arity(spec: &Spec) -> Self {
-        let (name, usage) = (spec.name.to_ascii_lowercase(), spec.usage);
+    pub(super) fn wrong_arity(spec: &Spec, form: Form) -> Self {
+        let (name, usage) = (spec.name.to_ascii_lowercase(), spec.usage_in(form));
         Self::error(format!("wrong number of arguments for '{name}' command: type {usage}"))
     }
 

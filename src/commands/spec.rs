@@ -1,7 +1,7 @@
 //! One entry of the table of commands.
 
 use super::call::{Call, Outcome};
-use crate::framing::Args;
+use crate::framing::{Args, Form};
 
 /// A command: what HELP and COMMAND say about it, what is checked before it, and the function that carries it out.
 #[derive(Debug)]
@@ -43,6 +43,13 @@ impl Spec {
     /// After how many words the rest of a plain line is one text, if it is.
     pub fn words_before_text(&self) -> Option<usize> {
         self.flags.has(Flag::RestIsText).then(|| self.arity.unsigned_abs() as usize - 1)
+    }
+
+    /// How it is typed. Behind the text of a plain line nothing follows: options would be a part of it.
+    pub fn usage_in(&self, form: Form) -> &'static str {
+        let words = self.words_before_text().filter(|_| form == Form::Plain);
+        let text_ends = words.and_then(|words| self.usage.match_indices(' ').nth(words));
+        text_ends.map_or(self.usage, |(end, _)| &self.usage[..end])
     }
 }
 

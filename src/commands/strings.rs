@@ -361,7 +361,7 @@ type Pair<'a> = (&'a [u8], &'a [u8]);
 /// Keys and values in turn. All are checked before the first is stored.
 fn pairs<'a>(call: &Call<'a>) -> Result<Vec<Pair<'a>>, Failure> {
     if !call.args.len().is_multiple_of(2) {
-        return Err(Failure::wrong_arity(call.spec));
+        return Err(Failure::wrong_arity(call.spec, call.answer.form()));
     }
     let pair = |index| Ok((check_key(call.word(index))?, check_value(call.word(index + 1))?));
     (0..call.args.len()).step_by(2).map(pair).collect()

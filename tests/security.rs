@@ -359,7 +359,9 @@ fn a_handshake_that_was_overheard_opens_nothing() {
     });
     let three = start(3, address, Some(&file.0));
     eventually("it is named in the log", DEADLINE, || three.told("node2 does not know our secret") > 0);
-    assert_eq!(admitted(three.address).line("DBSIZE"), "0");
+    let mut third = admitted(three.address);
+    third.wait_until_it_serves();
+    assert_eq!(third.line("DBSIZE"), "0");
 }
 
 #[test]

@@ -35,15 +35,14 @@ impl Parser {
     /// Reads on in the array at the start of `bytes`. Returns its length once it is whole.
     pub fn parse(&mut self, bytes: &[u8]) -> Result<Option<usize>, FrameError> {
         if self.at == 0 {
-            let Some((count, at)) = length(bytes, 0, b'*', "an array ('*')", "array", MAX_ARGS)? else {
+            let Some((count, at)) = length(bytes, 0, b'*', MAX_ARGS)? else {
                 return Ok(None);
             };
             (self.at, self.missing) = (at, count);
             self.items.clear();
         }
         while self.missing > 0 {
-            let limit = MAX_BULK_BYTES;
-            let Some((len, start)) = length(bytes, self.at, b'$', "a bulk string ('$')", "bulk", limit)? else {
+            let Some((len, start)) = length(bytes, self.at, b'$', MAX_BULK_BYTES)? else {
                 return Ok(None);
             };
             let end = start + len;
@@ -89,7 +88,7 @@ impl Parser {
                 Ok(length.map(|length| (Frame::Array(Args::new(bytes, &self.items)), length)))
             }
             b'$' => {
-                let Some((len, start)) = length(bytes, 0, b'$', "a bulk string ('$')", "bulk", MAX_BULK_BYTES)? else {
+                let Some((len, start)) = length(bytes, 0, b'$', MAX_BULK_BYTES)? else {
                     return Ok(None);
                 };
                 let whole = bytes.len() >= start + len + 2;
@@ -129,17 +128,10 @@ pub enum Frame<'a> {
 
 /// The length line at `at`: its number, and where it ends. Nearly all are short, and those are read here.
 #[inline(always)]
-fn length(
-    bytes: &[u8],
-    at: usize,
-    kind: u8,
-    expected: &'static str,
-    of: &'static str,
-    limit: usize,
-) -> Result<Option<(usize, usize)>, FrameError> {
+fn length(bytes: &[u8], at: usize, kind: u8, limit: usize) -> Result<Option<(usize, usize)>, FrameError> {
     match bytes.get(at..).and_then(|rest| short_line(rest, kind)) {
         Some((length, line)) if length <= limit => Ok(Some((length, at + line))),
-        _ => any_length(bytes, at, kind, expected, of, limit),
+        _ => any_length(bytes, at, kind, limit),
     }
 }
 
@@ -156,14 +148,8 @@ fn short_line(bytes: &[u8], kind: u8) -> Option<(usize, usize)> {
 
 /// As [`length`], of any line: one that is long, cut off or wrong.
 #[inline(never)]
-fn any_length(
-    bytes: &[u8],
-    at: usize,
-    kind: u8,
-    expected: &'static str,
-    of: &'static str,
-    limit: usize,
-) -> Result<Option<(usize, usize)>, FrameError> {
+fn any_length(bytes: &[u8], at: usize, kind: u8, limit: usize) -> Result<Option<(usize, usize)>, FrameError> {
+    let (expected, of) = if kind == b'*' { ("an array ('*')", "array") } else { ("a bulk string ('$')", "bulk") };
     match bytes.get(at) {
         None => return Ok(None),
         Some(&found) if found != kind => return Err(FrameError::Unexpected { expected, found }),
